@@ -1,0 +1,24 @@
+"""Logging to standard error with time and place, the same in every stage script."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+
+def get_logger(name: str) -> logging.Logger:
+    """The logger ``name``, under the package's one handler (made at the first call)."""
+    root = logging.getLogger("svmixer")
+    if not root.handlers:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("%(asctime)s (%(module)s:%(lineno)d) %(levelname)s: %(message)s", "%Y-%m-%d %H:%M:%S"))
+        root.addHandler(handler)
+        root.setLevel(logging.INFO)
+        root.propagate = False
+    return logging.getLogger(name if name.startswith("svmixer") else f"svmixer.{name}")
+
+
+def fail(message: str, status: int = 1) -> SystemExit:
+    """``raise fail("…")``: one line on standard error, then the exit status; no traceback for a user's mistake."""
+    print(f"error: {message}", file=sys.stderr)
+    return SystemExit(status)
