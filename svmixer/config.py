@@ -83,7 +83,7 @@ def load(cls: type[T], path: str | Path | None = None, overrides: dict[str, str]
             if not isinstance(section.get(parent), dict):
                 # A section given as a file name is opened here so that a single key of it can be overridden.
                 name = section.get(parent)
-                section[parent] = read_yaml(_find(name, path)) if isinstance(name, str) else {}
+                section[parent] = read_yaml(find_yaml(name, path)) if isinstance(name, str) else {}
             section = section[parent]
         section[last] = yaml.safe_load(text) if isinstance(text, str) else text
     return _build(cls, data, str(path or "command line"), "", base=path)
@@ -174,7 +174,12 @@ def nearest(name: str, known: list[str]) -> str:
     return f"did you mean '{close[0]}'?" if close else "known: " + ", ".join(known)
 
 
-def _find(name: str, base: str | Path | None) -> Path:
+def find_yaml(name: str, base: str | Path | None) -> Path:
+    """The YAML file that a value in ``base`` names: beside it, in a folder above it, or as it stands.
+
+    Raises:
+        ConfigError: there is none.
+    """
     candidates = [Path(name)]
     if base is not None and not Path(name).is_absolute():
         folder = Path(base).resolve().parent
@@ -224,7 +229,7 @@ def _convert(hint: Any, value: Any, where: str, key: str, base: str | Path | Non
         if isinstance(value, hint):
             return value
         if isinstance(value, str):
-            path = _find(value, base)
+            path = find_yaml(value, base)
             return _build(hint, read_yaml(path), str(path), "", path)
         return _build(hint, value, where, key + ".", base)
     if origin in (tuple, list):

@@ -1,44 +1,51 @@
 # shellcheck shell=bash
-# Strict option parsing for scripts, Kaldi style: source it after the commented defaults, with the script's arguments in place.
+# Strict option parsing for scripts, Kaldi style: source it after the commented defaults, with the script's
+# arguments in place.
 #
 #   # Number of parallel jobs.
 #   nj=4
 #   . tools/parse_options.sh
 #
-# Every top-level `name=value` of the sourcing script that has a comment line right above it, and stands before the line that
-# sources this file, is an option: `--name value` or `--name=value`; a dash may replace an underscore. An unknown option is an
-# error that names the nearest known one. `--help` is printed from the comments and defaults, so it cannot drift. The leading
-# comment block of the script is the help's head. What is left over is in "$@". `--config FILE` is an ordinary option here.
+# Every top-level `name=value` of the sourcing script that has a comment line right above it, and stands
+# before the line that sources this file, is an option: `--name value` or `--name=value`; a dash may replace
+# an underscore. An unknown option is an error that names the nearest known one. `--help` is printed from the
+# comments and defaults, so it cannot drift. The leading comment block of the script is the help's head. What
+# is left over is in "$@". `--config FILE` is an ordinary option here. A value may begin with dashes (--args
+# "--lr 1"), unless it is exactly the name of another option: then the value was forgotten.
 
-# Lines "name<TAB>default<TAB>comment" for each option of script $1.
+_script=${BASH_SOURCE[1]:?source this file from a script}
+if [ ! -r "$_script" ]; then
+    echo "parse_options.sh: cannot read $_script: source this file before changing the directory" >&2
+    exit 1
+fi
+
+# Lines "name<TAB>comment" for each option of script $1.
 _options_of() {
     awk '
         /parse_options\.sh/ && !/^#/ { exit }
+        /^# *shellcheck / { next }
         /^#/ { sub(/^#+ ?/, ""); comment = (comment == "" ? $0 : comment " " $0); next }
-        /^[a-z][a-z0-9_]*=/ && comment != "" {
-            name = $0; sub(/=.*/, "", name)
-            value = $0; sub(/^[^=]*=/, "", value)
-            print name "\t" value "\t" comment
-        }
+        /^[a-z][a-z0-9_]*=/ && comment != "" { sub(/=.*/, ""); print $0 "\t" comment }
         { comment = "" }
     ' "$1"
 }
 
 _print_help() {
-    local name value comment
-    awk 'NR == 1 && /^#!/ { next } /^#/ { sub(/^# ?/, ""); print; next } { exit }' "$1"
+    local name comment
+    awk '(NR == 1 && /^#!/) || /^# *shellcheck / { next } /^#/ { sub(/^# ?/, ""); print; next } { exit }' "$1"
     echo
     echo "Usage: ${1##*/} [--option value ...]"
     echo
-    while IFS=$'\t' read -r name value comment; do
-        printf '  --%-20s %s (default: %s)\n' "$name" "$comment" "${value:-none}"
+    while IFS=$'\t' read -r name comment; do
+        printf '  --%-20s %s (default: %s)\n' "$name" "$comment" "${!name:-none}"
     done < <(_options_of "$1")
     printf '  --%-20s %s\n' help "print this and end"
 }
 
-# The name in "$2…" nearest to $1 by edit distance.
+# The name in "$2…" nearest to option $1: one that begins with it, else by edit distance.
 _nearest() {
-    printf '%s\n' "${@:2}" | awk -v want="$1" '
+    printf '%s\n' "${@:2}" | want=$1 awk '
+        BEGIN { want = ENVIRON["want"]; sub(/^-+/, "", want); gsub(/-/, "_", want) }
         function min3(a, b, c) { return a < b ? (a < c ? a : c) : (b < c ? b : c) }
         {
             n = length(want); m = length($0)
@@ -46,8 +53,10 @@ _nearest() {
             for (i = 1; i <= n; i++) {
                 d[i, 0] = i
                 for (j = 1; j <= m; j++)
-                    d[i, j] = min3(d[i-1, j] + 1, d[i, j-1] + 1, d[i-1, j-1] + (substr(want, i, 1) != substr($0, j, 1)))
+                    d[i, j] = min3(d[i-1, j] + 1, d[i, j-1] + 1,
+                                   d[i-1, j-1] + (substr(want, i, 1) != substr($0, j, 1)))
             }
+            if (n > 0 && index($0, want) == 1) d[n, m] = 1
             if (best == "" || d[n, m] < distance) { best = $0; distance = d[n, m] }
         }
         END { print best }'
@@ -69,39 +78,49 @@ require_int() {
     local least=$1 name
     shift
     for name in "$@"; do
-        if ! [[ ${!name} =~ ^[0-9]+$ ]] || [ "${!name}" -lt "$least" ]; then
+        # No leading zero: arithmetic would read 010 as 8.
+        if ! [[ ${!name} =~ ^(0|[1-9][0-9]{0,17})$ ]] || [ "${!name}" -lt "$least" ]; then
             echo "${0##*/}: --$name must be an integer of at least $least, not '${!name}'" >&2
             exit 1
         fi
     done
 }
 
-_known_options=$(_options_of "$0" | cut -f1)
+_known_options=$(_options_of "$_script" | cut -f1)
+
+# Is $1, as --a-name or --a_name, a known option?
+_is_option() {
+    local name=${1#--}
+    name=${name//-/_}
+    [[ $1 == --* && $name =~ ^[a-z][a-z0-9_]*$ ]] && grep -qxF "$name" <<<"$_known_options"
+}
+
 while [ $# -gt 0 ]; do
     case $1 in
-        -h | --help) _print_help "$0"; exit 0 ;;
+        -h | --help) _print_help "$_script"; exit 0 ;;
         --) shift; break ;;
-        --*)
-            _name=${1#--}
-            _name=${_name%%=*}
-            _name=${_name//-/_}
-            if ! grep -qx -- "$_name" <<<"$_known_options"; then
+        -?*)
+            _name=${1%%=*}
+            if ! _is_option "$_name"; then
                 # shellcheck disable=SC2086  # one word a name
-                echo "${0##*/}: unknown option --$_name; did you mean --$(_nearest "$_name" $_known_options)? (--help lists them)" >&2
+                _near=$(_nearest "$_name" $_known_options)
+                echo "${0##*/}: unknown option $_name; did you mean --$_near? (--help lists them)" >&2
                 exit 1
             fi
+            _name=${_name#--}
+            _name=${_name//-/_}
             if [[ $1 == *=* ]]; then
                 printf -v "$_name" %s "${1#*=}"
                 shift
-            elif [ $# -ge 2 ]; then
+            elif [ $# -ge 2 ] && ! _is_option "$2"; then
                 printf -v "$_name" %s "$2"
                 shift 2
             else
-                echo "${0##*/}: option --$_name needs a value" >&2
+                echo "${0##*/}: option $1 needs a value" >&2
                 exit 1
             fi
             ;;
         *) break ;;
     esac
 done
-unset _name
+unset _name _script

@@ -1,0 +1,139 @@
+#!/usr/bin/env bash
+# SV-Mixer, from audio to an equal error rate: numbered stages that can be run, stopped and resumed one by one.
+#
+#   1 data      the recipe's local/data.sh makes data/<set>          (Kaldi lists)
+#   2 dump      16 kHz mono PCM in sharded arks in dump/<set>
+#   3 distill   the student learns from the frozen teacher           exp/<tag>/distill
+#   4 train     speaker training with distillation                   exp/<tag>/train
+#   5 score     embeddings, trial scores, EER and minDCF             exp/<tag>/score/<set>
+#   6 report    RESULTS.md, report.html, plots                       exp/<tag>
+#   7 export    the model directory                                  exp/<tag>/export
+#
+# ./run.sh runs the default recipe (egs/debian_voices/sv1) in the current directory; egs/<corpus>/sv1/run.sh runs that one.
+# Finished work is never done twice. --stage 3 --stop_stage 5 and --stage distill --stop_stage score are the same.
+set -euo pipefail
+
+# First stage to run, by number or name.
+stage=1
+# Last stage to run, by number or name.
+stop_stage=7
+# Stages to leave out, by number or name, separated by blanks.
+skip_stages=
+# Recipe directory, with local/data.sh and conf/; its run.sh passes it.
+recipe=
+# Parallel jobs of stages 1, 2 and 5.
+nj=2
+# GPUs for stages 3 to 5; 0 uses the CPU.
+ngpu=0
+# Where the Kaldi lists go.
+datadir=data
+# Where the dumped audio goes.
+dumpdir=dump
+# Where results go.
+expdir=exp
+# Name of the experiment: results are in <expdir>/<tag>.
+tag=default
+# Training set.
+train_set=train
+# Validation set, with trials.
+valid_set=valid
+# Test sets, separated by blanks.
+test_sets=test
+# Further sets that augmentation uses, without speakers.
+aug_sets=
+# Options for the recipe's local/data.sh.
+local_data_opts=
+# raw: write 16 kHz arks; raw_copy: point at the originals, if they are 16 kHz mono PCM already.
+feats_type=raw
+# true: cut silence off both ends of every utterance in stage 2.
+trim=false
+# Largest share of a set that stage 2 may drop.
+max_drop=0.02
+# true: commands in wav.scp ("sox … |") are run.
+allow_pipes=true
+# Teacher: a name (wavlm_tiny), a directory, a torchaudio bundle (WAVLM_LARGE), or none.
+teacher=wavlm_tiny
+# true: stage 4 starts from the student of stage 3; false: it starts anew.
+init_distilled=true
+# Configuration of stage 3.
+distill_config=conf/train_distill.yaml
+# Further options of stage 3: "--loop.max_epochs 5 …".
+distill_args=
+# Configuration of stage 4.
+train_config=conf/train_speaker.yaml
+# Further options of stage 4: "--loop.max_epochs 5 …".
+train_args=
+# Seed of weights, order, crops and augmentation.
+seed=0
+# Configuration of stage 5: protocol and crops.
+score_config=conf/score.yaml
+# Upper band edges in Hz at which every test set is scored once more, separated by blanks.
+lowpass=
+# true: also score the control without a model.
+control=false
+# true: do finished work of the chosen stages again; earlier trainings are set aside.
+force=false
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+command_line="$0 $*"
+for argument in "$@"; do
+    case $argument in
+        --recipe | --recipe=* | --help | -h) given=true ;;
+    esac
+done
+if [ "${given:-false}" = false ]; then
+    exec "$root/egs/debian_voices/sv1/run.sh" "$@"
+fi
+
+. "$root/tools/parse_options.sh"
+[ $# -eq 0 ] || { echo "run.sh: unexpected argument '$1' (options are --name value; --help lists them)" >&2; exit 1; }
+require_bool trim allow_pipes init_distilled control force
+require_int 1 nj
+require_int 0 ngpu seed
+
+names=(data dump distill train score report export)
+
+# Number of a stage given by number or name.
+stage_number() {
+    local i
+    for i in "${!names[@]}"; do
+        if [ "$1" = "${names[i]}" ] || [ "$1" = "$((i + 1))" ]; then
+            echo $((i + 1))
+            return 0
+        fi
+    done
+    echo "run.sh: there is no stage '$1'; did you mean '$(_nearest "$1" "${names[@]}")'? (1 to ${#names[@]})" >&2
+    return 1
+}
+first=$(stage_number "$stage")
+last=$(stage_number "$stop_stage")
+skipped=()
+for item in $skip_stages; do
+    number=$(stage_number "$item")
+    skipped[number]=true
+done
+[ "$first" -le "$last" ] || { echo "run.sh: --stage $stage comes after --stop_stage $stop_stage" >&2; exit 1; }
+
+"$root/tools/setup.sh"
+. "$root/path.sh"
+
+# Tasks end with this process, however it ends (see tools/run.pl).
+export DISPATCH_DRIVER_PID=$$
+
+# The command line, options and commit, saved beside the results.
+record_run() {
+    local name record=()
+    while IFS=$'\t' read -r name _; do record+=(--option "$name=${!name}"); done < <(_options_of "$root/run.sh")
+    python -m svmixer.bin.record_run --exp_dir "$expdir/$tag" --command "$command_line" "${record[@]}"
+}
+
+for ((number = first; number <= last; number++)); do
+    [ "${skipped[number]:-false}" = false ] || continue
+    script=$(printf '%s/stages/%02d_%s.sh' "$root" "$number" "${names[number - 1]}")
+    # A stage gets those of our options that it declares.
+    arguments=()
+    while IFS=$'\t' read -r name _; do arguments+=("--$name" "${!name}"); done < <(_options_of "$script")
+    if [ "$number" -eq 6 ] && [ -d "$expdir/$tag" ]; then record_run; fi
+    "$script" "${arguments[@]}"
+done
+if [ "$last" -ge 3 ]; then record_run; fi

@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Stage 1, data: the recipe's local/data.sh makes data/<set>, and every list is validated.
+set -euo pipefail
+
+# Recipe directory, with local/data.sh and conf/.
+recipe=.
+# Where the lists go.
+datadir=data
+# Training set.
+train_set=train
+# Validation set.
+valid_set=valid
+# Test sets, separated by blanks.
+test_sets=test
+# Further sets for augmentation, without speakers.
+aug_sets=
+# Options for the recipe's local/data.sh.
+local_data_opts=
+# Parallel jobs.
+nj=2
+# true: do finished work again.
+force=false
+
+. "$(dirname "$0")/../tools/parse_options.sh"
+. "$(dirname "$0")/lib.sh"
+require_bool force
+require_int 1 nj
+
+script=$recipe/local/data.sh
+[ -f "$script" ] || die "$script is missing: it makes $datadir/<set> (see docs/own_data.md)"
+read -ra sets <<<"$train_set $valid_set $test_sets $aug_sets"
+read -ra options <<<"$local_data_opts"
+
+spec=(--stage data --option "local_data_opts=$local_data_opts" --option "sets=${sets[*]}")
+while IFS= read -r -d '' file; do spec+=(--input "$file"); done \
+    < <(find "$recipe/local" "$recipe/conf" -type f -not -path '*/__pycache__/*' -print0 | sort -z)
+if is_done "$datadir/.done" "${spec[@]}"; then
+    log "stage 1: $datadir is done"
+    exit 0
+fi
+
+log "stage 1: $script ${options[*]}"
+bash "$script" --data_dir "$datadir" --nj "$nj" "${options[@]}"
+for set in "${sets[@]}"; do
+    python -m svmixer.bin.validate_data_dir --data_dir "$datadir/$set"
+done
+mark_done "$datadir/.done" "${spec[@]}"
+log "stage 1: done"

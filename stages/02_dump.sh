@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# Stage 2, dump: every set as 16 kHz mono PCM in sharded arks, in parallel jobs.
+set -euo pipefail
+
+# Recipe directory.
+recipe=.
+# Where the lists are.
+datadir=data
+# Where the dumps go.
+dumpdir=dump
+# Training set.
+train_set=train
+# Validation set.
+valid_set=valid
+# Test sets, separated by blanks.
+test_sets=test
+# Further sets for augmentation, without speakers.
+aug_sets=
+# raw: write 16 kHz arks; raw_copy: point at the originals, if they are 16 kHz mono PCM already.
+feats_type=raw
+# true: cut silence off both ends of every utterance.
+trim=false
+# Utterances shorter than this are dropped, in seconds.
+min_seconds=0.3
+# Largest share of a set that may be dropped.
+max_drop=0.02
+# true: commands in wav.scp ("sox … |") are run.
+allow_pipes=true
+# Parallel jobs.
+nj=2
+# true: do finished work again.
+force=false
+
+. "$(dirname "$0")/../tools/parse_options.sh"
+. "$(dirname "$0")/lib.sh"
+require_bool trim allow_pipes force
+require_int 1 nj
+
+dump_set() {
+    local set=$1 data=$datadir/$1 out=$dumpdir/$1 spec name options
+    [ -f "$data/wav.scp" ] || die "$data/wav.scp is missing; it is made by stage 1 (data): run with --stage 1"
+    options=(--feats_type "$feats_type" --trim "$trim" --min_seconds "$min_seconds" --allow_pipes "$allow_pipes")
+    spec=(--stage dump --option "dump=${options[*]} --max_drop $max_drop")
+    for name in wav.scp segments parts utt2spk trials; do
+        [ ! -f "$data/$name" ] || spec+=(--input "$data/$name")
+    done
+    if is_done "$out/.done" "${spec[@]}" --output "$out/wav.scp" --output "$out/utt2num_samples"; then
+        log "stage 2: $out is done"
+        return 0
+    fi
+    log "stage 2: $data → $out ($nj jobs, logs in $out/log)"
+    rm -f "$out/.done"
+    # shellcheck disable=SC2154,SC2086  # from cmd.sh; a command with its options
+    $dump_cmd JOB=1:"$nj" "$out/log/dump.JOB.log" \
+        python -m svmixer.bin.dump --data_dir "$data" --output_dir "$out" --num_jobs "$nj" --job JOB "${options[@]}"
+    python -m svmixer.bin.dump_merge --data_dir "$data" --output_dir "$out" --num_jobs "$nj" --max_drop "$max_drop"
+    mark_done "$out/.done" "${spec[@]}" --output "$out/wav.scp" --output "$out/utt2num_samples"
+}
+
+for set in $train_set $valid_set $test_sets $aug_sets; do
+    dump_set "$set"
+done
+log "stage 2: done"

@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# Stage 4, train: student and backend learn the speakers while they go on learning from the teacher (OS-KDFT).
+set -euo pipefail
+
+# Recipe directory.
+recipe=.
+# Where the dumps are.
+dumpdir=dump
+# Where results go.
+expdir=exp
+# Name of the experiment.
+tag=default
+# Training set.
+train_set=train
+# Validation set, with trials.
+valid_set=valid
+# Teacher: a name (wavlm_tiny), a directory, a torchaudio bundle, or none.
+teacher=wavlm_tiny
+# true: start from the student of stage 3; false: start anew. Without a teacher there is no stage 3 to start from.
+init_distilled=true
+# Configuration of the training.
+train_config=conf/train_speaker.yaml
+# Further options of the training: "--loop.max_epochs 5 …".
+train_args=
+# Seed of weights, order, crops and augmentation.
+seed=0
+# GPUs; 0 trains on the CPU.
+ngpu=0
+# true: do it again; the earlier result is set aside.
+force=false
+
+. "$(dirname "$0")/../tools/parse_options.sh"
+. "$(dirname "$0")/lib.sh"
+require_bool force init_distilled
+require_int 0 ngpu seed
+
+dir=$expdir/$tag/train
+distilled=$expdir/$tag/distill
+config=$(resolve "$train_config")
+read -ra options <<<"$train_args"
+require "$dumpdir/$train_set/.done@dump" "$dumpdir/$valid_set/.done@dump"
+spec=(--stage train --input "$dumpdir/$train_set/.done" --input "$dumpdir/$valid_set/.done" --config "$config"
+    --option "args=$train_args" --option "seed=$seed" --option "teacher=$teacher" --option "init_distilled=$init_distilled")
+start=(--teacher "$teacher")
+if [ "$teacher" = none ]; then
+    start=(--teacher "" --frontend_from_teacher false)
+elif [ "$init_distilled" = true ]; then
+    require "$distilled/.done@distill"
+    spec+=(--input "$distilled/.done")
+    start+=(--init_student "$distilled/student.safetensors")
+fi
+if keep_or_continue "$dir" "${spec[@]}"; then
+    log "stage 4: training in $dir (log in $dir/train.log)"
+    # shellcheck disable=SC2154  # from cmd.sh
+    dispatch_watched "$train_cmd --gpu $ngpu" "$dir/train.log" \
+        python -m svmixer.bin.train --config "$config" --output_dir "$dir" "${start[@]}" \
+        --data.train "$dumpdir/$train_set" --data.valid "$dumpdir/$valid_set" \
+        --loop.seed "$seed" --device.ngpu "$ngpu" "${options[@]}"
+    mark_done "$dir/.done" "${spec[@]}" --output "$dir/model/model.safetensors" --output "$dir/model/config.yaml"
+fi
+log "stage 4: $dir is done"

@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# Stage 5, score: embeddings of the test sets in parallel jobs, cosine scores of the trials, EER and minDCF.
+set -euo pipefail
+
+# Recipe directory.
+recipe=.
+# Where the dumps are.
+dumpdir=dump
+# Where results go.
+expdir=exp
+# Name of the experiment.
+tag=default
+# Test sets, separated by blanks.
+test_sets=test
+# Configuration of the scoring: protocol and crops.
+score_config=conf/score.yaml
+# Upper band edges in Hz at which every test set is scored once more, separated by blanks.
+lowpass=
+# true: also score the control without a model (statistics of log-mel bands).
+control=false
+# Parallel jobs.
+nj=2
+# GPUs; 0 embeds on the CPU.
+ngpu=0
+# true: do finished work again.
+force=false
+
+. "$(dirname "$0")/../tools/parse_options.sh"
+. "$(dirname "$0")/lib.sh"
+require_bool control force
+require_int 1 nj
+require_int 0 ngpu
+
+config=$(resolve "$score_config")
+
+# score_set MODEL SET BAND OUTPUT INPUT…: band 0 is the plain signal.
+score_set() {
+    local model=$1 data=$dumpdir/$2 band=$3 out=$4 spec input
+    shift 4
+    spec=(--stage score --input "$data/.done" --config "$config" --option "lowpass=$band")
+    for input in "$@"; do spec+=(--input "$input"); done
+    if is_done "$out/.done" "${spec[@]}" --output "$out/scores" --output "$out/metrics.json"; then
+        log "stage 5: $out is done"
+        return 0
+    fi
+    log "stage 5: $out ($nj jobs, logs in $out/log)"
+    rm -f "$out/.done"
+    # shellcheck disable=SC2154,SC2086  # from cmd.sh; a command with its options
+    $decode_cmd --gpu "$ngpu" JOB=1:"$nj" "$out/log/extract.JOB.log" \
+        python -m svmixer.bin.extract --config "$config" --model "$model" --data_dir "$data" --output_dir "$out" \
+        --num_jobs "$nj" --job JOB --lowpass_hz "$band" --ngpu "$ngpu" --force "$force"
+    python -m svmixer.bin.score --data_dir "$data" --embeddings_dir "$out" --output_dir "$out" --num_jobs "$nj"
+    mark_done "$out/.done" "${spec[@]}" --output "$out/scores" --output "$out/metrics.json"
+}
+
+markers=("$expdir/$tag/train/.done@train")
+for set in $test_sets; do markers+=("$dumpdir/$set/.done@dump"); done
+require "${markers[@]}"
+for set in $test_sets; do
+    for band in 0 $lowpass; do
+        condition=$set
+        [ "$band" = 0 ] || condition=${set}_lp$band
+        score_set "$expdir/$tag/train/model" "$set" "$band" "$expdir/$tag/score/$condition" "$expdir/$tag/train/.done"
+        [ "$control" = false ] || score_set control "$set" "$band" "$expdir/$tag/control/$condition"
+    done
+done
+log "stage 5: done"

@@ -1,0 +1,97 @@
+# shellcheck shell=bash
+# What the stage scripts share: the environment, logging with time and place, markers, dispatch with visible progress.
+# Sourced after the options are parsed.
+
+# shellcheck source=path.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../path.sh"
+# shellcheck source=cmd.sh
+. "$SVMIXER_ROOT/cmd.sh"
+
+log() {
+    echo "$(date '+%Y-%m-%d %H:%M:%S') (${BASH_SOURCE[1]##*/}:${BASH_LINENO[0]}) $*"
+}
+
+die() {
+    echo "${0##*/}: $*" >&2
+    exit 1
+}
+
+# resolve FILE: a configuration file, looked up in the recipe, then in the project, then as it stands.
+resolve() {
+    local folder
+    for folder in "$recipe" "$SVMIXER_ROOT" .; do
+        if [ -f "$folder/$1" ]; then
+            echo "$folder/$1"
+            return 0
+        fi
+    done
+    if [ -f "$1" ]; then
+        echo "$1"
+    else
+        die "no such file: $1 (looked in the recipe $recipe and in $SVMIXER_ROOT)"
+    fi
+}
+
+# require MARKER@STAGE…: stop, naming the first missing or stale input and the stage that makes it.
+require() {
+    python -m svmixer.bin.done require "$@" || exit 1
+}
+
+# is_done MARKER SPEC…: true if that step is finished and still current; says why if it is finished but not current.
+is_done() {
+    local marker=$1 reason
+    shift
+    [ "$force" = false ] && [ -f "$marker" ] || return 1
+    if reason=$(python -m svmixer.bin.done check "$marker" "$@"); then
+        return 0
+    fi
+    log "${marker%/.done}: again, because ${reason:-it is not finished}"
+    return 1
+}
+
+# mark_done MARKER SPEC…
+mark_done() {
+    python -m svmixer.bin.done write "$@"
+}
+
+# keep_or_continue DIR SPEC…: for trainings, which are never thrown away in silence. Returns 1 if DIR is finished and current;
+# stops if it was made from other inputs or options; with --force true sets it aside. SPEC names inputs and options only.
+keep_or_continue() {
+    local dir=$1 reason
+    shift
+    if [ "$force" = true ] && [ -e "$dir" ]; then
+        local aside
+        aside=$dir.before-$(date +%Y%m%dT%H%M%S)
+        mv "$dir" "$aside"
+        log "--force: the earlier $dir is now $aside"
+    fi
+    if [ -f "$dir/.inputs" ] && ! reason=$(python -m svmixer.bin.done check "$dir/.inputs" "$@"); then
+        die "$dir was made from other inputs or options: $reason. Take another --tag to keep both, or --force true to do it again"
+    fi
+    [ ! -f "$dir/.done" ] || return 1
+    mkdir -p "$dir"
+    mark_done "$dir/.inputs" "$@"
+}
+
+# dispatch_watched "$cmd" LOG command…: one job whose progress lines are shown while it runs.
+dispatch_watched() {
+    local cmd=$1 logfile=$2 watcher status=0
+    shift 2
+    mkdir -p "$(dirname "$logfile")"
+    # A resumed run keeps the log of the one before.
+    if [ -s "$logfile" ]; then
+        local n=1
+        while [ -e "${logfile%.log}.$n.log" ]; do n=$((n + 1)); done
+        mv "$logfile" "${logfile%.log}.$n.log"
+    fi
+    : >"$logfile"
+    tail -n +1 -F --pid=$$ "$logfile" 2>/dev/null | grep --line-buffered ') INFO: ' &
+    watcher=$!
+    # shellcheck disable=SC2086  # $cmd is a command with its options
+    $cmd "$logfile" "$@" || status=$?
+    sleep 0.3
+    # The pipe's reader ends when its writer does.
+    pkill -P $$ -x tail 2>/dev/null || true
+    wait "$watcher" 2>/dev/null || true
+    return "$status"
+}

@@ -1,0 +1,219 @@
+"""Augmentation of training crops: rooms, babble, music, noise, coloured noise, clipping; band and level.
+
+What happens to a crop depends on the crop, the lists and the generator passed to the call, on nothing else.
+"""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from svmixer.audio import effects
+from svmixer.audio.dumpset import RATE, DumpSet
+from svmixer.audio.noises import DumpRecordings, Recordings, SpeakerDraw, excerpt, open_recordings
+from svmixer.config import ConfigError
+
+Effect = Callable[[np.ndarray, np.random.Generator, "str | None"], np.ndarray]
+
+_SNR = {"babble": (13.0, 20.0), "music": (5.0, 15.0), "noise": (0.0, 15.0), "coloured": (5.0, 20.0)}
+_BABBLE_UTTERANCES = (4, 7)  # fewest and most
+_CLIP_RATIO = (0.3, 0.9)  # of the crop's peak
+
+
+@dataclass(frozen=True)
+class SourceConfig:
+    """One kind of augmentation; a crop that is augmented gets exactly one, drawn by weight."""
+
+    # rir (convolve with a room impulse response), babble (4–7 utterances of other speakers), music, noise,
+    # coloured (white, pink or brown noise), clip (at 0.3–0.9 of the peak)
+    kind: Literal["rir", "babble", "music", "noise", "coloured", "clip"]
+    weight: float = 1.0  # relative frequency among the sources
+    # rir, music, noise: a dump, or a wav.scp (or the directory with it) of 16 kHz recordings;
+    # babble: a dump, or empty for the training set
+    path: str = ""
+    # lowest and highest SNR in dB; default: babble 13–20, music 5–15, noise 0–15, coloured 5–20
+    snr: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.weight < math.inf:
+            raise ValueError(f"weight: must be positive, found {self.weight}")
+        if self.kind in ("rir", "music", "noise") and not self.path:
+            raise ValueError(f"path: '{self.kind}' needs a list of recordings")
+        if self.kind in ("coloured", "clip") and self.path:
+            raise ValueError(f"path: '{self.kind}' reads no list")
+        if self.snr is not None:
+            if self.kind not in _SNR:
+                raise ValueError(f"snr: '{self.kind}' mixes nothing in")
+            _check_range("snr", self.snr)
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """What happens to the student's crops."""
+
+    prob: float = 0.8  # probability that a crop gets one of the sources
+    # the sources, each with kind, weight, path and snr; by default the ones that need no lists
+    sources: tuple[SourceConfig, ...] = (SourceConfig("coloured"), SourceConfig("clip"))
+    band_prob: float = 0.0  # probability that the band is limited afterwards (against cues of the channel)
+    band_low_hz: tuple[float, float] = (0.0, 300.0)  # lowest and highest lower edge
+    band_high_hz: tuple[float, float] = (3000.0, 7500.0)  # lowest and highest upper edge
+    level_prob: float = 0.0  # probability that the level is changed afterwards
+    level_db: tuple[float, float] = (-20.0, 6.0)  # lowest and highest change
+
+    def __post_init__(self) -> None:
+        for name in ("prob", "band_prob", "level_prob"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(f"{name}: must be between 0 and 1, found {getattr(self, name)}")
+        if self.prob > 0.0 and not self.sources:
+            raise ValueError("sources: none given, and prob is not 0")
+        for name in ("band_low_hz", "band_high_hz", "level_db"):
+            _check_range(name, getattr(self, name))
+        if not 0.0 <= self.band_low_hz[0] <= self.band_low_hz[1] < self.band_high_hz[0]:
+            raise ValueError(f"band_low_hz: must lie between 0 and band_high_hz, found {self.band_low_hz}")
+        if not self.band_high_hz[1] <= RATE / 2:
+            raise ValueError(f"band_high_hz: must not exceed {RATE // 2}, found {self.band_high_hz}")
+
+
+class Augmenter:
+    """Applies an :class:`AugmentConfig`. Picklable; lists are read here, audio at the draws.
+
+    Args:
+        config: the sources and how often they are drawn.
+        babble: the training set, for a babble source without a path.
+
+    Raises:
+        ConfigError: a source's list is missing or not fit for it (the message names source and path).
+        ListError: a list is broken.
+    """
+
+    def __init__(self, config: AugmentConfig, babble: DumpSet | None = None) -> None:
+        self.config = config
+        self._effects: list[Effect] = []
+        for number, source in enumerate(config.sources):
+            try:
+                self._effects.append(_build_effect(source, babble))
+            except ConfigError as error:
+                raise ConfigError(f"sources[{number}] ({source.kind}): {error}") from None
+        self._cumulative = list(itertools.accumulate(source.weight for source in config.sources))
+
+    def __call__(self, wave: np.ndarray, rng: np.random.Generator, speaker: str | None = None) -> np.ndarray:
+        """Augment one crop.
+
+        Args:
+            wave: np.float32 [N] at 16 kHz; never written to, and may be what is returned.
+            rng: the only source of chance.
+            speaker: the crop's speaker as its corpus names it, whose utterances babble leaves out.
+
+        Returns:
+            np.float32 [N], aligned with ``wave``. Samples may exceed 1.
+
+        Raises:
+            AudioError: a listed recording cannot be read (the message names list and utterance).
+        """
+        config = self.config
+        if rng.random() < config.prob:
+            # Rounding may bring the product up to the last sum itself; the search leaves that one out.
+            place = bisect.bisect(self._cumulative[:-1], rng.random() * self._cumulative[-1])
+            wave = self._effects[place](wave, rng, speaker)
+        if rng.random() < config.band_prob:
+            low, high = rng.uniform(*config.band_low_hz), rng.uniform(*config.band_high_hz)
+            wave = effects.limit_band(wave, low, high)
+        if rng.random() < config.level_prob:
+            wave = wave * np.float32(10.0 ** (rng.uniform(*config.level_db) / 20.0))
+        return wave
+
+
+@dataclass(frozen=True)
+class _Room:
+    """Convolution with a whole room impulse response of a list."""
+
+    recordings: Recordings
+
+    def __call__(self, wave: np.ndarray, rng: np.random.Generator, speaker: str | None) -> np.ndarray:
+        total, read = self.recordings.open(int(rng.integers(len(self.recordings))))
+        return effects.reverberate(wave, read(0, total))
+
+
+@dataclass(frozen=True)
+class _Noise:
+    """A stretch of one recording (music, noise), mixed in."""
+
+    recordings: Recordings
+    snr: tuple[float, float]
+
+    def __call__(self, wave: np.ndarray, rng: np.random.Generator, speaker: str | None) -> np.ndarray:
+        snr = rng.uniform(*self.snr)
+        noise = excerpt(self.recordings, int(rng.integers(len(self.recordings))), len(wave), rng)
+        return effects.mix_at_snr(wave, noise, snr)
+
+
+class _Babble:
+    """Several utterances of other speakers, equally loud; the SNR is that of their sum."""
+
+    def __init__(self, recordings: DumpRecordings, snr: tuple[float, float]) -> None:
+        speakers = recordings.dump.speakers
+        self.recordings, self.snr = recordings, snr
+        # Without utt2spk (speech of a noise corpus) nobody has to be left out.
+        self.draw = SpeakerDraw(speakers or [""] * len(recordings))
+        if speakers is not None and self.draw.num_speakers < 2:
+            raise ConfigError(f"all utterances are of speaker {speakers[0]}: babble needs others")
+
+    def __call__(self, wave: np.ndarray, rng: np.random.Generator, speaker: str | None) -> np.ndarray:
+        snr = rng.uniform(*self.snr)
+        babble = np.zeros_like(wave)
+        for _ in range(int(rng.integers(*_BABBLE_UTTERANCES, endpoint=True))):
+            voice = excerpt(self.recordings, self.draw(rng, speaker), len(wave), rng)
+            loudness = effects.power(voice)
+            if loudness > 0.0:
+                babble += voice * np.float32(loudness**-0.5)
+        return effects.mix_at_snr(wave, babble, snr)
+
+
+@dataclass(frozen=True)
+class _Coloured:
+    """White, pink or brown noise, equally often."""
+
+    snr: tuple[float, float]
+
+    def __call__(self, wave: np.ndarray, rng: np.random.Generator, speaker: str | None) -> np.ndarray:
+        snr = rng.uniform(*self.snr)
+        colour = list(effects.COLOURS)[int(rng.integers(len(effects.COLOURS)))]
+        return effects.mix_at_snr(wave, effects.coloured_noise(len(wave), colour, rng), snr)
+
+
+def _clip(wave: np.ndarray, rng: np.random.Generator, speaker: str | None) -> np.ndarray:
+    return effects.clip_peaks(wave, rng.uniform(*_CLIP_RATIO))
+
+
+def _build_effect(source: SourceConfig, babble: DumpSet | None) -> Effect:
+    snr = source.snr or _SNR.get(source.kind)
+    if source.kind == "clip":
+        return _clip
+    if source.kind == "coloured":
+        return _Coloured(snr)
+    if source.kind == "babble":
+        return _Babble(_babble_recordings(source.path, babble), snr)
+    recordings = open_recordings(source.path)
+    return _Room(recordings) if source.kind == "rir" else _Noise(recordings, snr)
+
+
+def _babble_recordings(path: str, training_set: DumpSet | None) -> DumpRecordings:
+    if not path:
+        if training_set is None:
+            raise ConfigError("path is empty, and there is no training set to take babble from")
+        return DumpRecordings(training_set)
+    recordings = open_recordings(path)
+    if not isinstance(recordings, DumpRecordings):
+        raise ConfigError(f"{path} is no dump (utt2num_samples is missing): run.sh --stage dump makes one")
+    return recordings
+
+
+def _check_range(name: str, limits: tuple[float, float]) -> None:
+    if not -math.inf < limits[0] <= limits[1] < math.inf:
+        raise ValueError(f"{name}: expected lowest and highest, found {limits[0]:g}, {limits[1]:g}")

@@ -1,0 +1,265 @@
+"""One job of the dump: its share of the utterances as 16 kHz mono 16-bit WAV in a Kaldi archive.
+
+What is written for an utterance depends on its sources alone, never on the number of jobs. A job's lists
+take their names after its archive, the scp last: a complete scp stands for a finished job.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, Literal
+
+import kaldiio
+import numpy as np
+
+from svmixer.audio.dumpset import RATE
+from svmixer.audio.errors import AudioError
+from svmixer.audio.originals import original_length
+from svmixer.audio.read import Recording, open_recording
+from svmixer.audio.resample import to_mono_16k, to_pcm16
+from svmixer.audio.share import SourcePiece, Utterance, read_share, utterance_list
+from svmixer.audio.trim import trim_silence
+from svmixer.fileio import atomic_path, atomic_write
+from svmixer.lists import ListError, parse_source, write_table
+from svmixer.log import get_logger
+
+logger = get_logger(__name__)
+
+DROPPED_HEADER = "utterance\treason\tsource\n"
+_CACHE_BYTES = 256 << 20
+_CACHE_ENTRIES = 16
+_REPORT_EVERY = 10.0  # seconds between progress lines
+_WARNINGS = 20  # dropped utterances that the log names; the list has them all
+
+
+@dataclasses.dataclass(frozen=True)
+class DumpConfig:
+    """Options of ``python -m svmixer.bin.dump``."""
+
+    # Data directory with wav.scp and, where utterances are not whole recordings, segments or parts.
+    data_dir: str
+    # Directory of the dumped set; archives and the jobs' lists go to its data folder.
+    output_dir: str
+    # How many jobs share the utterances.
+    num_jobs: int = 1
+    # Which of them this is, from 1.
+    job: int = 1
+    # raw: write 16 kHz mono 16-bit archives; raw_copy: list the originals, which must be just that already.
+    feats_type: Literal["raw", "raw_copy"] = "raw"
+    # Cut leading and trailing silence off every piece.
+    trim: bool = False
+    # Run the commands that wav.scp holds.
+    allow_pipes: bool = False
+    # Shorter utterances are dropped (seconds).
+    min_seconds: float = 0.3
+
+    def __post_init__(self) -> None:
+        if self.num_jobs < 1 or not 1 <= self.job <= self.num_jobs:
+            raise ValueError(f"job {self.job} of {self.num_jobs}: jobs count from 1 to num_jobs")
+        if self.min_seconds < 0:
+            raise ValueError(f"min_seconds {self.min_seconds} is negative")
+        if self.feats_type == "raw_copy" and self.trim:
+            raise ValueError("feats_type raw_copy changes nothing, so it cannot trim; use feats_type raw")
+
+
+@dataclasses.dataclass(frozen=True)
+class JobFiles:
+    """The files of job ``job`` in a dump directory."""
+
+    output_dir: str
+    job: int
+
+    @property
+    def ark(self) -> Path:
+        return Path(self.output_dir) / "data" / f"wav.{self.job}.ark"
+
+    @property
+    def scp(self) -> Path:
+        return self.ark.with_name(f"wav.{self.job}.scp")
+
+    @property
+    def lengths(self) -> Path:
+        return self.ark.with_name(f"utt2num_samples.{self.job}")
+
+    @property
+    def dropped(self) -> Path:
+        return self.ark.with_name(f"dropped.{self.job}.tsv")
+
+    def remove(self) -> None:
+        """Remove what an earlier run left, half-written files of a killed one too; the scp goes first."""
+        for path in (self.scp, self.lengths, self.dropped, self.ark):
+            path.unlink(missing_ok=True)
+            for half in path.parent.glob(f".{path.name}.*.tmp"):
+                half.unlink(missing_ok=True)
+
+
+class RecordingCache:
+    """The last few recordings: utterances cut from one in a row decode it once. Memory is bounded."""
+
+    def __init__(self, allow_pipes: bool):
+        self._allow_pipes = allow_pipes
+        self._entries: OrderedDict[str, Recording | AudioError] = OrderedDict()
+
+    def open(self, source: str) -> Recording:
+        """As :func:`open_recording`; a source that failed fails again without another try."""
+        entry = self._entries.pop(source, None)
+        if entry is None:
+            try:
+                entry = open_recording(source, allow_pipes=self._allow_pipes)
+            except AudioError as error:
+                entry = error
+        self._entries[source] = entry
+        while len(self._entries) > 1 and (len(self._entries) > _CACHE_ENTRIES or self._held() > _CACHE_BYTES):
+            self._entries.popitem(last=False)
+        if isinstance(entry, AudioError):
+            raise entry
+        return entry
+
+    def _held(self) -> int:
+        return sum(entry.held_bytes for entry in self._entries.values() if isinstance(entry, Recording))
+
+
+def utterance_pcm(
+    utterance: Utterance, cache: RecordingCache, *, trim: bool, min_seconds: float
+) -> np.ndarray:
+    """The pieces of an utterance at 16 kHz, each trimmed if asked, joined: np.int16 [N].
+
+    Raises:
+        AudioError: a piece cannot be read, or the whole is too short or all zero.
+    """
+    pcm = to_pcm16(np.concatenate([_piece_wave(piece, cache, trim) for piece in utterance.pieces]))
+    _check_length(len(pcm), min_seconds)
+    if not pcm.any():
+        raise AudioError("all-zero", f"{len(pcm) / RATE:.2f} s of digital silence")
+    return pcm
+
+
+def _piece_wave(piece: SourcePiece, cache: RecordingCache, trim: bool) -> np.ndarray:
+    recording = cache.open(piece.source)
+    wave = to_mono_16k(recording.read(piece.start, piece.end), recording.rate, RATE)
+    if trim:
+        start, end = trim_silence(wave, RATE)
+        wave = wave[start:end]
+    return wave
+
+
+def _check_length(num_samples: int, min_seconds: float) -> None:
+    if num_samples < max(1, round(min_seconds * RATE)):
+        raise AudioError("too short", f"{num_samples / RATE:.4g} s, less than {min_seconds:g} s")
+
+
+def dump_job(config: DumpConfig) -> None:
+    """Dump one job's share and write its lists.
+
+    Raises:
+        ListError: see :func:`svmixer.audio.share.read_share`; with ``raw_copy`` also a source that is not 16
+            kHz mono 16-bit WAV.
+    """
+    if config.feats_type == "raw_copy" and utterance_list(config.data_dir).name != "wav.scp":
+        what = "feats_type raw_copy needs utterances that are whole recordings"
+        raise ListError(what, path=utterance_list(config.data_dir), repair="--feats_type raw")
+    share = read_share(config.data_dir, config.num_jobs, config.job, allow_pipes=config.allow_pipes)
+    _check_apart(share, config)
+    files = JobFiles(config.output_dir, config.job)
+    files.remove()
+    # The merged list of an earlier dump would point into archives that are about to change.
+    (Path(config.output_dir) / "wav.scp").unlink(missing_ok=True)
+    job = _Job(len(share), f"job {config.job} of {config.num_jobs}")
+    if config.feats_type == "raw_copy":
+        _list_originals(share, config, job)
+    else:
+        _write_ark(share, config, job, files.ark)
+    with atomic_write(files.dropped) as stream:
+        stream.writelines([DROPPED_HEADER, *job.dropped])
+    write_table(files.lengths, job.lengths)
+    write_table(files.scp, job.sources)
+    logger.info(
+        "%s finished: %d kept (%.2f h), %d dropped", job.name, len(job.sources), job.hours, len(job.dropped)
+    )
+
+
+def _check_apart(share: Iterable[Utterance], config: DumpConfig) -> None:
+    """A dump removes what it is going to write; that must not be what it reads."""
+    if os.path.realpath(config.data_dir) == os.path.realpath(config.output_dir):
+        raise ListError("output_dir and data_dir are the same folder", path=config.output_dir)
+    own = os.path.realpath(JobFiles(config.output_dir, config.job).ark.parent)
+    sources = (parse_source(piece.source) for utterance in share for piece in utterance.pieces)
+    for folder in {os.path.dirname(source.path) for source in sources if source.kind != "pipe"}:
+        if os.path.realpath(folder) == own:
+            what = f"its recordings lie in {folder}, which this dump is about to overwrite"
+            raise ListError(what, path=config.data_dir, repair="another --output_dir")
+
+
+def _write_ark(share: Iterable[Utterance], config: DumpConfig, job: _Job, ark: Path) -> None:
+    cache = RecordingCache(config.allow_pipes)
+    with atomic_path(ark) as temporary, open(temporary, "wb") as stream:
+        for utterance in share:
+            with job.utterance(utterance):
+                pcm = utterance_pcm(utterance, cache, trim=config.trim, min_seconds=config.min_seconds)
+                offset = _append(stream, utterance.name, pcm)
+                job.keep(utterance.name, f"{ark}:{offset}", len(pcm))
+
+
+def _append(stream: IO[bytes], name: str, pcm: np.ndarray) -> int:
+    """Add one entry; the position that ``wav.scp`` has to name."""
+    offset = stream.tell() + len(name.encode()) + 1
+    kaldiio.save_ark(stream, {name: (RATE, pcm)})
+    return offset
+
+
+def _list_originals(share: Iterable[Utterance], config: DumpConfig, job: _Job) -> None:
+    for utterance in share:
+        with job.utterance(utterance):
+            source = utterance.pieces[0].source
+            num_samples = original_length(utterance.name, source, config.data_dir)
+            _check_length(num_samples, config.min_seconds)
+            job.keep(utterance.name, source, num_samples)
+
+
+class _Job:
+    """The lists of a job while they grow, and its progress."""
+
+    def __init__(self, total: int, name: str):
+        self.name = name
+        self.sources: dict[str, str] = {}
+        self.lengths: dict[str, str] = {}
+        self.dropped: list[str] = []
+        self._total, self._samples = total, 0
+        self._begin = self._reported = time.monotonic()
+
+    @property
+    def hours(self) -> float:
+        return self._samples / RATE / 3600
+
+    @contextlib.contextmanager
+    def utterance(self, utterance: Utterance) -> Iterator[None]:
+        """Handle one utterance: unusable audio is noted as dropped; progress is reported now and then."""
+        try:
+            yield
+        except AudioError as error:
+            cells = (utterance.name, error.what, error.source or utterance.sources)
+            self.dropped.append("\t".join(" ".join(cell.split()) for cell in cells) + "\n")
+            if len(self.dropped) <= _WARNINGS:
+                logger.warning("dropped %s: %s (%s)", utterance.name, error.what, cells[2])
+        if time.monotonic() - self._reported > _REPORT_EVERY:
+            self._report()
+
+    def keep(self, name: str, source: str, num_samples: int) -> None:
+        self.sources[name] = source
+        self.lengths[name] = str(num_samples)
+        self._samples += num_samples
+
+    def _report(self) -> None:
+        self._reported = time.monotonic()
+        done, seconds = len(self.sources) + len(self.dropped), self._reported - self._begin
+        left = time.strftime("%H:%M:%S", time.gmtime(seconds / done * (self._total - done)))
+        logger.info(
+            "%s: %d of %d utterances, %.2f h of audio, %.0f utterances/s, %.0f times real time, %s left",
+            *(self.name, done, self._total, self.hours, done / seconds, self._samples / RATE / seconds, left),
+        )

@@ -1,0 +1,1 @@
+"""Command-line scripts: each is run as ``python -m svmixer.bin.NAME`` or ``svmixer NAME``."""

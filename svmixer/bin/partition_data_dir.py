@@ -1,0 +1,46 @@
+"""Make train, valid and test out of one data directory, by speaker, with trials for valid and test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from svmixer.config import parse_args
+from svmixer.lists import ListError, partition_data_dir
+from svmixer.log import fail
+
+
+@dataclass(frozen=True)
+class PartitionDataDirConfig:
+    """Options of the script."""
+
+    # Directory with wav.scp and utt2spk; its trials, if there, say what the test set is.
+    data_dir: str
+    # Where the directories train, valid and test go.
+    output_dir: str = "data"
+    # Speakers to validate with.
+    valid_speakers: int = 5
+    # Speakers to test with, unless there are trials.
+    test_speakers: int = 10
+    # Seed of the choice of speakers and trials.
+    seed: int = 0
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the script."""
+    config = parse_args(PartitionDataDirConfig, argv, __doc__)
+    try:
+        speakers = partition_data_dir(
+            config.data_dir,
+            config.output_dir,
+            valid_speakers=config.valid_speakers,
+            test_speakers=config.test_speakers,
+            seed=config.seed,
+        )
+    except ListError as error:
+        raise fail(str(error)) from None
+    for name, count in speakers.items():
+        print(f"{config.output_dir}/{name}: {count} speakers")
+
+
+if __name__ == "__main__":
+    main()

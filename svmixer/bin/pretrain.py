@@ -1,0 +1,16 @@
+"""Pretrain a small self-supervised teacher by masked prediction."""
+
+from __future__ import annotations
+
+from svmixer.config import parse_args
+from svmixer.train.pretrain import PretrainConfig, PretrainTask
+from svmixer.train.run import run_task
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Train the teacher; the teacher directory ``teacher/`` is the result."""
+    run_task(parse_args(PretrainConfig, argv, __doc__), PretrainTask)
+
+
+if __name__ == "__main__":
+    main()

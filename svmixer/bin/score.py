@@ -1,0 +1,65 @@
+"""Stage 5, second part: merge the jobs' embeddings, score the trials, write `scores` and `metrics.json`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from svmixer.config import parse_args
+from svmixer.lists import ListError
+from svmixer.log import fail, get_logger
+from svmixer.score.embeddings import EmbeddingError
+from svmixer.score.result import score_set
+
+logger = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class ScoreConfig:
+    """Options of scoring."""
+
+    # Dumped set with `trials` and `utt2spk`, as dump/test.
+    data_dir: str
+    # Where embeddings.JOB.scp are.
+    embeddings_dir: str
+    # Where `scores` and `metrics.json` go.
+    output_dir: str
+    # Number of extraction jobs.
+    num_jobs: int = 1
+    # Draws of speakers for the 95 % interval.
+    replicates: int = 1000
+    # Seed of these draws.
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.num_jobs < 1 or self.replicates < 1:
+            raise ValueError("num_jobs and replicates are at least 1")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Command line; a user's mistake ends with one line and status 1."""
+    config = parse_args(ScoreConfig, argv, __doc__)
+    try:
+        metrics = score_set(
+            config.embeddings_dir,
+            config.data_dir,
+            config.output_dir,
+            config.num_jobs,
+            config.replicates,
+            config.seed,
+        )
+    except (EmbeddingError, ListError, OSError) as error:
+        raise fail(str(error)) from None
+    interval = (
+        "no interval"
+        if metrics["eer_ci95"] is None
+        else "95 % interval {:.2f} … {:.2f} %".format(*metrics["eer_ci95"])
+    )
+    logger.info(
+        "%s: EER %.2f %% (%s), minDCF(0.05) %.4f, minDCF(0.01) %.4f, %d trials, %d of them target",
+        metrics["set"], metrics["eer"], interval, metrics["min_dcf"]["0.05"], metrics["min_dcf"]["0.01"],
+        metrics["trials"], metrics["targets"],
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""Split a list into one part a job, for JOB=1:n."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from svmixer.config import parse_args
+from svmixer.lists import split_list
+from svmixer.log import fail
+
+
+@dataclass(frozen=True)
+class SplitListConfig:
+    """Options of the script."""
+
+    # List to split, e.g. data/train/wav.scp.
+    input: str
+    # Number of parts.
+    jobs: int
+    # Where part n goes; JOB in the name stands for n, e.g. dump/train/logs/wav.JOB.scp.
+    output: str
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the script."""
+    config = parse_args(SplitListConfig, argv, __doc__)
+    try:
+        split_list(config.input, config.jobs, config.output)
+    except ValueError as error:
+        raise fail(str(error)) from None
+
+
+if __name__ == "__main__":
+    main()

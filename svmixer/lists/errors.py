@@ -1,0 +1,51 @@
+"""The error every list reader raises, and the commands that repair a list."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+
+class ListError(ValueError):
+    """A list that cannot be used.
+
+    ``str(error)`` reads ``file:line: utterance ID: what; repair with: command``, without the parts that are
+    not known.
+
+    Attributes:
+        what: what is wrong.
+        path, line, utterance: where; ``None`` when unknown. Lines count from 1.
+        repair: a command line that repairs it, or advice; ``None`` when only the owner of the data can tell.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        path: str | Path | None = None,
+        line: int | None = None,
+        utterance: str | None = None,
+        repair: str | None = None,
+    ) -> None:
+        self.what, self.path, self.line, self.utterance, self.repair = what, path, line, utterance, repair
+        place = "" if path is None else str(path) if line is None else f"{path}:{line}"
+        who = "" if utterance is None else f"utterance {utterance}"
+        message = ": ".join(part for part in (place, who, what) if part)
+        super().__init__(f"{message}; repair with: {repair}" if repair else message)
+
+    def __reduce__(self) -> tuple:
+        # Worker processes send exceptions back by pickling; keyword-only arguments need this.
+        return (_rebuild, (self.what, self.path, self.line, self.utterance, self.repair))
+
+
+def _rebuild(what: str, *where: object) -> ListError:
+    return ListError(what, **dict(zip(("path", "line", "utterance", "repair"), where, strict=True)))
+
+
+def fix_command(path: str | Path, *options: str) -> str | None:
+    """The command that repairs the data directory ``path`` belongs to; ``None`` for other files."""
+    name = Path(path).name
+    if name not in ("wav.scp", "segments", "parts", "trials") and not name.startswith(("utt2", "spk2")):
+        return None
+    folder = shlex.quote(str(Path(path).parent))
+    return " ".join(["python -m svmixer.bin.fix_data_dir --data_dir", folder, *options])

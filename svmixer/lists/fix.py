@@ -1,0 +1,229 @@
+"""Repair a data directory: clean and sort each list, keep what all lists have, make ``spk2utt`` again.
+
+Only what carries no information or has no counterpart is removed, and counted. What needs a decision (an id
+with two values, a pair with two labels, text that is not UTF-8) is an error, and then nothing is written.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Container, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from svmixer.lists.check_list import VALUE_CHECKS, ValueCheck, value_checks
+from svmixer.lists.errors import ListError
+from svmixer.lists.replace import replace_lists
+from svmixer.lists.source import FileProbe, parse_source
+from svmixer.lists.table import duplicate_error, encoding_error, spk2utt_from, split_line
+from svmixer.lists.trial_faults import CONFLICTING, MISLABELLED, find_trial_faults
+from svmixer.lists.trials import Row, Trials, parse_trials, utterance_of_path
+
+Table = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """Lines of one list left out for one reason."""
+
+    # name of the list
+    name: str
+    # why
+    reason: str
+    # how many lines
+    count: int
+    # what the first one was about
+    first: str
+
+
+@dataclass(frozen=True)
+class FixReport:
+    """What :func:`fix_data_dir` did."""
+
+    # entries of each list now
+    sizes: dict[str, int]
+    # what was left out
+    dropped: list[Dropped]
+    # names of the lists that were rewritten or made
+    changed: list[str]
+
+
+def fix_data_dir(data_dir: str | Path, *, check_files: bool = False) -> FixReport:
+    """Make a data directory pass :func:`svmixer.lists.validate_data_dir`.
+
+    Byte-order marks, carriage returns, blank lines, tabs and repeated lines go; lists are sorted;
+    utterances, speakers and trials that not all lists know are dropped; ``spk2utt`` is made from
+    ``utt2spk``; trials take the form ``1|0 utterance1 utterance2``, audio paths in them become utterance
+    ids, their order and repetitions stay. Originals are kept in ``.backup``; all lists are replaced
+    together at the end. A second run changes nothing.
+
+    Args:
+        data_dir: the directory.
+        check_files: also drop recordings whose file is missing or whose archive ends before their offset.
+
+    Raises:
+        ListError: something only the owner of the data can decide, or nothing would be left. Nothing is
+        written.
+    """
+    folder, drops = Path(data_dir), _Drops()
+    if not (folder / "wav.scp").exists():
+        raise ListError("missing: every data directory has one", path=folder / "wav.scp")
+    checks = value_checks(folder)
+    if "segments" in checks and "parts" in checks:
+        raise ListError("segments and parts exclude each other: keep one", path=folder)
+    if checks.pop("spk2utt", None) and "utt2spk" not in checks:
+        raise ListError("missing: write one line 'utterance speaker' an utterance", path=folder / "utt2spk")
+    tables = {name: _clean_table(folder / name, check, drops) for name, check in checks.items()}
+    if check_files:
+        _keep(tables, "wav.scp", _absence(), drops)
+    utterances = _intersect(tables, checks, drops)
+    if not utterances:
+        raise ListError(f"no utterance is in all of: {', '.join(checks)}", path=folder)
+    lines = {name: _table_lines(table) for name, table in tables.items()}
+    sizes = {name: len(table) for name, table in tables.items()}
+    if "utt2spk" in tables:
+        spk2utt = {speaker: " ".join(members) for speaker, members in spk2utt_from(tables["utt2spk"]).items()}
+        lines["spk2utt"], sizes["spk2utt"] = _table_lines(spk2utt), len(spk2utt)
+    if (folder / "trials").exists():
+        rows = _clean_trials(folder / "trials", utterances, tables.get("utt2spk"), drops)
+        lines["trials"], sizes["trials"] = lambda: (f"{la} {en} {te}\n" for la, en, te in rows), len(rows)
+    return FixReport(sizes, drops.report(), replace_lists(folder, lines))
+
+
+class _Drops:
+    """Counts left-out lines by list and reason."""
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[str, str], tuple[int, str]] = {}
+
+    def add(self, name: str, reason: str, about: str) -> None:
+        count, first = self._counts.get((name, reason), (0, about))
+        self._counts[name, reason] = count + 1, first
+
+    def report(self) -> list[Dropped]:
+        return [Dropped(name, reason, *counted) for (name, reason), counted in self._counts.items()]
+
+
+def _clean_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Numbered lines that are not blank, without byte-order mark, carriage returns and outer blanks."""
+    try:
+        # Universal newlines: \r\n and \r end a line as \n does.
+        with open(path, encoding="utf-8-sig", newline=None) as stream:
+            for number, line in enumerate(stream, 1):
+                text = line.strip(" \t\n")
+                if text:
+                    yield number, text
+    except UnicodeDecodeError:
+        raise encoding_error(path) from None
+    except OSError as error:
+        raise ListError(f"cannot be read: {error.strerror}", path=path) from None
+
+
+def _clean_table(path: Path, check_value: ValueCheck, drops: _Drops) -> Table:
+    table: Table = {}
+    for number, line in _clean_lines(path):
+        if len(line.split(maxsplit=1)) < 2:
+            drops.add(path.name, "no value", line)
+            continue
+        key, value = split_line(path, number, line)
+        if key in table:
+            if table[key] != value:
+                raise duplicate_error(path, number, key, value, table[key])
+            drops.add(path.name, "repeated line", key)
+            continue
+        try:
+            for _ in check_value(value):
+                pass
+        except ListError as error:
+            raise ListError(error.what, path=path, line=number, utterance=key) from None
+        except ValueError as error:
+            drops.add(path.name, "unusable value", f"{key}: {error}")
+            continue
+        table[key] = value
+    return table
+
+
+def _keep(
+    tables: dict[str, Table], name: str, reason_against: Callable[[str, str], str | None], drops: _Drops
+) -> None:
+    """Leave out the entries of a table that have a reason against them."""
+    kept: Table = {}
+    for key, value in tables[name].items():
+        reason = reason_against(key, value)
+        if reason:
+            drops.add(name, reason, key)
+        else:
+            kept[key] = value
+    tables[name] = kept
+
+
+def _absence() -> Callable[[str, str], str | None]:
+    probe = FileProbe()
+    return lambda _, value: "file is missing" if probe.reason_absent(parse_source(value)) else None
+
+
+def _not_in(name: str, ids: Container[str]) -> Callable[[str, str], str | None]:
+    return lambda key, _: None if key in ids else f"not in {name}"
+
+
+def _intersect(tables: dict[str, Table], checks: dict[str, ValueCheck], drops: _Drops) -> Container[str]:
+    """Keep what all tables have; the utterances that remain."""
+    base = next(name for name in ("segments", "parts", "wav.scp") if name in tables)
+    if base != "wav.scp":
+        # Value checks name recordings by their hashes.
+        recordings = set(map(hash, tables["wav.scp"]))
+
+        def stray(_: str, value: str) -> str | None:
+            return None if recordings.issuperset(checks[base](value)) else "recording not in wav.scp"
+
+        _keep(tables, base, stray, drops)
+    if "utt2spk" in tables:
+        _keep(tables, "utt2spk", _not_in(base, tables[base]), drops)
+        _keep(tables, base, _not_in("utt2spk", tables["utt2spk"]), drops)
+    speakers = set(tables.get("utt2spk", {}).values())
+    for name in sorted(tables.keys() - VALUE_CHECKS.keys()):
+        if name.startswith("utt2"):
+            _keep(tables, name, _not_in(base, tables[base]), drops)
+        elif "utt2spk" in tables:
+            _keep(tables, name, _not_in("utt2spk", speakers), drops)
+    return tables[base].keys()
+
+
+def _clean_trials(path: Path, utterances: Container[str], utt2spk: Table | None, drops: _Drops) -> list[Row]:
+    def to_utterance(name: str) -> str:
+        from_path = utterance_of_path(name)
+        return from_path if name not in utterances and from_path in utterances else name
+
+    numbers = array("q")
+
+    def rows() -> Iterator[Row]:
+        for number, row in parse_trials(path, _clean_lines(path), to_utterance):
+            numbers.append(number)
+            yield row
+
+    trials = Trials.from_rows(rows())
+    known = np.array([name in utterances for name in trials.utterances], dtype=bool)
+    speakers = None
+    if utt2spk is not None:
+        speakers = np.array([hash(utt2spk.get(name)) for name in trials.utterances], dtype=np.int64)
+    faults = find_trial_faults(trials, known, speakers)
+    kept: list[Row] = []
+    for i, row in enumerate(trials.rows()):
+        if faults.unknown[i]:
+            drops.add(path.name, "utterance not in the set", row[1] if not known[trials.enrol[i]] else row[2])
+        elif faults.itself[i]:
+            drops.add(path.name, "utterance against itself", row[1])
+        elif faults.conflicting[i] or faults.mislabelled[i]:
+            what = CONFLICTING if faults.conflicting[i] else MISLABELLED
+            raise ListError(what, path=path, line=numbers[i], utterance=row[1])
+        else:
+            kept.append(row)
+    if not kept:
+        raise ListError("no trial is left", path=path)
+    return kept
+
+
+def _table_lines(table: Table) -> Callable[[], Iterable[str]]:
+    return lambda: (f"{key} {value}\n" for key, value in sorted(table.items()))

@@ -1,0 +1,94 @@
+"""Utterances that are not whole recordings: ``segments`` (one piece) and ``parts`` (several pieces joined).
+
+``segments`` is Kaldi's: ``<utterance> <recording> <start> <end>``. ``parts`` has one or more such triples a
+line: ``<utterance> <recording> <start> <end> [<recording> <start> <end> …]``. Times are in seconds; an end of
+-1 is the end of the recording.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from svmixer.lists.errors import ListError, fix_command
+from svmixer.lists.table import duplicate_error, iter_table, write_table
+
+Piece = tuple[str, float, float]
+
+
+def read_segments(path: str | Path) -> dict[str, Piece]:
+    """Utterance → (recording, start, end) in seconds, end -1 = to the end.
+
+    Raises:
+        ListError: see :func:`svmixer.lists.read_table`; also a line without exactly three fields behind the
+            utterance, a time that is not a number, a negative start, or an end that is not after the start.
+    """
+    table: dict[str, Piece] = {}
+    for number, utterance, pieces in iter_pieces(path, single=True):
+        if utterance in table:
+            raise duplicate_error(path, number, utterance, _text(pieces), _text([table[utterance]]))
+        table[utterance] = pieces[0]
+    if not table:
+        raise ListError("empty list", path=path)
+    return table
+
+
+def read_parts(path: str | Path) -> dict[str, list[Piece]]:
+    """Utterance → its pieces (recording, start, end) in the order they are joined; end -1 = to the end.
+
+    Raises:
+        ListError: as :func:`read_segments`, with one or more triples behind the utterance.
+    """
+    table: dict[str, list[Piece]] = {}
+    for number, utterance, pieces in iter_pieces(path, single=False):
+        if utterance in table:
+            raise duplicate_error(path, number, utterance, _text(pieces), _text(table[utterance]))
+        table[utterance] = pieces
+    if not table:
+        raise ListError("empty list", path=path)
+    return table
+
+
+def write_parts(path: str | Path, parts: Mapping[str, Sequence[Piece]]) -> None:
+    """Write a ``parts`` list, sorted and atomic; times keep their shortest exact form."""
+    write_table(path, {utterance: _text(pieces) for utterance, pieces in parts.items()})
+
+
+def iter_pieces(path: str | Path, *, single: bool) -> Iterator[tuple[int, str, list[Piece]]]:
+    """(line number, utterance, pieces) of ``segments`` (``single``) or ``parts``, in file order."""
+    for number, utterance, value in iter_table(path):
+        try:
+            yield number, utterance, parse_pieces(value, single=single)
+        except ValueError as error:
+            what, repair = str(error), fix_command(path)
+            raise ListError(what, path=path, line=number, utterance=utterance, repair=repair) from None
+
+
+def parse_pieces(value: str, *, single: bool) -> list[Piece]:
+    """The triples of one line; ``ValueError`` says what is wrong."""
+    fields = value.split()
+    if len(fields) % 3 or (single and len(fields) != 3):
+        expected = "<recording> <start> <end>" + ("" if single else " once or more")
+        raise ValueError(f"expected {expected}, found '{value}'")
+    return [_piece(*fields[i : i + 3]) for i in range(0, len(fields), 3)]
+
+
+def _piece(recording: str, start_text: str, end_text: str) -> Piece:
+    try:
+        start, end = float(start_text), float(end_text)
+    except ValueError:
+        raise ValueError(f"'{start_text} {end_text}' are not times in seconds") from None
+    if not (math.isfinite(start) and math.isfinite(end)) or start < 0:
+        raise ValueError(f"start {start_text} and end {end_text} must be finite, and the start not negative")
+    if end != -1 and end <= start:
+        raise ValueError(f"end {end_text} is not after start {start_text}")
+    return recording, start, end
+
+
+def _text(pieces: Sequence[Piece]) -> str:
+    return " ".join(f"{recording} {_time(start)} {_time(end)}" for recording, start, end in pieces)
+
+
+def _time(seconds: float) -> str:
+    return repr(int(seconds)) if seconds == int(seconds) else repr(float(seconds))

@@ -1,0 +1,72 @@
+"""Where the samples of a recording are: the right-hand side of a ``wav.scp`` line."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Literal
+
+from svmixer.lists.errors import ListError
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One recording's place: a file, a position in an archive, or a command whose standard output is read."""
+
+    # file | ark | pipe
+    kind: Literal["file", "ark", "pipe"]
+    # File or archive; empty for a pipe.
+    path: str = ""
+    # Byte position of the entry inside the archive; 0 for the others.
+    offset: int = 0
+    # Shell command without its closing bar; empty unless a pipe.
+    command: str = ""
+
+
+def parse_source(text: str) -> Source:
+    """Take ``FILE``, ``ARCHIVE:OFFSET`` or ``COMMAND |`` apart, as Kaldi reads them.
+
+    Nothing is opened or run.
+
+    Raises:
+        ListError: see :func:`check_source`.
+    """
+    text = text.strip()
+    check_source(text)
+    if text.endswith("|"):
+        return Source("pipe", command=text[:-1].strip())
+    archive, _, offset = text.rpartition(":")
+    if archive and offset.isascii() and offset.isdigit():
+        return Source("ark", path=archive, offset=int(offset))
+    return Source("file", path=text)
+
+
+def check_source(text: str) -> None:
+    """The checks of :func:`parse_source` alone.
+
+    Raises:
+        ListError: empty, a bar without a command, a command to write to (``| …``), or ``-`` (standard input).
+    """
+    if not text or text == "-" or text[0] == "|":
+        raise ListError(f"'{text}' is not a recording: expected FILE, ARCHIVE:OFFSET or COMMAND |")
+
+
+class FileProbe:
+    """Looks whether sources are there. Remembers the last archive: its entries mostly stand together."""
+
+    def __init__(self) -> None:
+        self._archive, self._size = "", -1
+
+    def reason_absent(self, source: Source) -> str | None:
+        """Why ``source`` cannot be opened, or ``None``. Commands are not run: a pipe always passes."""
+        if source.kind == "file":
+            return None if os.path.isfile(source.path) else f"no such file: {source.path}"
+        if source.kind == "ark":
+            if source.path != self._archive:
+                self._archive = source.path
+                self._size = os.path.getsize(source.path) if os.path.isfile(source.path) else -1
+            if self._size < 0:
+                return f"no such file: {source.path}"
+            if source.offset >= self._size:
+                return f"archive {source.path} ends before byte {source.offset}"
+        return None

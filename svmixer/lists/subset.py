@@ -1,0 +1,109 @@
+"""Parts of a data directory: some of its utterances, or a partition into train, valid and test by speaker."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+from pathlib import Path
+
+from svmixer.lists.check_list import value_checks
+from svmixer.lists.errors import ListError
+from svmixer.lists.segments import iter_pieces
+from svmixer.lists.table import iter_table, read_utt2spk, spk2utt_from, write_spk2utt, write_table
+from svmixer.lists.trial_sampling import make_trials
+from svmixer.lists.trials import Trials, read_trials, write_trials
+
+
+def subset_data_dir(
+    source: str | Path, target: str | Path, utterances: Collection[str], trials: Trials | None = None
+) -> None:
+    """Write the lists of ``source`` restricted to some utterances, and ``trials`` if given, to ``target``.
+
+    Lists that ``target`` has from an earlier run and that do not belong to it any more are removed.
+
+    Args:
+        source: a sound data directory with ``utt2spk``.
+        target: the new directory; made if need be.
+        utterances: ids to keep (a set, for speed).
+        trials: trials of the subset.
+
+    Raises:
+        ListError: a list of ``source`` cannot be read, or an utterance is not in it.
+    """
+    source, target = Path(source), Path(target)
+    utt2spk = {key: value for _, key, value in iter_table(source / "utt2spk") if key in utterances}
+    unknown = next((utterance for utterance in utterances if utterance not in utt2spk), None)
+    if unknown is not None:
+        raise ListError("not in this list", path=source / "utt2spk", utterance=unknown)
+    tables = value_checks(source).keys() - {"utt2spk", "spk2utt"}
+    recordings, speakers = _recordings(source, tables, utterances), set(utt2spk.values())
+    target.mkdir(parents=True, exist_ok=True)
+    written = {"utt2spk", "spk2utt"}
+    for name in sorted(tables):
+        kept = recordings if name == "wav.scp" else speakers if name.startswith("spk2") else utterances
+        rows = [(key, value) for _, key, value in iter_table(source / name) if key in kept]
+        if rows:
+            write_table(target / name, rows)
+            written.add(name)
+    write_table(target / "utt2spk", utt2spk)
+    write_spk2utt(target / "spk2utt", utt2spk)
+    if trials:
+        write_trials(target / "trials", trials)
+        written.add("trials")
+    for name in {*value_checks(target), "trials"} - written:
+        (target / name).unlink(missing_ok=True)
+
+
+def partition_data_dir(
+    source: str | Path, output_dir: str | Path, *, valid_speakers: int, test_speakers: int, seed: int = 0
+) -> dict[str, int]:
+    """Make ``train``, ``valid`` and ``test`` out of one data directory, without a speaker in two of them.
+
+    If ``source`` has ``trials``, its utterances are the test set, and whatever else its speakers say is
+    left out. Otherwise ``test_speakers`` speakers are the test set, and trials are made
+    (:func:`make_trials`), as always for the validation set. Which speakers: those with two utterances or
+    more that come first in the order of a digest of (seed, name), so a speaker added later moves few
+    others.
+
+    Returns:
+        Set → how many speakers.
+
+    Raises:
+        ListError: too few speakers, or a list of ``source`` cannot be read; what is wrong with the choice
+            is found before anything is written.
+    """
+    source, output_dir = Path(source), Path(output_dir)
+    utt2spk = read_utt2spk(source / "utt2spk")
+    spk2utt = spk2utt_from(utt2spk)
+    test_trials = read_trials(source / "trials") if (source / "trials").exists() else None
+    held_out = {utt2spk[utterance] for utterance in test_trials.utterances} if test_trials else set()
+    order = sorted(spk2utt, key=lambda speaker: hashlib.sha256(f"{seed} {speaker}".encode()).digest())
+    able = [speaker for speaker in order if len(spk2utt[speaker]) >= 2 and speaker not in held_out]
+    wanted = valid_speakers + (0 if test_trials else test_speakers)
+    others = len(spk2utt) - len(held_out) - wanted
+    if len(able) < wanted or others < 2 or min(valid_speakers, test_speakers) < 2:
+        raise ListError(
+            f"{len(able)} of {len(spk2utt)} speakers have two utterances or more and are in no trial; "
+            f"{wanted} of them are wanted for valid and test (2 or more each), and 2 speakers must remain "
+            "to train with",
+            path=source / "utt2spk",
+        )
+    test = held_out or set(able[:test_speakers])
+    valid = set([speaker for speaker in able if speaker not in test][:valid_speakers])
+    sets = {"train": spk2utt.keys() - valid - test, "valid": valid, "test": test}
+    for name, speakers in sets.items():
+        members = {utterance: speaker for utterance, speaker in utt2spk.items() if speaker in speakers}
+        trials = None if name == "train" else make_trials(members, seed=seed)
+        if name == "test" and test_trials:
+            members, trials = dict.fromkeys(test_trials.utterances), test_trials
+        subset_data_dir(source, output_dir / name, members.keys(), trials)
+    return {name: len(speakers) for name, speakers in sets.items()}
+
+
+def _recordings(source: Path, tables: Collection[str], utterances: Collection[str]) -> Collection[str]:
+    """The recordings that the utterances are cut from."""
+    for name in ("segments", "parts"):
+        if name in tables:
+            rows = iter_pieces(source / name, single=name == "segments")
+            return {piece[0] for _, utterance, pieces in rows if utterance in utterances for piece in pieces}
+    return utterances

@@ -1,0 +1,53 @@
+"""What can be wrong with trials that are well-formed: one mask a fault."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from svmixer.lists.trials import Trials
+
+CONFLICTING = "the pair stands earlier with the other label"
+MISLABELLED = "label and utt2spk disagree whether this is one speaker"
+
+
+@dataclass(frozen=True, eq=False)
+class TrialFaults:
+    """Boolean masks over N trials; a trial may have several faults."""
+
+    # bool [N], names an utterance that the set does not have
+    unknown: np.ndarray
+    # bool [N], the same utterance on both sides
+    itself: np.ndarray
+    # bool [N], the pair stands earlier (in either order) with the other label
+    conflicting: np.ndarray
+    # bool [N], target between two speakers or nontarget within one
+    mislabelled: np.ndarray
+
+
+def find_trial_faults(trials: Trials, known: np.ndarray, speakers: np.ndarray | None) -> TrialFaults:
+    """Compare trials with the utterances of their set.
+
+    Args:
+        trials: N trials over U utterances.
+        known: bool [U], whether the set has the utterance.
+        speakers: int64 [U], a number for the utterance's speaker, anything where the utterance is not known;
+            ``None``: labels are not compared with speakers.
+    """
+    enrol, test, labels = trials.enrol, trials.test, trials.labels
+    unknown = ~(known[enrol] & known[test])
+    mislabelled = np.zeros(len(trials), dtype=bool)
+    if speakers is not None:
+        mislabelled = ~unknown & ((speakers[enrol] == speakers[test]) != (labels == 1))
+    return TrialFaults(unknown, enrol == test, _conflicting(trials), mislabelled)
+
+
+def _conflicting(trials: Trials) -> np.ndarray:
+    low = np.minimum(trials.enrol, trials.test).astype(np.int64)
+    pair = low * len(trials.utterances) + np.maximum(trials.enrol, trials.test)
+    order = np.argsort(pair, kind="stable")
+    pair, labels = pair[order], trials.labels[order]
+    conflicting = np.zeros(len(trials), dtype=bool)
+    conflicting[order[1:]] = (pair[1:] == pair[:-1]) & (labels[1:] != labels[:-1])
+    return conflicting

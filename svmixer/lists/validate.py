@@ -1,0 +1,192 @@
+"""Check a data directory: every list by itself, then the lists against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from svmixer.lists.check_list import VALUE_CHECKS, CheckedList, check_list, value_checks
+from svmixer.lists.errors import ListError, fix_command
+from svmixer.lists.source import FileProbe, parse_source
+from svmixer.lists.table import iter_table
+from svmixer.lists.trial_faults import CONFLICTING, MISLABELLED, find_trial_faults
+from svmixer.lists.trials import Trials, read_trials
+
+
+class DataDirError(ListError):
+    """A data directory with problems; ``problems`` has them all, one or more :class:`ListError`."""
+
+    def __init__(self, problems: list[ListError]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(map(str, problems)))
+
+    def __reduce__(self) -> tuple:
+        return (DataDirError, (self.problems,))
+
+
+@dataclass(frozen=True)
+class DataDirSize:
+    """How many of each a sound data directory has; 0 where it has no such list."""
+
+    utterances: int
+    recordings: int
+    speakers: int
+    trials: int
+
+
+def validate_data_dir(
+    data_dir: str | Path, *, check_files: bool = False, need_speakers: bool = False
+) -> DataDirSize:
+    """Check the lists of a data directory.
+
+    They are ``wav.scp``, ``utt2spk``, ``spk2utt``, ``segments`` or ``parts``, ``trials``, any other
+    ``utt2*`` and ``spk2*``. Recordings that no utterance uses are allowed; so are other lists that do not
+    cover every utterance.
+
+    Args:
+        data_dir: the directory; ``wav.scp`` alone is enough (a set of noises).
+        check_files: also look whether the files of ``wav.scp`` exist and archives reach to their offsets.
+        need_speakers: also require ``utt2spk``.
+
+    Raises:
+        DataDirError: with every problem found: a list's own fault by its first place, a fault between lists
+            by its first place and the number of further ones.
+    """
+    folder = Path(data_dir)
+    problems = list(_missing_lists(folder, need_speakers))
+    lists: dict[str, CheckedList] = {}
+    for name, check_value in value_checks(folder).items():
+        try:
+            lists[name] = check_list(folder / name, check_value)
+        except ListError as error:
+            problems.append(error)
+    trials = None
+    if (folder / "trials").exists():
+        try:
+            trials = read_trials(folder / "trials")
+        except ListError as error:
+            problems.append(error)
+    # A list with a fault of its own is left out of the comparison: what it lacks would be reported once more.
+    problems += _compare(lists, folder, trials)
+    if check_files and "wav.scp" in lists:
+        problems += _absent_files(folder / "wav.scp")
+    if problems:
+        raise DataDirError(problems)
+    recordings = lists["wav.scp"]
+    utterances = lists.get("segments") or lists.get("parts") or recordings
+    speakers = len(lists["spk2utt"].keys) if "spk2utt" in lists else 0
+    return DataDirSize(len(utterances.keys), len(recordings.keys), speakers, len(trials or ()))
+
+
+def _missing_lists(folder: Path, need_speakers: bool) -> Iterator[ListError]:
+    if not folder.is_dir():
+        yield ListError("no such data directory", path=folder)
+        return
+    there = {path.name for path in folder.iterdir()}
+    if "wav.scp" not in there:
+        yield ListError("missing: every data directory has one", path=folder / "wav.scp")
+    if {"segments", "parts"} <= there:
+        yield ListError("segments and parts exclude each other: keep one", path=folder)
+    if "utt2spk" not in there and (need_speakers or "spk2utt" in there):
+        yield ListError("missing: write one line 'utterance speaker' an utterance", path=folder / "utt2spk")
+    if "utt2spk" in there and "spk2utt" not in there:
+        path = folder / "spk2utt"
+        yield ListError("missing", path=path, repair=fix_command(path))
+
+
+def _absent_files(path: Path) -> Iterator[ListError]:
+    probe, first, count = FileProbe(), None, 0
+    for number, recording, value in iter_table(path):
+        reason = probe.reason_absent(parse_source(value))
+        if reason:
+            first, count = first or (number, recording, reason), count + 1
+    if first:
+        number, recording, reason = first
+        what = reason + _more(count)
+        repair = fix_command(path, "--check_files true")
+        yield ListError(what, path=path, line=number, utterance=recording, repair=repair)
+
+
+def _compare(lists: dict[str, CheckedList], folder: Path, trials: Trials | None) -> Iterator[ListError]:
+    recordings, utt2spk = lists.get("wav.scp"), lists.get("utt2spk")
+    pieces = lists.get("segments") or lists.get("parts")
+    has_pieces = (folder / "segments").exists() or (folder / "parts").exists()
+    utterances = pieces if has_pieces else recordings
+    if pieces and recordings:
+        yield from _outside(pieces, pieces.named, recordings, "recording of the utterance is not in wav.scp")
+    if utterances and utt2spk:
+        yield from _outside(utt2spk, utt2spk.keys, utterances, f"not in {utterances.path.name}")
+        yield from _outside(utterances, utterances.keys, utt2spk, "not in utt2spk")
+    if utt2spk and "spk2utt" in lists:
+        yield from _compare_speakers(utt2spk, lists["spk2utt"])
+    for name in sorted(lists.keys() - VALUE_CHECKS.keys()):
+        whole = utterances if name.startswith("utt2") else lists.get("spk2utt")
+        if whole:
+            yield from _outside(lists[name], lists[name].keys, whole, f"not in {whole.path.name}")
+    if trials and utterances:
+        yield from _check_trials(folder / "trials", trials, utterances, utt2spk)
+
+
+def _outside(column: CheckedList, ids: np.ndarray, other: CheckedList, what: str) -> Iterator[ListError]:
+    """A problem if any of ``ids`` (keys or named ids of ``column``) is not a key of ``other``."""
+    # Two sorted lists of the same ids are equal place by place, which is the usual case and quick to see.
+    absent = () if np.array_equal(ids, other.keys) else np.flatnonzero(~np.isin(ids, other.keys))
+    if len(absent):
+        entry = int(absent[0] if ids is column.keys else column.named_by[absent[0]])
+        yield _problem(column.path, entry + 1, column.key_at(entry), what, len(absent))
+
+
+def _compare_speakers(utt2spk: CheckedList, spk2utt: CheckedList) -> Iterator[ListError]:
+    """A problem unless both have the same pairs of utterance and speaker, each once."""
+    forward = _pair(utt2spk.keys, utt2spk.named)
+    backward = _pair(spk2utt.named, spk2utt.keys[spk2utt.named_by])
+    if np.array_equal(np.sort(forward), np.sort(backward)):
+        return
+    absent = np.flatnonzero(~np.isin(forward, backward))
+    if len(absent):
+        entry = int(absent[0])
+        yield _problem(utt2spk.path, entry + 1, utt2spk.key_at(entry), "spk2utt says otherwise", len(absent))
+    else:
+        what = "names utterances twice or that utt2spk gives to another speaker"
+        yield ListError(what, path=spk2utt.path, repair=fix_command(spk2utt.path))
+
+
+def _pair(utterances: np.ndarray, speakers: np.ndarray) -> np.ndarray:
+    """One number a pair; a large odd factor keeps equal sums from different pairs as rare as equal hashes."""
+    return utterances.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + speakers.astype(np.uint64)
+
+
+def _check_trials(
+    path: Path, trials: Trials, utterances: CheckedList, utt2spk: CheckedList | None
+) -> Iterator[ListError]:
+    hashes = np.fromiter(map(hash, trials.utterances), dtype=np.int64, count=len(trials.utterances))
+    known, speakers = np.isin(hashes, utterances.keys), None
+    if utt2spk:
+        order = np.argsort(utt2spk.keys)
+        place = np.searchsorted(utt2spk.keys, hashes, sorter=order).clip(max=len(order) - 1)
+        speakers = utt2spk.named[order[place]]
+        known &= utt2spk.keys[order[place]] == hashes
+    faults = find_trial_faults(trials, known, speakers)
+    for mask, what, fixable in (
+        (faults.unknown, f"trial with an utterance that is not in {utterances.path.name}", True),
+        (faults.itself, "trial of an utterance against itself", True),
+        (faults.conflicting, CONFLICTING, False),
+        (faults.mislabelled, MISLABELLED, False),
+    ):
+        rows = np.flatnonzero(mask)
+        if len(rows):
+            row = int(rows[0])
+            side = trials.test if known[trials.enrol[row]] else trials.enrol
+            yield _problem(path, row + 1, trials.utterances[side[row]], what, len(rows), fixable)
+
+
+def _problem(path: Path, line: int, utterance: str, what: str, count: int, fixable: bool = True) -> ListError:
+    repair = fix_command(path) if fixable else None
+    return ListError(what + _more(count), path=path, line=line, utterance=utterance, repair=repair)
+
+
+def _more(count: int) -> str:
+    return f" (and {count - 1} more)" if count > 1 else ""

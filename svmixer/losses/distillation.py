@@ -1,0 +1,168 @@
+"""Distillation: a student's hidden states against a frozen teacher's."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class DistillConfig:
+    """Distillation loss. Defaults: the one SV-Mixer (arXiv 2509.14136) uses in its tables."""
+
+    # last_mse: last state on last state; distilhubert: heads on the last state predict several teacher layers
+    kind: Literal["last_mse", "distilhubert"] = "last_mse"
+    weight: float = 1.0  # factor of the distillation loss in the total
+    layers: tuple[int, ...] = (8, 16, 24)  # distilhubert: teacher layers to predict (0: the encoder's input)
+    cosine_weight: float = 1.0  # distilhubert: λ of the cosine term
+    # distilhubert: the cosine term over frames: mean (DistilHuBERT), or sum (the released SV-Mixer code)
+    reduction: Literal["mean", "sum"] = "mean"
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.weight < math.inf:
+            raise ValueError(f"weight: must be positive, found {self.weight}")
+        if not 0.0 <= self.cosine_weight < math.inf:
+            raise ValueError(f"cosine_weight: must not be negative, found {self.cosine_weight}")
+        if not self.layers or min(self.layers) < 0:
+            raise ValueError(f"layers: expected one or more layer numbers from 0, found {list(self.layers)}")
+
+
+class LastMSE(nn.Module):
+    """Mean squared error between the last hidden states of student and teacher, the paper's default loss.
+
+    Where the sizes differ, a linear map on the student side makes up for it. It lives here and not in the
+    student, so it goes with the loss when training ends.
+
+    Args:
+        student_dim: H, size of the student's states.
+        teacher_dim: D, size of the teacher's states.
+        weight: factor of the returned loss.
+    """
+
+    def __init__(self, student_dim: int, teacher_dim: int, weight: float = 1.0) -> None:
+        super().__init__()
+        self.weight = weight
+        self.projection = nn.Identity() if student_dim == teacher_dim else nn.Linear(student_dim, teacher_dim)
+
+    def forward(self, student: Tensor, teacher: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of a batch.
+
+        Args:
+            student: (B, L+1, T, H) hidden states.
+            teacher: (B, L'+1, T', D) hidden states of the same crops.
+
+        Returns:
+            The scalar loss in float32 and detached figures: ``mse``, before the factor.
+        """
+        guess = self.projection(student[:, -1])  # (B, T, D)
+        target = align_frames(teacher[:, -1], guess.shape[1])
+        mse = F.mse_loss(_precise(guess), _precise(target))
+        return self.weight * mse, {"mse": mse.detach()}
+
+
+class DistilHuBERT(nn.Module):
+    """Several teacher layers predicted from the student's last state (Chang et al., ICASSP 2022).
+
+    One head Linear(H → D) → GELU → Linear(D → D) for each teacher layer; the loss is
+    mean |difference| − λ · log σ(cosine), summed over heads, where the first mean is over batch, frames and
+    channels, and the cosine is each frame's.
+
+    Args:
+        student_dim: H, size of the student's states.
+        teacher_dim: D, size of the teacher's states.
+        layers: teacher layers to predict; 0 is the encoder's input, n the output of layer n.
+        cosine_weight: λ.
+        reduction: of the cosine term over frames: ``mean`` as in DistilHuBERT, or ``sum`` as in the released
+            SV-Mixer code (T times the weight). Over the batch it is averaged either way.
+        weight: factor of the returned loss.
+    """
+
+    def __init__(
+        self,
+        student_dim: int,
+        teacher_dim: int,
+        layers: tuple[int, ...] = (8, 16, 24),
+        cosine_weight: float = 1.0,
+        reduction: Literal["mean", "sum"] = "mean",
+        weight: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.layers = tuple(layers)
+        self.cosine_weight = cosine_weight
+        self.reduction = reduction
+        self.weight = weight
+        self.heads = nn.ModuleList(
+            nn.Sequential(nn.Linear(student_dim, teacher_dim), nn.GELU(), nn.Linear(teacher_dim, teacher_dim))
+            for _ in self.layers
+        )
+
+    def forward(self, student: Tensor, teacher: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of a batch.
+
+        Args:
+            student: (B, L+1, T, H) hidden states.
+            teacher: (B, L'+1, T', D) hidden states of the same crops.
+
+        Returns:
+            The scalar loss in float32 and detached figures averaged over heads: ``l1``, and ``cosine``, the
+            mean cosine between prediction and target.
+
+        Raises:
+            ValueError: the teacher has fewer layers than are to be predicted.
+        """
+        if max(self.layers) >= teacher.shape[1]:
+            found = teacher.shape[1] - 1
+            raise ValueError(f"layers: the teacher has {found} layers, asked for layer {max(self.layers)}")
+        last = student[:, -1]  # (B, T, H)
+        l1, log_sigmoid, cosine = [], [], []
+        for layer, head in zip(self.layers, self.heads, strict=True):
+            guess = _precise(head(last))  # (B, T, D)
+            target = _precise(align_frames(teacher[:, layer], guess.shape[1]))
+            similarity = F.cosine_similarity(guess, target, dim=-1)  # (B, T)
+            per_crop = F.logsigmoid(similarity)
+            per_crop = per_crop.mean(dim=1) if self.reduction == "mean" else per_crop.sum(dim=1)
+            l1.append(F.l1_loss(guess, target))
+            log_sigmoid.append(per_crop.mean())
+            cosine.append(similarity.detach().mean())
+        loss = sum(l1) - self.cosine_weight * sum(log_sigmoid)
+        figures = {"l1": torch.stack(l1).detach().mean(), "cosine": torch.stack(cosine).mean()}
+        return self.weight * loss, figures
+
+
+def build_distill_loss(config: DistillConfig, student_dim: int, teacher_dim: int) -> LastMSE | DistilHuBERT:
+    """The distillation loss of a configuration for states of these sizes."""
+    if config.kind == "last_mse":
+        return LastMSE(student_dim, teacher_dim, config.weight)
+    return DistilHuBERT(
+        student_dim, teacher_dim, config.layers, config.cosine_weight, config.reduction, config.weight
+    )
+
+
+def align_frames(states: Tensor, frames: int) -> Tensor:
+    """The frame nearest in time for each of ``frames`` evenly spaced frames over the same stretch of audio.
+
+    Both sequences are taken to divide one crop evenly, so frame t of T is centred at (t + ½) / T of it. Equal
+    counts are left alone; a teacher with more frames is thinned out, one with fewer has frames repeated.
+
+    Args:
+        states: (B, T', D).
+        frames: T.
+
+    Returns:
+        (B, T, D).
+    """
+    count = states.shape[1]
+    if count == frames:
+        return states
+    position = torch.arange(frames, device=states.device)
+    return states[:, (2 * position + 1) * count // (2 * frames)]
+
+
+def _precise(states: Tensor) -> Tensor:
+    """float32 for reduced precisions: sums over T · D values lose digits in bf16."""
+    return states if states.dtype == torch.float64 else states.float()

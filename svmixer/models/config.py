@@ -1,0 +1,151 @@
+"""Configuration of a speaker model: front end, student encoder and backend as frozen, validated dataclasses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class FrontendConfig:
+    """Convolutions over the waveform. The defaults are those of wav2vec 2.0, HuBERT and WavLM: 20 ms hop at 16 kHz."""
+
+    # Output channels of each convolution, first to last.
+    channels: tuple[int, ...] = (512, 512, 512, 512, 512, 512, 512)
+    # Kernel width of each convolution, in input steps.
+    kernels: tuple[int, ...] = (10, 3, 3, 3, 3, 2, 2)
+    # Stride of each convolution.
+    strides: tuple[int, ...] = (5, 2, 2, 2, 2, 2, 2)
+    # group_norm: over time in the first layer alone; layer_norm: over channels in every layer.
+    norm: Literal["group_norm", "layer_norm"] = "group_norm"
+
+    def __post_init__(self) -> None:
+        if not len(self.channels) == len(self.kernels) == len(self.strides) > 0:
+            raise ValueError(
+                f"frontend: channels, kernels and strides need the same number of values, one a layer, found "
+                f"{len(self.channels)}, {len(self.kernels)}, {len(self.strides)}"
+            )
+        if min(*self.channels, *self.kernels, *self.strides) < 1:
+            raise ValueError("frontend: channels, kernels and strides must be at least 1")
+
+    @property
+    def hop(self) -> int:
+        """Samples from one frame to the next."""
+        product = 1
+        for stride in self.strides:
+            product *= stride
+        return product
+
+    @property
+    def receptive_field(self) -> int:
+        """Samples that one frame sees."""
+        return self.num_samples(1)
+
+    def num_frames(self, num_samples: int) -> int:
+        """Frames that come out for ``num_samples`` samples; 0 when there are fewer than the receptive field."""
+        for kernel, stride in zip(self.kernels, self.strides, strict=True):
+            num_samples = (num_samples - kernel) // stride + 1 if num_samples >= kernel else 0
+        return num_samples
+
+    def num_samples(self, num_frames: int) -> int:
+        """The fewest samples that give ``num_frames`` frames."""
+        for kernel, stride in zip(reversed(self.kernels), reversed(self.strides), strict=True):
+            num_frames = (num_frames - 1) * stride + kernel
+        return num_frames
+
+
+@dataclass(frozen=True)
+class StudentConfig:
+    """The encoder that a teacher is distilled into."""
+
+    # Convolutions over the waveform.
+    frontend: FrontendConfig = field(default_factory=FrontendConfig)
+    # Kind of encoder layer, by its name in the registry of svmixer/models/student.py.
+    encoder: str = "svmixer"
+    # Encoder layers L; the student returns L + 1 hidden states.
+    layers: int = 5
+    # Hidden size H.
+    hidden: int = 1024
+    # Samples of one window: 3 s at 16 kHz. It fixes the number of frames T of the mixing over time.
+    window: int = 48000
+    # Channels in a group of the channel mixing; there are G = hidden / group_width groups.
+    group_width: int = 128
+    # Width of every inner layer as a multiple of its input.
+    expansion: int = 4
+    # Dropout after the projection and on the residual branches.
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        for name in ("layers", "hidden", "group_width", "expansion"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, found {getattr(self, name)}")
+        if self.hidden % self.group_width:
+            raise ValueError(f"hidden ({self.hidden}) is not a multiple of group_width ({self.group_width})")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must be in [0, 1), found {self.dropout}")
+        if self.frames < 2:
+            least = self.frontend.num_samples(2)
+            raise ValueError(f"window ({self.window} samples) gives less than two frames; at least {least} are needed")
+
+    @property
+    def frames(self) -> int:
+        """Frames T of one window."""
+        return self.frontend.num_frames(self.window)
+
+    @property
+    def groups(self) -> int:
+        """Groups G of the channel mixing."""
+        return self.hidden // self.group_width
+
+
+@dataclass(frozen=True)
+class EcapaConfig:
+    """Sizes of the ECAPA-TDNN backend."""
+
+    # Channels of the stem and of the three SE-Res2 blocks.
+    channels: int = 512
+    # Channels of the attention inside the statistics pooling.
+    attention_channels: int = 256
+    # Channels of the squeeze-excitation bottleneck.
+    se_bottleneck: int = 128
+    # Parts that a Res2 convolution splits its channels into.
+    scale: int = 4
+    # In training Gaussian noise is added to the backend's input; its standard deviation is drawn from this range.
+    noise: tuple[float, float] = (0.001, 0.01)
+
+    def __post_init__(self) -> None:
+        for name in ("channels", "attention_channels", "se_bottleneck"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"ecapa: {name} must be at least 1, found {getattr(self, name)}")
+        if self.scale < 2 or self.channels % self.scale:
+            raise ValueError(f"ecapa: channels ({self.channels}) must be a multiple of scale ({self.scale}), at least 2")
+        if not 0 <= self.noise[0] <= self.noise[1]:
+            raise ValueError(f"ecapa: noise must be two values, 0 <= low <= high, found {self.noise}")
+
+
+@dataclass(frozen=True)
+class BackendConfig:
+    """From the stack of hidden states to one embedding."""
+
+    # Kind of backend, by its name in the registry of svmixer/models/backends.
+    name: str = "ecapa"
+    # Size of the embedding.
+    embedding: int = 192
+    # Sizes of the ECAPA-TDNN backend (read when name is ecapa).
+    ecapa: EcapaConfig = field(default_factory=EcapaConfig)
+
+    def __post_init__(self) -> None:
+        if self.embedding < 1:
+            raise ValueError(f"embedding must be at least 1, found {self.embedding}")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """A whole speaker model."""
+
+    # Student encoder: a section or the name of a YAML file (conf/student).
+    student: StudentConfig = field(default_factory=StudentConfig)
+    # Speaker backend: a section or the name of a YAML file (conf/backend).
+    backend: BackendConfig = field(default_factory=BackendConfig)
+    # Sampling rate of the waveforms in Hz.
+    sample_rate: int = 16000

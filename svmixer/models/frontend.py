@@ -1,0 +1,61 @@
+"""Convolutional front end: waveform → a frame every 20 ms, as in wav2vec 2.0, HuBERT and WavLM; then projection to H."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from svmixer.models.config import FrontendConfig
+from svmixer.models.layers import FrameConv, TimeGroupNorm
+
+
+class ConvLayer(nn.Module):
+    """One convolution of the front end: without bias, a norm where there is one, GELU."""
+
+    def __init__(self, in_channels: int, channels: int, kernel: int, stride: int, norm: nn.Module | None) -> None:
+        super().__init__()
+        self.conv = FrameConv(in_channels, channels, kernel, stride, bias=False)
+        self.layer_norm = norm
+        nn.init.kaiming_normal_(self.conv.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, N, C_in)`` → ``(B, (N - kernel) // stride + 1, C_out)``."""
+        x = self.conv(x)
+        if self.layer_norm is not None:
+            x = self.layer_norm(x)
+        return F.gelu(x)
+
+
+class ConvFrontend(nn.Sequential):
+    """The convolutions. Group norm (each channel over time) in the first layer alone, or layer norm in every layer."""
+
+    def __init__(self, config: FrontendConfig) -> None:
+        layers = []
+        in_channels = 1
+        for index, channels in enumerate(config.channels):
+            norm: nn.Module | None = None
+            if config.norm == "layer_norm":
+                norm = nn.LayerNorm(channels)
+            elif index == 0:
+                norm = TimeGroupNorm(channels)
+            layers.append(ConvLayer(in_channels, channels, config.kernels[index], config.strides[index], norm))
+            in_channels = channels
+        super().__init__(*layers)
+
+    def forward(self, wave: Tensor) -> Tensor:
+        """Waveforms ``(B, N)`` → features ``(B, T, C)``."""
+        return super().forward(wave.unsqueeze(2))
+
+
+class FeatureProjection(nn.Module):
+    """Layer norm over the channels, then the linear map to the hidden size, then dropout."""
+
+    def __init__(self, channels: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.layer_norm = nn.LayerNorm(channels)
+        self.projection = nn.Linear(channels, hidden)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, T, C)`` → ``(B, T, H)``."""
+        return self.dropout(self.projection(self.layer_norm(x)))

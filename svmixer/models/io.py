@@ -1,0 +1,117 @@
+"""Model directories: ``config.yaml`` + ``model.safetensors`` (+ ``speakers.txt``), no pickle anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from svmixer import config as configuration
+from svmixer.fileio import atomic_path, atomic_write
+from svmixer.models.config import ModelConfig
+from svmixer.models.speaker_model import SpeakerModel
+
+ASSETS = Path(__file__).resolve().parent.parent / "assets"
+
+
+class ModelError(ValueError):
+    """A model directory that cannot be read; the message names the file and what is wrong."""
+
+
+def save_model(model: SpeakerModel, directory: str | Path, speakers: Iterable[str] | None = None) -> None:
+    """Write ``model`` as a model directory; each file is whole or absent.
+
+    Args:
+        model: any device.
+        directory: made when missing.
+        speakers: training speakers, one a line in ``speakers.txt``.
+    """
+    directory = Path(directory)
+    configuration.save(model.config, directory / "config.yaml")
+    save_tensors(model.state_dict(), directory / "model.safetensors")
+    if speakers is not None:
+        with atomic_write(directory / "speakers.txt") as stream:
+            stream.writelines(f"{speaker}\n" for speaker in speakers)
+
+
+def load_model(path_or_name: str | Path, device: str | torch.device = "cpu") -> SpeakerModel:
+    """The speaker model of a model directory, in evaluation mode.
+
+    Args:
+        path_or_name: a directory, or the name of a model that comes with the package.
+        device: where to put it.
+
+    Raises:
+        ModelError: no such directory, a file of it is missing or damaged, tensors do not fit the configuration.
+        ConfigError: ``config.yaml`` has an unknown key or a bad value.
+    """
+    directory = find_directory(path_or_name, "model")
+    model = SpeakerModel(configuration.load(ModelConfig, directory / "config.yaml"))
+    load_tensors(model, directory / "model.safetensors")
+    return model.to(device).eval()
+
+
+def read_speakers(directory: str | Path) -> list[str]:
+    """Training speakers of a model directory; empty when it does not list them."""
+    path = Path(directory) / "speakers.txt"
+    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+
+
+def find_directory(path_or_name: str | Path, kind: str) -> Path:
+    """The directory of that path, or of that name among those that come with the package.
+
+    Raises:
+        ModelError: there is none, or it lacks ``config.yaml`` or ``model.safetensors``.
+    """
+    shipped = sorted(path.parent.name for path in ASSETS.glob("*/model.safetensors"))
+    for directory in (Path(path_or_name), ASSETS / path_or_name):
+        if directory.is_dir():
+            for name in ("config.yaml", "model.safetensors"):
+                if not (directory / name).is_file():
+                    raise ModelError(f"{directory}: not a {kind} directory: {name} is missing")
+            return directory
+    names = f" (names: {', '.join(shipped)})" if shipped else ""
+    raise ModelError(f"{path_or_name}: no such {kind} directory{names}")
+
+
+def save_tensors(tensors: dict[str, torch.Tensor], path: str | Path) -> None:
+    """A state dict as safetensors, atomically."""
+    with atomic_path(path) as temporary:
+        save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, temporary)
+
+
+def load_tensors(module: nn.Module, path: str | Path) -> None:
+    """Fill ``module`` from a safetensors file, see :func:`set_tensors`.
+
+    Raises:
+        ModelError: the file is damaged or does not fit.
+    """
+    try:
+        tensors = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{path}: not a readable safetensors file: {error}") from None
+    set_tensors(module, tensors, path)
+
+
+def set_tensors(module: nn.Module, tensors: dict[str, torch.Tensor], source: str | Path) -> None:
+    """Fill ``module`` from named tensors, every key used exactly once.
+
+    Raises:
+        ModelError: keys or shapes differ; the message names ``source`` and the first few of them.
+    """
+    own = module.state_dict()
+    problems = [f"missing {key}" for key in own if key not in tensors]
+    problems += [f"unexpected {key}" for key in tensors if key not in own]
+    problems += [
+        f"{key} has shape {tuple(tensors[key].shape)}, the configuration says {tuple(own[key].shape)}"
+        for key in own
+        if key in tensors and tensors[key].shape != own[key].shape
+    ]
+    if problems:
+        more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
+        raise ModelError(f"{source}: does not fit its configuration: {'; '.join(problems[:3])}{more}")
+    module.load_state_dict(tensors)

@@ -1,0 +1,70 @@
+"""Convolutions and linear maps on ``(B, T, C)``, channels last: the layout in which they are fastest on CPUs.
+
+Parameters keep the shapes and names of ``Conv1d`` and ``Linear``, so state dicts are those of the textbook form.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class FrameConv(nn.Conv1d):
+    """``Conv1d`` over the frames of ``(B, T, C_in)``; gives ``(B, T', C_out)``."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, T, C_in)`` → ``(B, T', C_out)``."""
+        if self.kernel_size == (1,) and self.groups == 1:
+            return F.linear(x, self.weight.squeeze(2), self.bias)
+        if self.in_channels == 1 and self.padding == (0,):
+            # A matrix product over slices of the waveform; convolution routines waste most of their width here.
+            return F.linear(x.squeeze(2).unfold(1, self.kernel_size[0], self.stride[0]), self.weight.squeeze(1))
+        # As a two-dimensional convolution of height 1, whose channels-last form needs no copy of x.
+        y = F.conv2d(
+            x.transpose(1, 2).unsqueeze(2),
+            self.weight.unsqueeze(2),
+            self.bias,
+            stride=(1, self.stride[0]),
+            padding=(0, self.padding[0]),
+            dilation=(1, self.dilation[0]),
+            groups=self.groups,
+        )
+        return y.squeeze(2).transpose(1, 2)
+
+
+class GroupedLinear(nn.Conv1d):
+    """1×1 ``Conv1d`` in groups, as one batched matrix product over rows that are split into groups already."""
+
+    def __init__(self, in_features: int, out_features: int, groups: int) -> None:
+        super().__init__(in_features, out_features, 1, groups=groups)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(G, M, C_in / G)`` → ``(G, M, C_out / G)``."""
+        weight = self.weight.view(self.groups, -1, self.weight.shape[1])
+        return torch.baddbmm(self.bias.view(self.groups, 1, -1), x, weight.transpose(1, 2))
+
+
+class TimeLinear(nn.Linear):
+    """``Linear`` over the frames, the same for every channel."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, T_in, C)`` → ``(B, T_out, C)``."""
+        return torch.baddbmm(self.bias[:, None], self.weight.expand(x.shape[0], -1, -1), x)
+
+
+class TimeGroupNorm(nn.GroupNorm):
+    """Every channel of ``(B, T, C)`` normalised over time, with an affine map."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, T, C)`` → ``(B, T, C)``."""
+        return super().forward(x.transpose(1, 2)).transpose(1, 2).contiguous()
+
+
+def upsampling_matrix(frames_in: int, frames_out: int) -> Tensor:
+    """``(frames_out, frames_in)``: linear interpolation over time (``align_corners=False``) as a matrix."""
+    identity = torch.eye(frames_in).unsqueeze(0)
+    return F.interpolate(identity, size=frames_out, mode="linear", align_corners=False)[0].t().contiguous()

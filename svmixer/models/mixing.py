@@ -1,0 +1,81 @@
+"""The SV-Mixer block without attention: mixing over time (LGM), then over channels (MSM and GCM).
+
+Heo et al., "SV-Mixer" (ASRU 2025), section III.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from svmixer.models.layers import FrameConv, GroupedLinear, TimeLinear, upsampling_matrix
+
+
+class LocalGlobalMixing(nn.Module):
+    """LGM: each channel mixed over time by depthwise convolutions (local) and an MLP over all T frames (global)."""
+
+    def __init__(self, hidden: int, frames: int, expansion: int, dropout: float) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(hidden)
+        self.local_mix1 = FrameConv(hidden, hidden, 7, padding=3, groups=hidden)
+        self.local_mix2 = FrameConv(hidden, hidden, 3, padding=1, groups=hidden)
+        self.linear1 = TimeLinear(frames, expansion * frames)
+        self.linear2 = TimeLinear(expansion * frames, frames)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, T, H)`` → ``(B, T, H)``, residual included."""
+        u = self.norm(x)
+        near = self.local_mix2(F.gelu(self.local_mix1(u)))
+        far = self.linear2(F.gelu(self.linear1(u)))
+        return x + self.dropout(near + far)
+
+
+class MultiScaleGroupMixing(nn.Module):
+    """MSM and GCM: grouped MLPs over the channels at half and at full frame rate, added, then a grouped convolution."""
+
+    def __init__(self, hidden: int, frames: int, groups: int, expansion: int, dropout: float) -> None:
+        super().__init__()
+        inner = expansion * hidden
+        self.groups = groups
+        self.norm1 = nn.LayerNorm(hidden)
+        # Half frame rate.
+        self.fc1 = GroupedLinear(hidden, inner, groups)
+        self.fc2 = GroupedLinear(inner, hidden, groups)
+        # Full frame rate.
+        self.fc3 = GroupedLinear(hidden, inner, groups)
+        self.fc4 = GroupedLinear(inner, hidden, groups)
+        # Their sum.
+        self.fc5 = FrameConv(hidden, hidden, 3, padding=1, groups=groups)
+        self.fc6 = FrameConv(hidden, hidden, 1)
+        self.dropout = nn.Dropout(dropout)
+        self.register_buffer("upsample", upsampling_matrix(frames // 2, frames), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, T, H)`` → ``(B, T, H)``, residual included."""
+        v = self.norm1(x)
+        pairs = v[:, : v.shape[1] // 2 * 2].unflatten(1, (-1, 2))  # (B, T // 2, 2, H)
+        half = self._grouped(pairs.mean(dim=2), self.fc1, self.fc2)
+        full = self._grouped(v, self.fc3, self.fc4)
+        mixed = self.fc6(F.gelu(self.fc5(full + torch.matmul(self.upsample, half))))
+        return x + self.dropout(mixed)
+
+    def _grouped(self, x: Tensor, expand: GroupedLinear, reduce: GroupedLinear) -> Tensor:
+        batch, frames, _ = x.shape
+        rows = x.reshape(batch * frames, self.groups, -1).transpose(0, 1)  # (G, B * T, H / G)
+        rows = reduce(F.gelu(expand(rows)))
+        return rows.transpose(0, 1).reshape(batch, frames, -1)
+
+
+class MixerBlock(nn.Module):
+    """Mixing over time, then over channels; each part carries its own norm and residual."""
+
+    def __init__(self, token_mixing: nn.Module, channel_mixing: nn.Module) -> None:
+        super().__init__()
+        self.token_mixing = token_mixing
+        self.channel_mixing = channel_mixing
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, T, H)`` → ``(B, T, H)``."""
+        return self.channel_mixing(self.token_mixing(x))

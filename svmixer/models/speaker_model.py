@@ -1,0 +1,94 @@
+"""Student and backend as one model: waveform → speaker embedding."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from svmixer.models.backends import build_backend
+from svmixer.models.config import ModelConfig
+from svmixer.models.embedding import WINDOWS_AT_ONCE, evaluating, utterance_embedding
+from svmixer.models.student import Student
+from svmixer.models.windows import Protocol, frame_windows, repeat_pad
+
+
+class SpeakerModel(nn.Module):
+    """An SV-Mixer student with a speaker backend.
+
+    ``forward`` takes windows of exactly :attr:`window` samples, for training; :meth:`embed` and :meth:`hidden_states` take
+    audio of any length.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.student = Student(config.student)
+        self.backend = build_backend(config.backend, config.student.layers + 1, config.student.hidden)
+
+    @property
+    def window(self) -> int:
+        """Samples of one window."""
+        return self.config.student.window
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next(self.parameters()).device
+
+    def forward(self, wave: Tensor) -> Tensor:
+        """Windows ``(B, window)`` → raw embeddings ``(B, D)``."""
+        return self.backend(self.student(wave))
+
+    def embed(
+        self,
+        wave: np.ndarray | Tensor,
+        sample_rate: int | None = None,
+        protocol: Protocol = "whole",
+        num_crops: int = 10,
+    ) -> np.ndarray:
+        """The embedding ``float32 (D,)`` of one utterance of any length; compare two with a dot product.
+
+        Args:
+            wave: samples ``(N,)`` or ``(channels, N)`` in [−1, 1]; channels are averaged.
+            sample_rate: their rate in Hz; resampled to the model's when it differs. Without it: the model's.
+            protocol: ``whole`` (unit length, every sample used) or ``crops`` (the paper's evaluation).
+            num_crops: windows of the ``crops`` protocol.
+
+        Raises:
+            ValueError: empty waveform, wrong shape, samples that are not finite.
+        """
+        if isinstance(wave, Tensor):
+            wave = wave.detach().cpu().numpy()
+        wave = np.asarray(wave, dtype=np.float32)
+        rate = self.config.sample_rate
+        if wave.ndim == 2 or sample_rate not in (None, rate):
+            from svmixer.audio.read import to_mono_16k
+
+            wave = to_mono_16k(np.atleast_2d(wave), sample_rate or rate, rate)
+        return utterance_embedding(self, wave, protocol, num_crops)
+
+    def hidden_states(self, wave: Tensor) -> Tensor:
+        """The student's hidden states ``(B, L + 1, T', H)`` of waveforms ``(B, N)`` of any length, in evaluation mode.
+
+        T' is T for N up to one window (shorter audio is repeated to fill it), otherwise the front end's number of frames for N
+        samples: windows of T frames one after the other, the last one aligned with the end.
+
+        Raises:
+            ValueError: N = 0 or not two dimensions.
+        """
+        if wave.dim() != 2:
+            raise ValueError(f"expected waveforms (batch, samples), found shape {tuple(wave.shape)}")
+        student, front = self.config.student, self.config.student.frontend
+        wave = repeat_pad(wave, student.window).to(self.device)
+        num_frames = front.num_frames(wave.shape[1])
+        with evaluating(self):
+            if num_frames == student.frames:
+                return self.student(wave)
+            length = front.num_samples(student.frames)
+            parts = []
+            for first, skip in frame_windows(num_frames, student.frames):
+                start = first * front.hop
+                states = [self.student(part) for part in wave[:, start : start + length].split(WINDOWS_AT_ONCE)]
+                parts.append(torch.cat(states)[:, :, skip:])
+            return torch.cat(parts, dim=2)

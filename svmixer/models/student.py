@@ -1,0 +1,67 @@
+"""The student encoder: front end, projection, L layers, and all their hidden states."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from svmixer.models.config import StudentConfig
+from svmixer.models.frontend import ConvFrontend, FeatureProjection
+from svmixer.models.mixing import LocalGlobalMixing, MixerBlock, MultiScaleGroupMixing
+from svmixer.models.registry import Registry
+
+# Kinds of encoder layer. A builder takes (config: StudentConfig, last: bool) and gives a module (B, T, H) -> (B, T, H).
+ENCODER_LAYERS = Registry("encoder")
+
+
+@ENCODER_LAYERS.register("svmixer")
+def svmixer_block(config: StudentConfig, last: bool) -> MixerBlock:
+    """The SV-Mixer block; the channel mixing of the last block has no dropout."""
+    return MixerBlock(
+        LocalGlobalMixing(config.hidden, config.frames, config.expansion, config.dropout),
+        MultiScaleGroupMixing(
+            config.hidden,
+            config.frames,
+            config.groups,
+            config.expansion,
+            0.0 if last else config.dropout,
+        ),
+    )
+
+
+class Student(nn.Module):
+    """Waveforms of one window → the stack of L + 1 hidden states.
+
+    State 0 is the output of the projection, states 1 … L − 1 are the outputs of the layers, state L is the layer norm of the
+    last layer's output.
+    """
+
+    def __init__(self, config: StudentConfig) -> None:
+        super().__init__()
+        self.config = config
+        build = ENCODER_LAYERS[config.encoder]
+        self.conv_layers = ConvFrontend(config.frontend)
+        self.feat_projection = FeatureProjection(config.frontend.channels[-1], config.hidden, config.dropout)
+        self.layers = nn.ModuleList(build(config, index == config.layers - 1) for index in range(config.layers))
+        self.layer_norm = nn.LayerNorm(config.hidden)
+
+    def forward(self, wave: Tensor) -> Tensor:
+        """``(B, N)`` → ``(B, L + 1, T, H)``.
+
+        Raises:
+            ValueError: N samples do not give T frames. ``svmixer.models.windows`` makes windows of audio of any length.
+        """
+        config = self.config
+        frames = config.frontend.num_frames(wave.shape[-1])
+        if wave.dim() != 2 or frames != config.frames:
+            raise ValueError(
+                f"the student takes (batch, samples) with {config.window} samples ({config.frames} frames), "
+                f"found shape {tuple(wave.shape)} ({frames} frames)"
+            )
+        x = self.feat_projection(self.conv_layers(wave))
+        states = [x]
+        for layer in self.layers:
+            x = layer(x)
+            states.append(x)
+        states[-1] = self.layer_norm(x)
+        return torch.stack(states, dim=1)

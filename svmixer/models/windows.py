@@ -1,0 +1,78 @@
+"""Audio of any length cut into windows of a fixed length: the one place where that is decided.
+
+Below the window an utterance is repeated until it fills the window; at the window it is taken as it is; above it is cut into
+several windows.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Array = TypeVar("Array", np.ndarray, Tensor)
+Protocol = Literal["crops", "whole"]
+
+
+def repeat_pad(wave: Array, window: int) -> Array:
+    """The waveform ``(…, N)`` repeated and cut to ``(…, window)``; longer ones are returned as they are.
+
+    Raises:
+        ValueError: N = 0.
+    """
+    num_samples = wave.shape[-1]
+    if num_samples == 0:
+        raise ValueError("empty waveform: there is nothing to repeat up to one window")
+    if num_samples >= window:
+        return wave
+    index = np.arange(window) % num_samples
+    return wave[..., torch.from_numpy(index).to(wave.device) if isinstance(wave, Tensor) else index]
+
+
+def window_starts(num_samples: int, window: int, count: int) -> np.ndarray:
+    """``count`` evenly spaced starts ``int64``, the first at 0, the last so that its window ends with the utterance."""
+    return np.linspace(0, num_samples - window, count).round().astype(np.int64)
+
+
+def utterance_windows(wave: Array, window: int, protocol: Protocol = "crops", num_crops: int = 10) -> Array:
+    """Windows ``(W, window)`` of one utterance ``(N,)``.
+
+    Args:
+        wave: one channel.
+        window: samples of a window.
+        protocol: ``crops``: ``num_crops`` windows with evenly spaced starts (the paper's evaluation); ``whole``: the fewest
+            windows that cover every sample, evenly spaced. One window for N ≤ window in both.
+        num_crops: windows of the ``crops`` protocol.
+
+    Raises:
+        ValueError: empty or not one-dimensional waveform, unknown protocol, ``num_crops`` < 1.
+    """
+    if wave.ndim != 1:
+        raise ValueError(f"expected one channel of samples, found shape {tuple(wave.shape)}")
+    if protocol not in ("crops", "whole"):
+        raise ValueError(f"unknown protocol '{protocol}'; known: crops, whole")
+    if num_crops < 1:
+        raise ValueError(f"num_crops must be at least 1, found {num_crops}")
+    num_samples = wave.shape[0]
+    if num_samples <= window:
+        return repeat_pad(wave, window)[None]
+    count = num_crops if protocol == "crops" else math.ceil(num_samples / window)
+    starts = window_starts(num_samples, window, count)
+    pieces = [wave[start : start + window] for start in starts]
+    return torch.stack(pieces) if isinstance(wave, Tensor) else np.stack(pieces)
+
+
+def frame_windows(num_frames: int, frames: int) -> list[tuple[int, int]]:
+    """Windows of ``frames`` frames that cover ``num_frames`` ≥ ``frames`` frames: (first frame, frames to skip) each.
+
+    Windows follow one another without overlap; the last one ends with the utterance and contributes only the frames that
+    none before it covered.
+    """
+    windows = [(first, 0) for first in range(0, num_frames - frames + 1, frames)]
+    rest = num_frames % frames
+    if rest:
+        windows.append((num_frames - frames, frames - rest))
+    return windows

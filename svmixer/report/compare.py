@@ -1,0 +1,155 @@
+"""Comparison of groups of runs that differ in one thing and were repeated with several seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from svmixer.fileio import atomic_write
+from svmixer.report.page import run_lines
+from svmixer.report.results import CONTROL, MODEL, ReportError, Result, find_results, read_run
+from svmixer.report.tables import condition_name, list_table, protocol_name, table, with_interval
+from svmixer.score.bootstrap import eer_replicates, percentile_interval
+
+Condition = tuple[str, float]
+
+_EXPLANATION = """\
+- Each run was trained with another seed and scored on the same trials. Mean, lowest and highest are over the
+  runs of a group: the chance in training.
+- [95 %]: bootstrap interval over test speakers ({replicates:,} draws with replacement, the EER of each draw
+  averaged over the runs): the chance in the choice of speakers. Differences are paired: both groups are
+  scored on the same draws. A difference whose interval holds 0 is not shown by these speakers.
+"""
+
+
+@dataclass(frozen=True)
+class GroupFigures:
+    """Equal error rates of one group under one condition, in percent."""
+
+    # Of each run, in the order given.
+    eers: np.ndarray
+    # Of each bootstrap draw, averaged over the runs.
+    replicates: np.ndarray
+
+    @property
+    def mean(self) -> float:
+        """Mean over the runs."""
+        return float(self.eers.mean())
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """95 % interval of the mean over draws of speakers."""
+        return percentile_interval(self.replicates)
+
+
+def group_figures(results: Sequence[Result], replicates: int, seed: int) -> GroupFigures:
+    """Figures of the runs of one group under one condition; the draws depend on the trial list and the seed
+    alone.
+    """
+    draws = []
+    for result in results:
+        scores, labels = result.load()
+        draws.append(100 * eer_replicates(scores, labels, result.load_speakers(), replicates, seed))
+    return GroupFigures(np.array([r.metrics["eer"] for r in results]), np.mean(draws, axis=0))
+
+
+def difference(first: GroupFigures, second: GroupFigures) -> tuple[float, tuple[float, float] | None]:
+    """Mean of the first group minus mean of the second, in points, and its 95 % interval over paired draws of
+    speakers.
+    """
+    return first.mean - second.mean, percentile_interval(first.replicates - second.replicates)
+
+
+def write_comparison(
+    groups: dict[str, list[str]], output: str | Path, title: str, notes: str, replicates: int, seed: int
+) -> None:
+    """Write a Markdown page that compares groups of experiments; the first group is compared with each other
+    one.
+
+    Args:
+        groups: name → experiment folders, one a seed.
+        output: the page.
+        title: its heading.
+        notes: Markdown printed under the tables.
+        replicates: draws of speakers.
+        seed: of these draws.
+
+    Raises:
+        ReportError: a run lacks results, or runs were not scored on the same trials in the same way.
+    """
+    runs = {name: [find_results(folder, name) for folder in folders] for name, folders in groups.items()}
+    every = [result for group in runs.values() for run in group for result in run]
+    conditions = list(dict.fromkeys(result.condition for result in every if result.kind == MODEL))
+    lines = [f"# {title}", ""]
+    for condition in conditions:
+        lines += [f"## {condition_name(condition)}", "", *_condition(runs, condition, replicates, seed), ""]
+    if notes:
+        lines += [notes.strip(), ""]
+    lines += ["## How to read this", "", _EXPLANATION.format(replicates=replicates).strip(), ""]
+    norm = every[0].metrics["normalisation"]
+    lines += [f"Protocol: {protocol_name(every[0].metrics)}; score normalisation: {norm}.", ""]
+    lines += ["## Trial lists", "", *list_table(every), "", "## Commands", ""]
+    for name, folders in groups.items():
+        for folder in folders:
+            run = read_run(folder)
+            lines += [f"{name}, `{folder}`:", "", *(run_lines(run) if run else ["(no run.json)"]), ""]
+    with atomic_write(output) as stream:
+        stream.write("\n".join(lines))
+
+
+def _condition(
+    runs: dict[str, list[list[Result]]], condition: Condition, replicates: int, seed: int
+) -> list[str]:
+    """Tables of one condition: a row a group and the control, then the differences."""
+    picked = {name: [_pick(run, condition, MODEL) for run in group] for name, group in runs.items()}
+    _check_same([result for group in picked.values() for result in group])
+    figures = {name: group_figures(results, replicates, seed) for name, results in picked.items()}
+    rows = []
+    for name, group in figures.items():
+        eers = ", ".join(f"{eer:.2f}" for eer in group.eers)
+        spread = f"{group.eers.min():.2f} to {group.eers.max():.2f}"
+        cost = np.mean([result.metrics["min_dcf"]["0.05"] for result in picked[name]])
+        rows.append([name, eers, with_interval(group.mean, group.interval), spread, f"{cost:.4f}"])
+    rows += _control_rows(runs, condition)
+    lines = table(
+        ["system", "EER % of each run", "mean [95 %]", "lowest to highest", "minDCF 0.05"], rows, "lrrrr"
+    )
+    first, *others = figures
+    rows = []
+    for other in others:
+        value, interval = difference(figures[first], figures[other])
+        rows.append([f"{first} minus {other}", with_interval(value, interval)])
+    return lines + (["", *table(["difference", "points of EER [95 %]"], rows, "lr")] if rows else [])
+
+
+def _control_rows(runs: dict[str, list[list[Result]]], condition: Condition) -> list[list[str]]:
+    """The control's row from the first run that has one: it does not depend on the run."""
+    for group in runs.values():
+        for run in group:
+            for result in run:
+                if result.kind == CONTROL and result.condition == condition:
+                    metrics = result.metrics
+                    eer = with_interval(metrics["eer"], metrics["eer_ci95"])
+                    return [[result.system, "", eer, "", f"{metrics['min_dcf']['0.05']:.4f}"]]
+    return []
+
+
+def _pick(run: list[Result], condition: Condition, kind: str) -> Result:
+    for result in run:
+        if result.condition == condition and result.kind == kind:
+            return result
+    raise ReportError(
+        f"{run[0].directory.parent.parent}: no result for {condition_name(condition)}; run its score stage"
+    )
+
+
+def _check_same(results: Sequence[Result]) -> None:
+    first = results[0]
+    for result in results[1:]:
+        for key in ("trials_md5", "protocol", "num_crops", "normalisation"):
+            here, there = result.metrics[key], first.metrics[key]
+            if here != there:
+                raise ReportError(f"{result.directory}: {key} is {here}, in {first.directory} it is {there}")

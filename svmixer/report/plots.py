@@ -1,0 +1,170 @@
+"""Plots of a run as PNG: DET curves, score histograms, training curves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from scipy.special import ndtri
+
+from svmixer.fileio import atomic_path
+from svmixer.report.results import CONTROL, MODEL, Result
+from svmixer.score.metrics import equal_error_rate, error_rates
+
+# Colours that colour-blind readers tell apart (Okabe and Ito).
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
+SYSTEM_COLOURS = {MODEL: BLUE, CONTROL: ORANGE}
+# Rates in percent that get a tick on DET axes.
+DET_TICKS = (0.01, 0.1, 0.5, 1, 2, 5, 10, 20, 40, 60, 80)
+STYLE = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#E3E3E3",
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+}
+
+
+def plot_det(results: Sequence[Result], path: str | Path) -> None:
+    """DET curves (false alarm against miss, probit axes) of all results, one panel a test set; dots mark the
+    EER.
+    """
+    sets = list(dict.fromkeys(result.metrics["set"] for result in results))
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(
+            1, len(sets), figsize=(5 * len(sets), 6.3), squeeze=False, layout="constrained"
+        )
+        for axis, name in zip(axes[0], sets, strict=True):
+            _det_panel(axis, [result for result in results if result.metrics["set"] == name])
+            axis.set_title(name)
+        _save(figure, path)
+
+
+def plot_histograms(results: Sequence[Result], path: str | Path) -> None:
+    """Distribution of target and non-target scores with the EER threshold, one panel a result."""
+    columns = min(2, len(results))
+    rows = -(-len(results) // columns)
+    with plt.rc_context(STYLE):
+        size = (5 * columns, 2.6 * rows)
+        figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
+        for axis, result in zip(axes.flat, results, strict=False):
+            _histogram_panel(axis, result)
+        for axis in axes.flat[len(results) :]:
+            axis.set_visible(False)
+        axes[0, 0].legend()
+        _save(figure, path)
+
+
+def plot_curves(logs: dict[str, list[dict[str, Any]]], path: str | Path) -> None:
+    """Losses, validation figures and learning rate over the epochs, one column a training stage.
+
+    Args:
+        logs: name of the stage → its records, at least one each.
+        path: of the PNG.
+    """
+    with plt.rc_context(STYLE):
+        size = (4.6 * len(logs), 6.4)
+        figure, axes = plt.subplots(
+            3, len(logs), figsize=size, sharex="col", squeeze=False, layout="constrained"
+        )
+        for column, (stage, records) in enumerate(logs.items()):
+            loss, valid, rate = axes[:, column]
+            loss.set_title(stage)
+            _series(loss, records, [key for key in records[-1] if key in _LOSSES], "loss")
+            metric = "valid_eer" if "valid_eer" in records[-1] else "valid_loss"
+            _series(
+                valid, records, [metric], "validation EER, %" if metric == "valid_eer" else "validation loss"
+            )
+            _mark_lowest(valid, records, metric)
+            _series(rate, records, ["lr"], "learning rate")
+            rate.set_yscale("log")
+            rate.set_xlabel("epoch")
+            rate.xaxis.set_major_locator(MaxNLocator(integer=True))
+        _save(figure, path)
+
+
+_LOSSES = {"train_loss": "total", "train_speaker": "speaker", "train_distill": "distillation"}
+
+
+def _det_panel(axis: Axes, results: Sequence[Result]) -> None:
+    finest = 1.0
+    for result in results:
+        scores, labels = result.load()
+        rates = error_rates(scores, labels)
+        finest = min(finest, 1 / np.count_nonzero(labels), 1 / np.count_nonzero(labels == 0))
+        line = "-" if not result.metrics["lowpass_hz"] else (0, (4, 2))
+        colour = SYSTEM_COLOURS[result.kind]
+        label = f"{result.system}, {result.band}: {result.metrics['eer']:.2f} %"
+        axis.plot(_probit(rates.false_alarm), _probit(rates.miss), color=colour, linestyle=line, label=label)
+        eer = _probit(equal_error_rate(rates)[0])
+        axis.plot(eer, eer, "o", color=colour, markersize=4)
+    lowest = max(finest, 1e-4)
+    limits = _probit(np.array([lowest, 0.6]))
+    axis.plot(limits, limits, color=GREY, linewidth=0.6, linestyle=":")
+    ticks = [tick for tick in DET_TICKS if 100 * lowest <= tick <= 60]
+    for one in (axis.xaxis, axis.yaxis):
+        one.set_ticks(_probit(np.array(ticks) / 100), [f"{tick:g}" for tick in ticks])
+    axis.set(xlim=limits, ylim=limits, xlabel="false alarms, %", ylabel="misses, %", aspect="equal")
+    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.11), title="equal error rate (dots)")
+
+
+def _histogram_panel(axis: Axes, result: Result) -> None:
+    scores, labels = result.load()
+    edges = np.histogram_bin_edges(scores, 50)
+    for label, name, colour in ((0, "non-target", ORANGE), (1, "target", BLUE)):
+        axis.hist(scores[labels == label], edges, density=True, alpha=0.55, color=colour, label=name)
+    threshold = result.metrics["eer_threshold"]
+    axis.axvline(threshold, color=GREY, linewidth=1, linestyle="--", label="EER threshold")
+    axis.set_title(f"{result.metrics['set']}, {result.system}, {result.band}", fontsize=9)
+    axis.set(xlabel="score", ylabel="density")
+    axis.grid(axis="x", visible=False)
+
+
+def _series(axis: Axes, records: list[dict[str, Any]], keys: list[str], label: str) -> None:
+    for key, colour in zip(keys, (BLUE, ORANGE, GREEN), strict=False):
+        points = [(record["epoch"], record[key]) for record in records if record.get(key) is not None]
+        if points:
+            axis.plot(
+                *zip(*points, strict=True),
+                color=colour,
+                marker=".",
+                markersize=4,
+                label=_LOSSES.get(key, key),
+            )
+    axis.set_ylabel(label)
+    if len(keys) > 1:
+        axis.legend()
+
+
+def _mark_lowest(axis: Axes, records: list[dict[str, Any]], key: str) -> None:
+    points = [(record[key], record["epoch"]) for record in records if record.get(key) is not None]
+    if points:
+        value, epoch = min(points)
+        axis.plot(epoch, value, "o", color=BLUE, markersize=6, fillstyle="none")
+        axis.annotate(f"{value:.3g}", (epoch, value), textcoords="offset points", xytext=(0, 7), ha="center")
+
+
+def _probit(rates: np.ndarray | float) -> np.ndarray:
+    # Rates of 0 and 1 lie at infinity; they are drawn far outside the axes.
+    return ndtri(np.clip(rates, 1e-9, 1 - 1e-9))
+
+
+def _save(figure: Figure, path: str | Path) -> None:
+    with atomic_path(path) as temporary:
+        # A fixed Software entry keeps the file the same from one matplotlib to the next, as far as its
+        # drawing is.
+        figure.savefig(temporary, format="png", dpi=130, metadata={"Software": "svmixer"})
+    plt.close(figure)

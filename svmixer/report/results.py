@@ -1,0 +1,127 @@
+"""What a finished run left on disk: results of trial lists, training logs, the command that made it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from svmixer.fileio import md5_file, read_json
+from svmixer.lists import Trials, read_trials
+from svmixer.score.result import read_metrics, read_scores, trial_speakers
+
+# Folders of an experiment that hold results of the model and of the control.
+MODEL, CONTROL = "score", "control"
+
+
+class ReportError(ValueError):
+    """Results that are missing or do not belong together; the message names the files."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """One system on one trial list under one condition."""
+
+    # Folder of `scores` and `metrics.json`.
+    directory: Path
+    # MODEL or CONTROL.
+    kind: str
+    # Name of the system in tables.
+    system: str
+    # What metrics.json holds.
+    metrics: dict[str, Any]
+
+    @property
+    def condition(self) -> tuple[str, float]:
+        """(test set, edge of the low-pass filter in Hz, 0 without): what results are compared under."""
+        return self.metrics["set"], self.metrics["lowpass_hz"]
+
+    @property
+    def band(self) -> str:
+        """Name of the frequency band."""
+        return band_name(self.metrics["lowpass_hz"])
+
+    def trials(self) -> Trials:
+        """The trial list that was scored.
+
+        Raises:
+            ReportError: the list has changed since.
+        """
+        path = Path(self.metrics["data_dir"]) / "trials"
+        if not path.is_file() or md5_file(path) != self.metrics["trials_md5"]:
+            state = "has changed since" if path.is_file() else "is missing"
+            raise ReportError(
+                f"{path}: {state}, but {self.directory}/scores was made from it; run the score stage again"
+            )
+        return read_trials(path)
+
+    def load(self) -> tuple[np.ndarray, np.ndarray]:
+        """Scores ``[N]`` and labels ``[N]``."""
+        trials = self.trials()
+        return read_scores(self.directory / "scores", trials), trials.labels
+
+    def load_speakers(self) -> np.ndarray:
+        """Speakers of each trial, ``[N, 2]``."""
+        return trial_speakers(self.trials(), Path(self.metrics["data_dir"]) / "utt2spk")
+
+
+def band_name(lowpass_hz: float) -> str:
+    """``full band`` or ``below 3.8 kHz``."""
+    return f"below {lowpass_hz / 1000:g} kHz" if lowpass_hz else "full band"
+
+
+def find_results(exp_dir: str | Path, system: str = "student") -> list[Result]:
+    """Every result of an experiment: by test set, then the model before the control, then the full band
+    first.
+
+    Args:
+        exp_dir: the experiment.
+        system: what its model is called in tables.
+
+    Raises:
+        ReportError: there is none.
+    """
+    found = []
+    for kind, name in ((MODEL, system), (CONTROL, "control, no model")):
+        for path in sorted((Path(exp_dir) / kind).glob("*/metrics.json")):
+            found.append(Result(path.parent, kind, name, read_metrics(path.parent)))
+    if not found:
+        raise ReportError(f"{exp_dir}/{MODEL}: no results (*/metrics.json); run the score stage")
+    return sorted(
+        found,
+        key=lambda result: (result.metrics["set"], result.kind == CONTROL, result.metrics["lowpass_hz"]),
+    )
+
+
+def read_log(path: str | Path) -> list[dict[str, Any]]:
+    """Records of a training log (one JSON object a line), empty when there is no file.
+
+    Of several records of one step the last counts. A last line without its end, as a killed program leaves
+    it, is left out.
+
+    Raises:
+        ReportError: another line is not JSON.
+    """
+    path = Path(path)
+    if not path.is_file():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    records: dict[int, dict[str, Any]] = {}
+    for number, line in enumerate(lines, 1):
+        if not line.endswith("\n"):
+            break
+        try:
+            record = json.loads(line)
+            records[record["step"]] = record
+        except (json.JSONDecodeError, KeyError):
+            raise ReportError(f"{path}:{number}: not a JSON record with a step") from None
+    return [records[step] for step in sorted(records)]
+
+
+def read_run(exp_dir: str | Path) -> dict[str, Any]:
+    """``run.json`` of an experiment (command, commit, dirty, started, options); empty when there is none."""
+    path = Path(exp_dir) / "run.json"
+    return read_json(path) if path.is_file() else {}

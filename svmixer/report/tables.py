@@ -1,0 +1,80 @@
+"""Markdown tables of results, shared by the results page and the comparison page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from svmixer.report.results import Result, band_name
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[Any]], align: str = "") -> list[str]:
+    """Lines of a Markdown table; ``align`` has one letter a column, ``l`` or ``r``."""
+    rules = {"l": ":---", "r": "---:"}
+    lines = [_row(header), _row([rules[letter] for letter in align or "l" * len(header)])]
+    return lines + [_row([str(cell) for cell in row]) for row in rows]
+
+
+def with_interval(value: float, interval: Sequence[float] | None, digits: int = 2) -> str:
+    """``8.12 [6.03, 10.41]``; the value alone when there is no interval."""
+    if interval is None:
+        return f"{value:.{digits}f}"
+    return f"{value:.{digits}f} [{interval[0]:.{digits}f}, {interval[1]:.{digits}f}]"
+
+
+def protocol_name(metrics: dict[str, Any]) -> str:
+    """The scoring protocol in words."""
+    if metrics["protocol"] == "crops":
+        return f"crops, {metrics['num_crops']} by {metrics['num_crops']} of 3 s"
+    return str(metrics["protocol"])
+
+
+def result_table(results: Sequence[Result]) -> list[str]:
+    """One row a result."""
+    header = [
+        "set",
+        "system",
+        "band",
+        "EER % [95 %]",
+        "minDCF 0.05",
+        "minDCF 0.01",
+        "threshold",
+        "protocol",
+        "score norm",
+    ]
+    rows = []
+    for result in results:
+        metrics = result.metrics
+        rows.append(
+            [
+                metrics["set"],
+                result.system,
+                result.band,
+                with_interval(metrics["eer"], metrics["eer_ci95"]),
+                f"{metrics['min_dcf']['0.05']:.4f}",
+                f"{metrics['min_dcf']['0.01']:.4f}",
+                f"{metrics['eer_threshold']:.4f}",
+                protocol_name(metrics),
+                metrics["normalisation"],
+            ]
+        )
+    return table(header, rows, "lllrrrrll")
+
+
+def list_table(results: Sequence[Result]) -> list[str]:
+    """One row a trial list."""
+    lists = {result.metrics["trials_md5"]: result.metrics for result in results}
+    rows = [
+        [m["set"], f"{m['trials']:,}", f"{m['targets']:,}", m["bootstrap"]["speakers"], f"`{md5}`"]
+        for md5, m in lists.items()
+    ]
+    return table(["set", "trials", "target trials", "speakers", "MD5 of the list"], rows, "lrrrl")
+
+
+def condition_name(condition: tuple[str, float]) -> str:
+    """``test, below 3.8 kHz``."""
+    return f"{condition[0]}, {band_name(condition[1])}"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

@@ -1,0 +1,24 @@
+"""Which code made a result."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import svmixer
+
+
+def code_commit() -> str:
+    """The commit of the code that runs, with ``-dirty`` behind it when tracked files differ from it.
+
+    Outside a git checkout (an installed package): ``v`` and the version.
+    """
+    root = Path(svmixer.__file__).resolve().parent.parent
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        # The package may lie below somebody else's repository; only its own checkout counts.
+        if (root / ".git").exists():
+            return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        pass
+    return f"v{svmixer.__version__}"

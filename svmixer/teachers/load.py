@@ -1,0 +1,79 @@
+"""Where teachers come from: the package, a directory, a Hugging Face directory, or a torchaudio bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from svmixer import config as configuration
+from svmixer.models.io import ModelError, find_directory, load_tensors, save_tensors, set_tensors
+from svmixer.teachers import huggingface
+from svmixer.teachers.builder import build_torchaudio
+from svmixer.teachers.config import TeacherConfig
+from svmixer.teachers.teacher import Teacher
+
+
+def load_teacher(name_or_path: str | Path, device: str | torch.device = "cpu") -> Teacher:
+    """A frozen teacher.
+
+    Args:
+        name_or_path: one of
+
+            - a name that comes with the package (``wavlm_tiny``);
+            - a teacher directory: ``config.yaml`` (:class:`TeacherConfig`) and ``model.safetensors`` (torchaudio's names);
+            - a Hugging Face model directory: ``config.json`` and ``model.safetensors`` or ``pytorch_model.bin``;
+            - a torchaudio bundle (``WAVLM_LARGE``, ``WAVLM_BASE_PLUS``, ``HUBERT_BASE``, ``WAV2VEC2_LARGE_LV60K``, …), which
+              torchaudio downloads once.
+        device: where to put it.
+
+    Raises:
+        ModelError: nothing of that name, or files that do not fit together; a bundle that cannot be downloaded.
+        ConfigError: ``config.yaml`` has an unknown key or a bad value.
+    """
+    path = Path(name_or_path)
+    if (path / "config.json").is_file() and not (path / "config.yaml").is_file():
+        return _from_huggingface(path).to(device)
+    if not path.is_dir() and str(name_or_path).isupper():
+        return _from_bundle(str(name_or_path)).to(device)
+    directory = find_directory(name_or_path, "teacher")
+    config = configuration.load(TeacherConfig, directory / "config.yaml")
+    model = build_torchaudio(config)
+    load_tensors(model, directory / "model.safetensors")
+    return Teacher(model, config).to(device)
+
+
+def save_teacher(model: torch.nn.Module, config: TeacherConfig, directory: str | Path) -> None:
+    """Write a torchaudio model as a teacher directory that :func:`load_teacher` reads."""
+    directory = Path(directory)
+    configuration.save(config, directory / "config.yaml")
+    save_tensors(model.state_dict(), directory / "model.safetensors")
+
+
+def _from_huggingface(directory: Path) -> Teacher:
+    config = huggingface.read_config(directory)
+    model = build_torchaudio(config)
+    set_tensors(model, huggingface.read_tensors(directory, config), directory)
+    return Teacher(model, config)
+
+
+def _from_bundle(name: str) -> Teacher:
+    from torchaudio import pipelines
+
+    known = [key for key in vars(pipelines) if isinstance(getattr(pipelines, key), pipelines.Wav2Vec2Bundle)]
+    if name not in known:
+        raise ModelError(f"no torchaudio bundle '{name}'; {configuration.nearest(name, known)}")
+    bundle = getattr(pipelines, name)
+    try:
+        model = bundle.get_model()
+    except OSError as error:
+        raise ModelError(
+            f"{name}: its weights cannot be downloaded ({error}); run once on a connected machine and copy "
+            f"{torch.hub.get_dir()}/checkpoints, or name a directory that has the weights"
+        ) from None
+    # torchaudio wraps the models that want normalised waveforms; here each waveform is normalised on its own.
+    normalise = hasattr(model, "normalize_waveform")
+    model = model.model if normalise else model
+    arguments = {key: value for key, value in bundle._params.items() if key != "aux_num_out" and value is not None}
+    family = "wavlm" if "WAVLM" in name else "hubert" if "HUBERT" in name else "wav2vec2"
+    return Teacher(model, TeacherConfig(family=family, normalise_waveform=normalise, **arguments))

@@ -1,0 +1,112 @@
+"""A frozen teacher: hidden states of a self-supervised model, never trained, never stored with the student."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from svmixer.teachers.config import TeacherConfig
+
+if TYPE_CHECKING:
+    from torchaudio.models import Wav2Vec2Model
+
+# Added to the variance when a waveform is scaled to unit variance, as the models' published feature extractors do.
+_VARIANCE_OFFSET = 1e-7
+
+
+class Teacher(nn.Module):
+    """Hidden states of WavLM, HuBERT or wav2vec 2.0.
+
+    The model is held outside the module tree: a parent's ``state_dict``, ``parameters`` and ``train`` do not reach it, so it
+    is never saved, optimised, synchronised or woken from evaluation mode; ``.to(device)`` moves it all the same.
+    """
+
+    def __init__(self, model: Wav2Vec2Model, config: TeacherConfig) -> None:
+        super().__init__()
+        self.config = config
+        self._held = [model.eval().requires_grad_(False)]
+        self.training = False
+
+    @property
+    def model(self) -> Wav2Vec2Model:
+        """The torchaudio model."""
+        return self._held[0]
+
+    @property
+    def num_states(self) -> int:
+        """Hidden states L + 1."""
+        return self.config.encoder_num_layers + 1
+
+    @property
+    def hidden(self) -> int:
+        """Hidden size D."""
+        return self.config.encoder_embed_dim
+
+    def train(self, mode: bool = True) -> Teacher:
+        """A teacher stays in evaluation mode."""
+        return self
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Teacher:
+        self.model._apply(fn, recurse)
+        return super()._apply(fn, recurse)
+
+    @torch.no_grad()
+    def hidden_states(self, wave: Tensor, final_norm: bool = False) -> Tensor:
+        """``(B, N)`` → ``(B, L + 1, T, D)``, counted as ``transformers`` counts ``hidden_states``.
+
+        State 0 is the encoder's input (projection, positional embedding and the layer norm where it stands
+        there); state i is the output of layer i.
+
+        Args:
+            wave: waveforms at the teacher's rate, as they are: each teacher scales them itself.
+            final_norm: apply the layer norm that follows the last layer of the Large models to state L, which
+                makes it their ``last_hidden_state`` (``transformers`` before 5 did so in ``hidden_states`` too).
+                No effect on models whose layers end with their own norm.
+
+        Raises:
+            ValueError: not ``(B, N)``, or too few samples for one frame.
+        """
+        if wave.dim() != 2:
+            raise ValueError(f"the teacher takes waveforms (batch, samples), found shape {tuple(wave.shape)}")
+        least = self.num_samples(1)
+        if wave.shape[1] < least:
+            raise ValueError(f"the teacher needs at least {least} samples, found {wave.shape[1]}")
+        if self.config.normalise_waveform:
+            wave = normalise(wave)
+        features, _ = self.model.feature_extractor(wave, None)
+        encoder = self.model.encoder.transformer
+        x = self.model.encoder.feature_projection(features)
+        x = x + encoder.pos_conv_embed(x)
+        if not self.config.encoder_layer_norm_first:
+            x = encoder.layer_norm(x)
+        states, position_bias = [x], None
+        for layer in encoder.layers:
+            x, position_bias = layer(x, None, position_bias=position_bias)
+            states.append(x)
+        if final_norm and self.config.encoder_layer_norm_first:
+            states[-1] = encoder.layer_norm(x)
+        return torch.stack(states, dim=1)
+
+    forward = hidden_states
+
+    def num_samples(self, num_frames: int) -> int:
+        """The fewest samples that give ``num_frames`` frames."""
+        for _, kernel, stride in reversed(self.config.extractor_conv_layer_config):
+            num_frames = (num_frames - 1) * stride + kernel
+        return num_frames
+
+    def frontend_state_dict(self) -> dict[str, Tensor]:
+        """Convolutions and feature projection under the student's names (``conv_layers.…``, ``feat_projection.…``)."""
+        projection = self.model.encoder.feature_projection
+        tensors = dict(self.model.feature_extractor.state_dict())
+        tensors.update({f"feat_projection.{key}": value for key, value in projection.state_dict().items()})
+        return tensors
+
+
+def normalise(wave: Tensor) -> Tensor:
+    """Each waveform of ``(B, N)`` to zero mean and unit variance, on its own."""
+    wave = wave - wave.mean(dim=1, keepdim=True)
+    return wave / (wave.square().mean(dim=1, keepdim=True) + _VARIANCE_OFFSET).sqrt()

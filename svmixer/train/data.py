@@ -1,0 +1,73 @@
+"""Training items for distillation and speaker training: a clean crop for the teacher, its augmented twin for the student."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from svmixer.audio.augment import Augmenter
+from svmixer.audio.dumpset import DumpSet
+from svmixer.audio.speed import speed_perturb
+from svmixer.train.crops import GRID, read_crop
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which data, in which order and at which speeds."""
+
+    train: str = "dump/train"  # dumped set to train on
+    valid: str = "dump/valid"  # dumped set of other speakers, with trials
+    speeds: tuple[float, ...] = (0.9, 1.0, 1.1)  # playing speeds; each makes new speakers of the training speakers
+    balance: float = 0.0  # 0: every utterance once an epoch; 1: every speaker equally often; between: in between
+
+
+class TrainSet(Dataset):
+    """Items (epoch, index) → ``clean`` (N,), ``noisy`` (N,), ``label``.
+
+    Item ``index`` is utterance ``index mod utterances`` at speed ``index div utterances``. What is random in it depends on
+    (seed, epoch, index) alone, so workers, ranks and resumed runs agree. The augmented crop starts where the clean one does.
+    """
+
+    def __init__(self, dump: DumpSet, config: DataConfig, augmenter: Augmenter | None, samples: int, seed: int) -> None:
+        if dump.speakers is None:
+            raise ValueError(f"{config.train}: utt2spk is missing: speaker training needs it")
+        self.dump, self.speeds, self.augmenter, self.samples, self.seed = dump, config.speeds, augmenter, samples, seed
+        names, numbers = np.unique(dump.speakers, return_inverse=True)
+        self.names = [name if speed == 1.0 else f"{name}#sp{speed:g}" for speed in self.speeds for name in names]
+        self.labels = np.concatenate([numbers + k * len(names) for k in range(len(self.speeds))]).astype(np.int64)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, item: tuple[int, int]) -> dict[str, torch.Tensor]:
+        epoch, index = item
+        rng = np.random.default_rng([self.seed, epoch, index])
+        clean = self._crop(index, rng)
+        noisy = clean
+        if self.augmenter is not None:
+            noisy = self.augmenter(clean, rng, speaker=self.dump.speakers[index % len(self.dump)])
+        return {
+            "clean": torch.from_numpy(clean),
+            "noisy": torch.from_numpy(noisy),
+            "label": torch.tensor(self.labels[index]),
+        }
+
+    def _crop(self, index: int, rng: np.random.Generator) -> np.ndarray:
+        utterance, speed = index % len(self.dump), self.speeds[index // len(self.dump)]
+        if speed == 1.0:
+            return read_crop(self.dump, utterance, self.samples, rng)
+        total, needed = int(self.dump.num_samples[utterance]), round(self.samples * speed)
+        if total <= needed:
+            whole = speed_perturb(
+                lambda start, count: self.dump.read(utterance, start, count), 0, int(total / speed), speed
+            )
+            return np.tile(whole, -(-self.samples // len(whole)))[: self.samples]
+        start = int(rng.integers((total - needed) // GRID + 1)) * GRID
+        return speed_perturb(lambda first, count: self.dump.read(utterance, first, count), start, self.samples, speed)
+
+    def counts(self) -> np.ndarray:
+        """Items of each label, (labels,)."""
+        return np.bincount(self.labels, minlength=len(self.names))

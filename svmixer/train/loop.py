@@ -1,0 +1,281 @@
+"""The training loop, on Lightning Fabric: one loop for pretraining, distillation and speaker training.
+
+What a run computes is a function of its configuration and data alone: batches, crops and augmentation depend on (seed, epoch,
+item), and everything else that moves (weights, optimiser, schedule, counters, random states) is in the checkpoint. So a run
+that was killed continues bit-equal from its last checkpoint.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from lightning_fabric import Fabric
+from torch.utils.data import DataLoader, Dataset
+
+from svmixer.log import get_logger
+from svmixer.train.checkpoint import load_newest, rotate
+from svmixer.train.records import EpochLog, StepMeter
+from svmixer.train.sampler import epoch_batches, epoch_order, steps_per_epoch
+from svmixer.train.schedule import Schedule, ScheduleConfig
+from svmixer.train.selection import BestModels
+
+log = get_logger(__name__)
+
+INTERRUPTED = 75  # exit status after a signal: state saved, run again to continue (EX_TEMPFAIL)
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    """How long, how fast and on what a training runs."""
+
+    seed: int = 0  # seed of weights, order, crops, augmentation and dropout
+    batch_size: int = 32  # utterances per process and backward pass
+    accumulate: int = 1  # backward passes per optimiser step
+    max_epochs: int = 20  # epochs at most
+    lr: float = 2e-4  # AdamW's learning rate
+    weight_decay: float = 2e-5  # AdamW's weight decay
+    clip: float = 10.0  # largest gradient norm; 0 does not clip
+    precision: str = "32-true"  # 32-true or bf16-mixed
+    workers: int = 2  # data-loading processes per training process; 0 loads in the training process
+    save_every: int = 100  # optimiser steps between checkpoints
+    log_every: int = 20  # optimiser steps between progress lines
+    keep_best: int = 3  # how many of the best epochs are kept, and averaged at the end
+    # Learning-rate schedule and early stopping.
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+
+    def __post_init__(self) -> None:
+        if self.precision not in ("32-true", "bf16-mixed"):
+            raise ValueError(f"precision: '{self.precision}' is none of 32-true, bf16-mixed")
+        for name in ("batch_size", "accumulate", "max_epochs", "save_every", "log_every", "keep_best"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: must be at least 1")
+
+
+@dataclass(frozen=True)
+class DeviceConfig:
+    """Where a training runs; no result but rounding depends on it."""
+
+    ngpu: int = 0  # GPUs per node; 0 trains on the CPU
+    processes: int = 1  # processes per node when there is no GPU
+    num_nodes: int = 1  # nodes
+    threads: int = 0  # threads per process on the CPU; 0 takes all cores divided by the processes
+
+
+class Task(Protocol):
+    """What a kind of training brings to the loop."""
+
+    module: torch.nn.Module  # everything that is trained; forward(batch) -> (loss, {name: detached scalar})
+    metric: str  # key of validate()'s result that selects models, lower is better
+
+    def dataset(self) -> Dataset: ...  # items addressed as (epoch, index)
+    def speakers(self) -> Any: ...  # speaker number of every item, (items,)
+    def balance(self) -> float: ...  # see sampler.epoch_order
+    def to(self, device: torch.device) -> None: ...  # moves what is not in `module`: the teacher
+    def prepare(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]: ...  # adds the teacher's states
+    def validate(self, fabric: Fabric, module: torch.nn.Module) -> dict[str, float]: ...  # same result on every rank
+    def finish(self, state: dict[str, torch.Tensor], output_dir: Path) -> None: ...  # writes the final model
+
+
+def make_fabric(device: DeviceConfig, precision: str) -> Fabric:
+    """Launched Fabric: DDP as soon as there is more than one process."""
+    world = max(device.ngpu or device.processes, 1) * device.num_nodes
+    fabric = Fabric(
+        accelerator="cuda" if device.ngpu else "cpu",
+        devices=device.ngpu or device.processes,
+        num_nodes=device.num_nodes,
+        strategy="ddp" if world > 1 else "auto",
+        precision=precision,
+    )
+    fabric.launch()
+    if not device.ngpu:
+        torch.set_num_threads(device.threads or max(1, (os.cpu_count() or 1) // device.processes))
+    return fabric
+
+
+class Loop:
+    """Runs a :class:`Task` to its end, or to the next signal.
+
+    Files in ``output_dir``: ``last.ckpt`` (+ ``.previous``), ``log.jsonl`` (one record an epoch), ``tensorboard/``,
+    ``best/`` and what ``task.finish`` writes.
+    """
+
+    def __init__(self, fabric: Fabric, config: LoopConfig, task: Task, output_dir: str | Path) -> None:
+        self.fabric, self.config, self.task, self.dir = fabric, config, task, Path(output_dir)
+        self.rank, self.world = fabric.global_rank, fabric.world_size
+        self.speakers = task.speakers()
+        order = epoch_order(self.speakers, config.seed, 1, task.balance())
+        self.steps = steps_per_epoch(len(order), config.batch_size, config.accumulate, self.world)
+        if self.steps == 0:
+            raise ValueError(
+                f"{len(self.speakers)} training items do not fill one step of "
+                f"{config.batch_size * config.accumulate * self.world}: lower batch_size"
+            )
+        trained = [p for p in task.module.parameters() if p.requires_grad]
+        optimizer = torch.optim.AdamW(trained, lr=config.lr, weight_decay=config.weight_decay)
+        self.module, self.optimizer = fabric.setup(task.module, optimizer)
+        task.to(fabric.device)
+        self.schedule = Schedule(config.schedule, config.lr, self.steps * config.max_epochs)
+        self.best = BestModels(self.dir / "best", config.keep_best)
+        self.epoch, self.step, self.total, self.stopped = 1, 0, 0, False
+        self.sums: dict[str, float] = {}
+        self._signals: list[int] = []
+
+    def run(self) -> None:
+        """Train to the end and write the final model; on SIGTERM or SIGUSR1 save and leave with status 75."""
+        for number in (signal.SIGTERM, signal.SIGUSR1):
+            signal.signal(number, lambda received, _frame: self._signals.append(received))
+        torch.manual_seed(self.config.seed * 1000 + self.rank)
+        self._resume()
+        records = EpochLog(self.dir, self.total, write=self.rank == 0)
+        while self.epoch <= self.config.max_epochs and not self.stopped:
+            self._train_epoch()
+            self._end_epoch(records)
+        if self.rank == 0:
+            self.task.finish(self.best.average(), self.dir)
+        self.fabric.barrier()
+
+    def _train_epoch(self) -> None:
+        config = self.config
+        order = epoch_order(self.speakers, config.seed, self.epoch, self.task.balance())
+        batches = epoch_batches(
+            order, config.batch_size, config.accumulate, self.rank, self.world, self.epoch, skip=self.step
+        )
+        meter = StepMeter(self.epoch, config.max_epochs, self.steps, self.step, config.batch_size * config.accumulate * self.world)
+        loader = iter(self._loader(batches))
+        self.module.train()
+        while self.step < self.steps:
+            lr = self.schedule.lr(self.total)
+            for group in self.optimizer.param_groups:
+                group["lr"] = lr
+            stats: dict[str, float] = {}
+            for part in range(config.accumulate):
+                started = time.perf_counter()
+                batch = self.fabric.to_device(next(loader))
+                meter.data_time += time.perf_counter() - started
+                for name, value in self._backward(batch, last=part == config.accumulate - 1).items():
+                    stats[name] = stats.get(name, 0.0) + value / config.accumulate
+            if config.clip:
+                self.fabric.clip_gradients(self.module, self.optimizer, max_norm=config.clip, error_if_nonfinite=False)
+            self.optimizer.step()
+            self.optimizer.zero_grad()
+            self.step, self.total = self.step + 1, self.total + 1
+            for name, value in stats.items():
+                self.sums[name] = self.sums.get(name, 0.0) + value
+            if self.rank == 0:
+                meter.step(self.step, stats, lr, show=self.total % config.log_every == 0)
+            if self._stop_asked():
+                self._save()
+                log.info("stopped by a signal: saved at epoch %d, step %d; run again to continue", self.epoch, self.step)
+                sys.exit(INTERRUPTED)
+            if self.total % config.save_every == 0 and self.step < self.steps:
+                self._save()
+
+    def _backward(self, batch: dict[str, torch.Tensor], last: bool) -> dict[str, float]:
+        batch = self.task.prepare(batch)
+        with self.fabric.no_backward_sync(self.module, enabled=not last):
+            loss, stats = self.module(batch)
+            self.fabric.backward(loss / self.config.accumulate)
+        values = torch.stack([loss.detach().float(), *(stats[name].float() for name in sorted(stats))])
+        values = self.fabric.all_reduce(values, reduce_op="mean").tolist()
+        if not all(value == value and abs(value) != float("inf") for value in values):
+            raise FloatingPointError(f"loss is not finite at epoch {self.epoch}, step {self.step + 1}: {values[0]}")
+        return dict(zip(["loss", *sorted(stats)], values, strict=True))
+
+    def _end_epoch(self, records: EpochLog) -> None:
+        means = {f"train_{name}": value / self.steps for name, value in self.sums.items()}
+        self.module.eval()
+        with torch.no_grad():
+            figures = self.task.validate(self.fabric, self.module)
+        metric = figures[self.task.metric]
+        if self.rank == 0:
+            self.best.offer(self.epoch, metric, self.module.module.state_dict())
+            records.add(self.total, {"epoch": self.epoch, "lr": self.optimizer.param_groups[0]["lr"], **means, **figures})
+        self.stopped = self.schedule.epoch_end(metric)
+        if self.stopped:
+            log.info("no gain in %s for %d epochs: stopping", self.task.metric, self.config.schedule.stop_after)
+        self.epoch, self.step, self.sums = self.epoch + 1, 0, {}
+        self._save()
+
+    def _loader(self, batches: list[list[tuple[int, int]]]) -> DataLoader:
+        return DataLoader(
+            self.task.dataset(),
+            batch_sampler=batches,
+            num_workers=self.config.workers,
+            worker_init_fn=_ignore_signals,
+            # A generator of its own keeps the loader's base seed off the global random state, which dropout draws from.
+            generator=torch.Generator().manual_seed(0),
+            pin_memory=self.fabric.device.type == "cuda",
+        )
+
+    def _stop_asked(self) -> bool:
+        if self.world == 1:
+            return bool(self._signals)
+        # Not every rank gets the signal: all must agree before the collective save.
+        flag = torch.tensor(float(bool(self._signals)), device=self.fabric.device)
+        return bool(self.fabric.all_reduce(flag, reduce_op="sum") > 0)
+
+    def _save(self) -> None:
+        states = _random_state(self.fabric.device)
+        states = {name: list(self.fabric.all_gather(value).view(self.world, -1)) for name, value in states.items()}
+        if self.rank == 0:
+            tree = {
+                "module": self.module.module.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "schedule": self.schedule.state_dict(),
+                "best": self.best.state_dict(),
+                "random": states,
+                "counters": {"epoch": self.epoch, "step": self.step, "total": self.total, "stopped": self.stopped},
+                "sums": self.sums,
+                "world": self.world,
+            }
+            rotate(self.dir / "last.ckpt", tree)
+            self.best.checkpoint_written()
+        self.fabric.barrier()
+
+    def _resume(self) -> None:
+        if self.rank == 0:
+            self.dir.mkdir(parents=True, exist_ok=True)
+            for leftover in self.dir.glob(".*.tmp"):
+                leftover.unlink()
+        self.fabric.barrier()
+        tree = load_newest(self.dir / "last.ckpt")
+        if tree is None:
+            return
+        if tree["world"] != self.world:
+            raise ValueError(f"{self.dir}/last.ckpt was made by {tree['world']} processes, this run has {self.world}")
+        self.module.module.load_state_dict(tree["module"])
+        self.optimizer.load_state_dict(tree["optimizer"])
+        self.schedule.load_state_dict(tree["schedule"])
+        self.best.load_state_dict(tree["best"])
+        self.sums = dict(tree["sums"])
+        counters = tree["counters"]
+        self.epoch, self.step, self.total = counters["epoch"], counters["step"], counters["total"]
+        self.stopped = counters["stopped"]
+        _set_random_state({name: values[self.rank] for name, values in tree["random"].items()}, self.fabric.device)
+        log.info("resumed at epoch %d, step %d of %d", self.epoch, self.step, self.steps)
+
+
+def _ignore_signals(_worker: int) -> None:
+    # Schedulers and `timeout` signal the whole process group: the workers must outlive the save.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+
+
+def _random_state(device: torch.device) -> dict[str, torch.Tensor]:
+    states = {"cpu": torch.get_rng_state().to(device)}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device).to(device)
+    return states
+
+
+def _set_random_state(states: dict[str, torch.Tensor], device: torch.device) -> None:
+    torch.set_rng_state(states["cpu"].cpu().clone())
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(states["cuda"].cpu().clone(), device)

@@ -1,0 +1,55 @@
+"""What is minimised: the trained modules with their losses as one module, so that DDP sees one forward call."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from svmixer.losses.aam import AAMConfig, build_speaker_loss
+from svmixer.losses.distillation import DistillConfig, build_distill_loss
+from svmixer.models.speaker_model import SpeakerModel
+from svmixer.models.student import Student
+
+
+class DistillObjective(nn.Module):
+    """Stage 3: the student alone predicts the teacher's states."""
+
+    def __init__(self, student: Student, config: DistillConfig, teacher_dim: int) -> None:
+        super().__init__()
+        self.student = student
+        self.distill = build_distill_loss(config, student.config.hidden, teacher_dim)
+
+    def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """``noisy`` (B, N) and ``teacher`` (B, L'+1, T, D) → loss, {name: detached scalar}."""
+        loss, stats = self.distill(self.student(batch["noisy"]), batch["teacher"])
+        return loss, {name: value.detach() for name, value in stats.items()}
+
+
+class SpeakerObjective(nn.Module):
+    """Stage 4, OS-KDFT: speaker loss plus distillation loss in one training run; without a teacher the speaker loss alone."""
+
+    def __init__(
+        self,
+        model: SpeakerModel,
+        speaker: AAMConfig,
+        counts: list[int],
+        distill: DistillConfig | None,
+        teacher_dim: int | None,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.speaker = build_speaker_loss(speaker, model.config.backend.embedding, len(counts), counts)
+        self.distill = None
+        if distill is not None and teacher_dim is not None:
+            self.distill = build_distill_loss(distill, model.config.student.hidden, teacher_dim)
+
+    def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """``noisy`` (B, N), ``label`` (B,) and, with distillation, ``teacher`` (B, L'+1, T, D) → loss, {name: scalar}."""
+        states = self.model.student(batch["noisy"])
+        loss, stats = self.speaker(self.model.backend(states), batch["label"])
+        stats = {"speaker": loss, **stats}
+        if self.distill is not None:
+            distilled, more = self.distill(states, batch["teacher"])
+            loss = loss + distilled
+            stats.update(more, distill=distilled)
+        return loss, {name: torch.as_tensor(value).detach() for name, value in stats.items()}

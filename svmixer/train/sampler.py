@@ -1,0 +1,63 @@
+"""Which items make up which batch: a pure function of (seed, epoch, rank), so that resuming needs no sampler state."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def epoch_order(speakers: np.ndarray, seed: int, epoch: int, balance: float = 0.0) -> np.ndarray:
+    """Item indices of one epoch, every speaker's items spread evenly over it.
+
+    A plain permutation clusters speakers by chance; here each speaker's items take stratified random positions, so a batch
+    holds as many different speakers as the counts allow.
+
+    Args:
+        speakers: speaker number of every item, (items,).
+        seed, epoch: what the order depends on.
+        balance: 0 takes every item once; 1 takes every speaker equally often (items of small speakers repeat, those of large
+            ones rotate from epoch to epoch); between, a speaker with n items takes a share proportional to n^(1 − balance).
+
+    Returns:
+        (items,) indices into ``speakers`` (about as many if ``balance`` > 0).
+    """
+    rng = np.random.default_rng([seed, epoch])
+    numbers, counts = np.unique(speakers, return_counts=True)
+    share = counts.astype(np.float64) ** (1.0 - balance)
+    take = np.maximum(1, np.round(share / share.sum() * len(speakers))).astype(np.int64)
+    by_speaker = np.argsort(speakers, kind="stable")
+    starts = np.cumsum(counts) - counts
+    order, position = [], []
+    for number in range(len(numbers)):
+        items = by_speaker[starts[number] : starts[number] + counts[number]]
+        rounds = -(-take[number] // counts[number])
+        drawn = np.concatenate([rng.permutation(items) for _ in range(rounds)])[: take[number]]
+        order.append(drawn)
+        position.append((np.arange(take[number]) + rng.random(take[number])) / take[number])
+    return np.concatenate(order)[np.argsort(np.concatenate(position), kind="stable")]
+
+
+def epoch_batches(
+    order: np.ndarray, batch_size: int, accumulate: int, rank: int, world: int, epoch: int, skip: int = 0
+) -> list[list[tuple[int, int]]]:
+    """Batches of (epoch, item) for one rank.
+
+    Only whole optimiser steps are kept (``world`` × ``accumulate`` batches of ``batch_size``), so that no leftover gradient
+    crosses an epoch's end and all ranks take the same number of steps. A global batch does not depend on ``world``: the ranks
+    share out the same items.
+
+    Args:
+        skip: optimiser steps of this epoch that are done already.
+    """
+    step = batch_size * world * accumulate
+    batches = []
+    for start in range(skip * step, len(order) - step + 1, step):
+        for part in range(accumulate):
+            first = start + part * batch_size * world
+            chunk = order[first : first + batch_size * world][rank::world]
+            batches.append([(epoch, int(item)) for item in chunk])
+    return batches
+
+
+def steps_per_epoch(items: int, batch_size: int, accumulate: int, world: int) -> int:
+    """Whole optimiser steps in one epoch of ``items``."""
+    return items // (batch_size * world * accumulate)

@@ -1,0 +1,186 @@
+"""Stage 3 (distillation) and stage 4 (speaker training) as tasks of the training loop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+from svmixer.audio.augment import AugmentConfig, Augmenter
+from svmixer.audio.dumpset import DumpSet
+from svmixer.lists import read_trials
+from svmixer.log import get_logger
+from svmixer.losses.aam import AAMConfig
+from svmixer.losses.distillation import DistillConfig
+from svmixer.models.config import ModelConfig
+from svmixer.models.embedding import utterance_embedding
+from svmixer.models.io import load_tensors, save_model, save_tensors
+from svmixer.models.speaker_model import SpeakerModel
+from svmixer.score.scoring import evaluate
+from svmixer.teachers import init_frontend_from_teacher, load_teacher
+from svmixer.train.data import DataConfig, TrainSet
+from svmixer.train.loop import DeviceConfig, LoopConfig
+from svmixer.train.objectives import DistillObjective, SpeakerObjective
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class ValidConfig:
+    """How speaker training is validated."""
+
+    protocol: str = "crops"  # crops or whole, as in scoring
+    num_crops: int = 10  # crops an utterance
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything stage 3 or stage 4 depends on."""
+
+    output_dir: str = "exp/train"  # where checkpoints, logs and the model go
+    teacher: str = "wavlm_tiny"  # name or directory of the teacher; empty trains without one (stage 4 only)
+    init_student: str = ""  # stage 4: student weights to start from (stage 3's student.safetensors); empty starts anew
+    frontend_from_teacher: bool = False  # start the student's front end from the teacher's, where shapes agree
+    freeze_frontend: bool = False  # keep the student's convolutional front end as it starts
+    # Data sets, speeds, balance.
+    data: DataConfig = field(default_factory=DataConfig)
+    # Augmentation of the student's input.
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    # Student and backend: sections or names of YAML files.
+    model: ModelConfig = field(default_factory=ModelConfig)
+    # Distillation loss.
+    distill: DistillConfig = field(default_factory=DistillConfig)
+    # Speaker loss (stage 4).
+    speaker: AAMConfig = field(default_factory=AAMConfig)
+    # Validation (stage 4).
+    valid: ValidConfig = field(default_factory=ValidConfig)
+    # The training loop.
+    loop: LoopConfig = field(default_factory=LoopConfig)
+    # Where it runs.
+    device: DeviceConfig = field(default_factory=DeviceConfig)
+
+
+class _TeacherTask:
+    """What both stages share: the data, the frozen teacher beside the trained module, the student's start."""
+
+    module: nn.Module
+
+    def __init__(self, config: TrainConfig) -> None:
+        self.config = config
+        self.teacher = load_teacher(config.teacher) if config.teacher else None
+        train = DumpSet(config.data.train)
+        self.train_set = TrainSet(
+            train, config.data, Augmenter(config.augment, babble=train), config.model.student.window, config.loop.seed
+        )
+        # Weights must depend on the seed alone, not on what ran before.
+        torch.manual_seed(config.loop.seed)
+
+    def _start_frontend(self, student: nn.Module) -> None:
+        if self.config.frontend_from_teacher:
+            if self.teacher is None:
+                raise ValueError("frontend_from_teacher: needs a teacher")
+            report = init_frontend_from_teacher(student, self.teacher)
+            log.info("front end from the teacher: %d tensors copied, skipped: %s", len(report.copied), report.skipped or "none")
+        if self.config.freeze_frontend:
+            student.conv_layers.requires_grad_(False)
+
+    def dataset(self) -> Dataset:
+        return self.train_set
+
+    def speakers(self) -> np.ndarray:
+        return self.train_set.labels
+
+    def balance(self) -> float:
+        return self.config.data.balance
+
+    def to(self, device: torch.device) -> None:
+        if self.teacher is not None:
+            self.teacher.to(device)
+
+    def prepare(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Add the frozen teacher's states of the clean crops."""
+        if self.teacher is None:
+            return batch
+        return {**batch, "teacher": self.teacher.hidden_states(batch["clean"])}
+
+
+class DistillTask(_TeacherTask):
+    """Stage 3: validated by the loss on fixed clean crops of the validation speakers."""
+
+    metric = "valid_loss"
+    valid_crops = 256
+
+    def __init__(self, config: TrainConfig) -> None:
+        super().__init__(config)
+        if self.teacher is None:
+            raise ValueError("teacher: distillation needs one")
+        from svmixer.models.student import Student
+
+        student = Student(config.model.student)
+        self._start_frontend(student)
+        self.module = DistillObjective(student, config.distill, self.teacher.config.hidden)
+        data = DataConfig(valid=config.data.valid, speeds=(1.0,))
+        self.valid_set = TrainSet(DumpSet(config.data.valid), data, None, config.model.student.window, 0)
+
+    def validate(self, fabric: Fabric, module: nn.Module) -> dict[str, float]:
+        """Mean distillation loss over crops that are the same after every epoch."""
+        size = self.config.loop.batch_size
+        chosen = np.random.default_rng(0).permutation(len(self.valid_set))[: self.valid_crops]
+        items = [(0, int(i)) for i in chosen[fabric.global_rank :: fabric.world_size]]
+        total = torch.zeros(2, dtype=torch.float64)
+        for batch in DataLoader(self.valid_set, batch_sampler=[items[i : i + size] for i in range(0, len(items), size)]):
+            loss, _ = module(self.prepare(fabric.to_device(batch)))
+            total += torch.tensor([loss.item() * len(batch["label"]), len(batch["label"])], dtype=torch.float64)
+        loss, count = fabric.all_reduce(total, reduce_op="sum").tolist()
+        return {"valid_loss": loss / count}
+
+    def finish(self, state: dict[str, torch.Tensor], output_dir: Path) -> None:
+        """Write the student's weights alone; the heads are thrown away."""
+        student = {k.removeprefix("student."): v for k, v in state.items() if k.startswith("student.")}
+        save_tensors(student, output_dir / "student.safetensors")
+
+
+class SpeakerTask(_TeacherTask):
+    """Stage 4: validated by EER on the validation trials, on the embedding path of scoring."""
+
+    metric = "valid_eer"
+
+    def __init__(self, config: TrainConfig) -> None:
+        super().__init__(config)
+        self.model = SpeakerModel(config.model)
+        if config.init_student:
+            load_tensors(self.model.student, config.init_student)
+            log.info("student weights from %s", config.init_student)
+            if config.freeze_frontend:
+                self.model.student.conv_layers.requires_grad_(False)
+        else:
+            self._start_frontend(self.model.student)
+        counts = self.train_set.counts().tolist()
+        teacher_dim = self.teacher.config.hidden if self.teacher is not None else None
+        self.module = SpeakerObjective(self.model, config.speaker, counts, config.distill, teacher_dim)
+        self.valid_dump = DumpSet(config.data.valid)
+        self.trials = read_trials(Path(config.data.valid) / "trials")
+
+    def validate(self, fabric: Fabric, module: nn.Module) -> dict[str, float]:
+        """EER (%) and minDCF on the validation trials; every rank embeds its share."""
+        valid = self.config.valid
+        row = {utterance: index for index, utterance in enumerate(self.valid_dump.utterances)}
+        wanted = [row[utterance] for utterance in self.trials.utterances]
+        embeddings = torch.zeros(len(wanted), self.config.model.backend.embedding, device=fabric.device)
+        for position in range(fabric.global_rank, len(wanted), fabric.world_size):
+            wave = self.valid_dump.read(wanted[position])
+            vector = utterance_embedding(self.model, wave, valid.protocol, valid.num_crops)
+            embeddings[position] = torch.from_numpy(vector).to(fabric.device)
+        embeddings = fabric.all_reduce(embeddings, reduce_op="sum")
+        figures = evaluate(embeddings.cpu().numpy(), self.trials)
+        return {"valid_eer": figures["eer"], "valid_min_dcf": figures["min_dcf"]["0.05"]}
+
+    def finish(self, state: dict[str, torch.Tensor], output_dir: Path) -> None:
+        """Write the averaged model as a model directory."""
+        self.module.load_state_dict(state)
+        save_model(self.model, output_dir / "model", self.train_set.names)

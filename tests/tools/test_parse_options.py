@@ -1,0 +1,157 @@
+"""tools/parse_options.sh: strict options, help from the comments."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+PARSE_OPTIONS = Path(__file__).resolve().parents[2] / "tools" / "parse_options.sh"
+
+SCRIPT = rf"""#!/usr/bin/env bash
+# Does a thing.
+#
+# It is done in two ways.
+# shellcheck disable=SC2034
+set -euo pipefail
+
+# Not an option: no comment right above the assignment.
+
+inner=kept
+# Number of parallel jobs,
+# at least one.
+nj=4
+# Where to write; empty = nowhere.
+out_dir=
+# shellcheck disable=SC2034
+# true: check first.
+check=true
+# Words for the trainer.
+train_args="--lr 0.1"
+
+. "{PARSE_OPTIONS}"
+# Comes too late to be an option.
+late=1
+require_int 1 nj
+require_bool check
+printf '%s\0' "$nj" "$out_dir" "$check" "$train_args" "$inner$late" "$@"
+"""
+
+
+@pytest.fixture
+def script(tmp_path):
+    path = tmp_path / "thing.sh"
+    path.write_text(SCRIPT)
+
+    def call(*words: str) -> subprocess.CompletedProcess:
+        return subprocess.run(["bash", path, *words], capture_output=True, text=True, timeout=30)
+
+    call.path = path
+    return call
+
+
+def values(done: subprocess.CompletedProcess) -> list[str]:
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.split("\0")[:-1]
+
+
+def test_defaults(script):
+    assert values(script()) == ["4", "", "true", "--lr 0.1", "kept1"]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--nj", "8"], ["8", "", "true", "--lr 0.1", "kept1"]),
+        (["--nj=8", "--out-dir", "a b", "--check=false"], ["8", "a b", "false", "--lr 0.1", "kept1"]),
+        (["--out_dir=x=y", "--nj", "2", "--nj", "3"], ["3", "x=y", "true", "--lr 0.1", "kept1"]),
+        (["--train_args", ""], ["4", "", "true", "", "kept1"]),
+        (["--train-args=", "--out-dir="], ["4", "", "true", "", "kept1"]),
+        (["--train_args", "--max_epoch 3 --nj 2"], ["4", "", "true", "--max_epoch 3 --nj 2", "kept1"]),
+        (["--train_args=--nj"], ["4", "", "true", "--nj", "kept1"]),
+        (["--nj", "2", "a", "--nj", "b c"], ["2", "", "true", "--lr 0.1", "kept1", "a", "--nj", "b c"]),
+        (["--", "--nj"], ["4", "", "true", "--lr 0.1", "kept1", "--nj"]),
+        (["-"], ["4", "", "true", "--lr 0.1", "kept1", "-"]),
+    ],
+)
+def test_values_and_what_is_left_over(script, words, expected):
+    assert values(script(*words)) == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--njj", "8"], "unknown option --njj; did you mean --nj?"),
+        (["--out-dri=x"], "unknown option --out-dri; did you mean --out_dir?"),
+        (["-check", "true"], "unknown option -check; did you mean --check?"),
+        (["--train", "x"], "unknown option --train; did you mean --train_args?"),
+        (["--inner", "1"], "unknown option --inner; did you mean --nj?"),
+        (["--late", "1"], "unknown option --late; did you mean --nj?"),
+        (["--.j", "1"], "unknown option --.j; did you mean --nj?"),
+        (["--nj\nfoo", "1"], "unknown option --nj\nfoo; did you mean"),
+        (["--=1"], "unknown option --; did you mean --nj?"),
+        (["--nj"], "option --nj needs a value"),
+        (["--nj", "--check", "true"], "option --nj needs a value"),
+        (["--nj", "four"], "--nj must be an integer of at least 1, not 'four'"),
+        (["--nj", "0"], "--nj must be an integer of at least 1, not '0'"),
+        (["--nj", "08"], "--nj must be an integer of at least 1, not '08'"),
+        (["--nj", "-3"], "--nj must be an integer of at least 1, not '-3'"),
+        (["--nj", "9" * 30], "--nj must be an integer of at least 1, not '999"),
+        (["--nj", ""], "--nj must be an integer of at least 1, not ''"),
+        (["--check", "True"], "--check must be true or false, not 'True'"),
+        (["--check", "1"], "--check must be true or false, not '1'"),
+    ],
+)
+def test_mistakes_are_named(script, words, message):
+    done = script(*words)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("thing.sh: ") and message in done.stderr
+
+
+def test_help_comes_from_the_script(script):
+    done = script("--nj", "9", "--help")
+    assert done.returncode == 0
+    assert done.stdout.splitlines() == [
+        "Does a thing.",
+        "",
+        "It is done in two ways.",
+        "",
+        "Usage: thing.sh [--option value ...]",
+        "",
+        "  --nj                   Number of parallel jobs, at least one. (default: 9)",
+        "  --out_dir              Where to write; empty = nowhere. (default: none)",
+        "  --check                true: check first. (default: true)",
+        "  --train_args           Words for the trainer. (default: --lr 0.1)",
+        "  --help                 print this and end",
+    ]
+
+
+def test_script_may_be_called_from_anywhere(script, tmp_path):
+    elsewhere = tmp_path / "else where"
+    elsewhere.mkdir()
+    done = subprocess.run(["bash", "../thing.sh", "--nj=2"], cwd=elsewhere, capture_output=True, text=True)
+    assert values(done)[0] == "2"
+
+
+def test_changing_the_directory_first_is_reported(tmp_path):
+    (tmp_path / "a.sh").write_text(f"cd /\n# One.\none=1\n. {PARSE_OPTIONS}\necho reached\n")
+    done = subprocess.run(["bash", "a.sh", "--one", "2"], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "source this file before changing the directory" in done.stderr
+
+
+def test_no_name_is_left_behind(tmp_path):
+    (tmp_path / "a.sh").write_text(
+        f"# One.\none=1\n. {PARSE_OPTIONS}\necho ${{_name-none}} ${{_script-none}}\n"
+    )
+    done = subprocess.run(["bash", "a.sh", "--one", "2"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout == "none none\n"
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(value=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r"), max_size=20))
+def test_any_value_arrives_as_it_is(script, value):
+    assert values(script(f"--out-dir={value}"))[1] == value
+    if not value.startswith("-"):
+        assert values(script("--out-dir", value, "left"))[1] == value

@@ -1,0 +1,89 @@
+package Dispatch::TaskLog;
+
+# The log of one task, in Kaldi's layout:
+#   # command
+#   # Started at DATE
+#   #
+#   (what the command prints, both streams)
+#   # Accounting: time=S threads=N
+#   # Ended (code N) at DATE, elapsed time S seconds
+# A command ended by a signal has "(code 128+M; signal M)". A log without the last line belongs to a task that
+# did not end by itself or still runs. The log tells people; success is judged by the exit status alone.
+
+use strict;
+use warnings;
+use Config;
+use POSIX ();
+use Exporter 'import';
+our @EXPORT_OK = qw(write_header write_footer exit_code describe_status last_lines);
+
+my @SIGNAL = split ' ', $Config{sig_name};
+
+sub date {
+    return POSIX::strftime('%a %b %e %H:%M:%S %Z %Y', localtime);
+}
+
+# Begins the log $path anew; dies if it cannot be written.
+sub write_header {
+    my ($path, $command) = @_;
+    my $text = "# $command\n# Started at " . date() . "\n#\n";
+    my $log;
+    my $written = open($log, '>', $path) && print({$log} $text) && close $log;
+    die { code => 1, text => "cannot write the log $path: $!" } if !$written;
+    return;
+}
+
+# Ends the log $path of a task with the given status (as wait gives it), run time and threads. True if that worked.
+sub write_footer {
+    my ($path, $status, $seconds, $threads) = @_;
+    my $code = exit_code($status);
+    my $signal = $status & 127;
+    my $how = $signal ? "code $code; signal $signal" : "code $code";
+    open my $log, '+>>', $path or return 0;
+    my $gap = ends_in_line_end($log) ? '' : "\n";
+    my $ended = "# Ended ($how) at " . date() . ", elapsed time $seconds seconds";
+    return print({$log} "$gap# Accounting: time=$seconds threads=$threads\n$ended\n") && close $log;
+}
+
+sub ends_in_line_end {
+    my ($log) = @_;
+    return 1 if !-s $log;
+    seek $log, -1, 2;
+    read $log, my $last, 1;
+    return $last eq "\n";
+}
+
+# The exit code a shell would give for the wait status $status.
+sub exit_code {
+    my ($status) = @_;
+    return $status & 127 ? 128 + ($status & 127) : $status >> 8;
+}
+
+# What a wait status means, in words.
+sub describe_status {
+    my ($status) = @_;
+    my $signal = $status & 127;
+    my $code = exit_code($status);
+    my $text = $signal ? "ended by signal SIG$SIGNAL[$signal]" : "exit code $code";
+    $text .= ': command not found' if $code == 127;
+    $text .= ': command cannot be executed' if $code == 126;
+    $text .= ': killed from outside, often for want of memory' if $code == 137;
+    return $text;
+}
+
+# The last $count lines that the command itself printed, shortened to 300 bytes each.
+sub last_lines {
+    my ($path, $count) = @_;
+    open my $log, '<', $path or return ();
+    my $size = -s $log;
+    seek $log, -65536, 2 if $size > 65536;
+    my @lines = <$log>;
+    shift @lines if $size > 65536;
+    splice @lines, 0, 3 if $size <= 65536;
+    pop @lines while @lines && $lines[-1] =~ /\A# (?:Accounting|Ended)\b/;
+    splice @lines, 0, -$count if @lines > $count;
+    chomp @lines;
+    return map { length > 300 ? substr($_, 0, 300) . '...' : $_ } @lines;
+}
+
+1;
