@@ -132,7 +132,9 @@ for ((number = first; number <= last; number++)); do
     script=$(printf '%s/stages/%02d_%s.sh' "$root" "$number" "${names[number - 1]}")
     # A stage gets those of our options that it declares.
     arguments=()
-    while IFS=$'\t' read -r name _; do arguments+=("--$name" "${!name}"); done < <(_options_of "$script")
+    while IFS=$'\t' read -r name _; do
+        if [[ -v $name ]]; then arguments+=("--$name" "${!name}"); fi
+    done < <(_options_of "$script")
     if [ "$number" -eq 6 ] && [ -d "$expdir/$tag" ]; then record_run; fi
     "$script" "${arguments[@]}"
 done

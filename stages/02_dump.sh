@@ -36,10 +36,11 @@ force=false
 require_bool trim allow_pipes force
 require_int 1 nj
 
+# dump_set SET SHORTEST: one set, without utterances shorter than that many seconds.
 dump_set() {
-    local set=$1 data=$datadir/$1 out=$dumpdir/$1 spec name options
+    local set=$1 shortest=$2 data=$datadir/$1 out=$dumpdir/$1 spec name options
     [ -f "$data/wav.scp" ] || die "$data/wav.scp is missing; it is made by stage 1 (data): run with --stage 1"
-    options=(--feats_type "$feats_type" --trim "$trim" --min_seconds "$min_seconds" --allow_pipes "$allow_pipes")
+    options=(--feats_type "$feats_type" --trim "$trim" --min_seconds "$shortest" --allow_pipes "$allow_pipes")
     spec=(--stage dump --option "dump=${options[*]} --max_drop $max_drop")
     for name in wav.scp segments parts utt2spk trials; do
         [ ! -f "$data/$name" ] || spec+=(--input "$data/$name")
@@ -57,7 +58,11 @@ dump_set() {
     mark_done "$out/.done" "${spec[@]}" --output "$out/wav.scp" --output "$out/utt2num_samples"
 }
 
-for set in $train_set $valid_set $test_sets $aug_sets; do
-    dump_set "$set"
+for set in $train_set $valid_set $test_sets; do
+    dump_set "$set" "$min_seconds"
+done
+# An impulse response or a click of noise may be as short as it likes.
+for set in $aug_sets; do
+    dump_set "$set" 0
 done
 log "stage 2: done"

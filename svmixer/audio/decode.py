@@ -13,6 +13,7 @@ from svmixer.audio.errors import AudioError
 # What a file begins with decides; names decide only where the content has no mark of its own.
 _SNDFILE_MAGIC = tuple(b"RIFF RIFX RF64 FORM OggS fLaC NIST .snd dns. caff riff".split())
 _FFMPEG_MAGIC = (b"ID3", b"\x1a\x45\xdf\xa3", b"\x30\x26\xb2\x75", b"ADIF")  # MP3, Matroska/WebM, ASF, AAC
+UNKNOWN_LENGTH = 2**63 - 1  # libsndfile's own mark
 _HEADERLESS = {".g722": "g722", ".gsm": "gsm"}
 
 
@@ -38,7 +39,7 @@ def _is_mpeg_frame(head: bytes) -> bool:
 
 
 def sndfile_layout(source: str | BytesIO) -> tuple[int, int]:
-    """(rate, number of samples) from the header.
+    """(rate, number of samples) from the header; ``UNKNOWN_LENGTH`` in FLAC that was written to a pipe.
 
     Raises:
         AudioError: ``unreadable``.
@@ -60,6 +61,8 @@ def sndfile_read(source: str | BytesIO, start: int, count: int) -> np.ndarray:
             wave = stream.read(count, dtype="float32", always_2d=True)
         except (soundfile.SoundFileError, RuntimeError) as error:
             raise AudioError("unreadable", _plain(error)) from None
+        except (MemoryError, ValueError):  # the size of the array, not of the recording
+            raise AudioError("unreadable", f"the header promises {count} samples") from None
     if len(wave) != count:
         what = f"decoding stopped after {start + len(wave)} of {start + count} samples"
         raise AudioError("unreadable", what)

@@ -12,7 +12,7 @@ from io import BytesIO
 import numpy as np
 
 from svmixer.audio.ark import WavHeader, ark_entry, opened, read_pcm16, wav_header
-from svmixer.audio.decode import decoder_of, ffmpeg_read, sndfile_layout, sndfile_read
+from svmixer.audio.decode import UNKNOWN_LENGTH, decoder_of, ffmpeg_read, sndfile_layout, sndfile_read
 from svmixer.audio.errors import AudioError, about
 from svmixer.audio.resample import from_pcm16
 from svmixer.lists import parse_source
@@ -126,6 +126,8 @@ def _decoded(source: str, file: str | BytesIO, head: bytes) -> Recording:
     if decoder != "sndfile":
         return _held(source, *ffmpeg_read(file, None if decoder == "ffmpeg" else decoder))
     rate, num_samples = sndfile_layout(file)
+    if num_samples == UNKNOWN_LENGTH:
+        return _held(source, *ffmpeg_read(file, None))
     if head[:4] == b"OggS" or not isinstance(file, str):
         # Seeking inside Ogg pages is not exact for every stream, and bytes of a command are held anyway.
         return _held(source, sndfile_read(file, 0, num_samples), rate)

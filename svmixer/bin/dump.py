@@ -1,4 +1,4 @@
-"""``python -m svmixer.bin.dump``: one job's share of a set as 16 kHz mono archives."""
+"""Dump one job's share of a data directory as 16 kHz mono audio in Kaldi archives."""
 
 from __future__ import annotations
 
@@ -11,13 +11,11 @@ from svmixer.lists import ListError
 from svmixer.log import fail
 
 
-def main() -> None:
-    """Command line; a user's mistake is one line on standard error and exit status 1."""
+def main(argv: list[str] | None = None) -> None:
+    """Run the script; a user's mistake is one line on standard error and exit status 1."""
     # A dispatcher's TERM must unwind, so that the half-written archive is removed.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    config = parse_args(
-        DumpConfig, description="Dump one job's share of a data directory as 16 kHz mono audio."
-    )
+    config = parse_args(DumpConfig, argv, __doc__)
     try:
         dump_job(config)
     except (ListError, OSError) as error:

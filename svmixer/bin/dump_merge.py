@@ -1,4 +1,4 @@
-"""``python -m svmixer.bin.dump_merge``: join the lists of all dump jobs of a set."""
+"""Join the lists of all jobs that dumped a data directory."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from svmixer.lists import ListError
 from svmixer.log import fail
 
 
-def main() -> None:
-    """Command line; a user's mistake is one line on standard error and exit status 1."""
-    config = parse_args(MergeConfig, description="Join the lists of all jobs that dumped a data directory.")
+def main(argv: list[str] | None = None) -> None:
+    """Run the script; a user's mistake is one line on standard error and exit status 1."""
+    config = parse_args(MergeConfig, argv, __doc__)
     try:
         merge_jobs(config)
     except (ListError, OSError) as error:

@@ -31,6 +31,8 @@ class ExtractConfig:
     data_dir: str
     # Where embeddings.JOB.{ark,scp,json} go.
     output_dir: str
+    # Dumped set of other speakers, as dump/train, whose mean the control takes off; no model reads it.
+    train_dir: str = ""
     # Number of jobs that share the set.
     num_jobs: int = 1
     # Which of them this is, from 1.
@@ -50,6 +52,8 @@ class ExtractConfig:
     def __post_init__(self) -> None:
         if not 1 <= self.job <= self.num_jobs:
             raise ValueError(f"job: {self.job} is not among 1 … {self.num_jobs}")
+        if self.model == CONTROL and not self.train_dir:
+            raise ValueError("train_dir: the control needs a set to take the mean of")
         if self.num_crops < 1:
             raise ValueError(f"num_crops: at least 1, found {self.num_crops}")
         if self.lowpass_hz < 0:
@@ -88,9 +92,9 @@ def run(config: ExtractConfig) -> None:
 
 def _load(config: ExtractConfig) -> Any:
     if config.model == CONTROL:
-        from svmixer.score.control import LogMelControl
+        from svmixer.score.control import LogMelControl, mean_statistics
 
-        return LogMelControl()
+        return LogMelControl(mean_statistics(DumpSet(config.train_dir), config.lowpass_hz))
     from svmixer.models.io import load_model
 
     device = f"cuda:{(config.job - 1) % config.ngpu}" if config.ngpu else "cpu"
@@ -99,10 +103,11 @@ def _load(config: ExtractConfig) -> Any:
 
 def _inputs(config: ExtractConfig) -> list[Path]:
     """Files that the embeddings depend on."""
-    files = [Path(config.data_dir) / name for name in ("wav.scp", "utt2num_samples")]
-    if config.model != CONTROL:
-        from svmixer.models.io import find_directory
+    from svmixer.models.io import find_directory
 
+    dumps = [config.data_dir, config.train_dir] if config.model == CONTROL else [config.data_dir]
+    files = [Path(dump) / name for dump in dumps for name in ("wav.scp", "utt2num_samples")]
+    if config.model != CONTROL:
         directory = find_directory(config.model, "model")
         files += [directory / name for name in ("config.yaml", "model.safetensors")]
     return files

@@ -26,7 +26,6 @@ def iter_lines(path: str | Path) -> Iterator[tuple[int, str]]:
         ListError: the file cannot be opened, is not UTF-8, starts with a byte-order mark or has carriage
             returns.
     """
-    number = 0
     try:
         with open(path, encoding="utf-8", newline="\n") as stream:
             for number, line in enumerate(stream, 1):

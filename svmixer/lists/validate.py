@@ -179,7 +179,8 @@ def _check_trials(
         rows = np.flatnonzero(mask)
         if len(rows):
             row = int(rows[0])
-            side = trials.test if known[trials.enrol[row]] else trials.enrol
+            # The utterance to name is the first one, unless only the second is unknown.
+            side = trials.test if mask is faults.unknown and known[trials.enrol[row]] else trials.enrol
             yield _problem(path, row + 1, trials.utterances[side[row]], what, len(rows), fixable)
 
 

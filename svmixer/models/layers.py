@@ -17,9 +17,8 @@ class FrameConv(nn.Conv1d):
         """``(B, T, C_in)`` → ``(B, T', C_out)``."""
         if self.kernel_size == (1,) and self.groups == 1:
             return F.linear(x, self.weight.squeeze(2), self.bias)
-        if self.in_channels == 1 and self.padding == (0,):
-            # A matrix product over slices of the waveform; convolution routines waste most of their width here.
-            return F.linear(x.squeeze(2).unfold(1, self.kernel_size[0], self.stride[0]), self.weight.squeeze(1))
+        if self.in_channels == 1:
+            return self._from_waveform(x)
         # As a two-dimensional convolution of height 1, whose channels-last form needs no copy of x.
         y = F.conv2d(
             x.transpose(1, 2).unsqueeze(2),
@@ -31,6 +30,13 @@ class FrameConv(nn.Conv1d):
             groups=self.groups,
         )
         return y.squeeze(2).transpose(1, 2)
+
+    def _from_waveform(self, x: Tensor) -> Tensor:
+        # A matrix product over slices of the waveform: with one input channel, convolution routines waste most of
+        # their width. The result lies in memory as (B, C, T), which is what the norm over time behind it wants.
+        slices = x.squeeze(2).unfold(1, self.kernel_size[0], self.stride[0])  # (B, T', kernel)
+        weight = self.weight.squeeze(1).expand(x.shape[0], -1, -1)
+        return torch.bmm(weight, slices.transpose(1, 2)).transpose(1, 2)
 
 
 class GroupedLinear(nn.Conv1d):

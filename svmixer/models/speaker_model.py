@@ -63,7 +63,7 @@ class SpeakerModel(nn.Module):
         wave = np.asarray(wave, dtype=np.float32)
         rate = self.config.sample_rate
         if wave.ndim == 2 or sample_rate not in (None, rate):
-            from svmixer.audio.read import to_mono_16k
+            from svmixer.audio.resample import to_mono_16k
 
             wave = to_mono_16k(np.atleast_2d(wave), sample_rate or rate, rate)
         return utterance_embedding(self, wave, protocol, num_crops)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from svmixer.config import load
 from svmixer.fileio import atomic_write
 from svmixer.report.results import MODEL, Result, find_results, read_log, read_run
 from svmixer.report.tables import list_table, result_table, table
@@ -84,9 +85,7 @@ def to_html(text: str, folder: Path) -> str:
 
 def run_lines(run: dict[str, Any]) -> list[str]:
     """Command, commit and start of a run as Markdown, from its ``run.json``."""
-    dirty = " with uncommitted changes" if run.get("dirty") else ""
-    started = f", started {run['started']}" if run.get("started") else ""
-    return ["```", run["command"], "```", "", f"Commit `{run['commit']}`{dirty}{started}."]
+    return ["```", run["command"], "```", "", f"Commit `{run['commit']}`, started {run['started']}."]
 
 
 def _draw(exp_dir: Path, results: Sequence[Result]) -> dict[str, str]:
@@ -108,9 +107,7 @@ def _provenance(results: Sequence[Result], run: dict[str, Any]) -> list[str]:
     lines = ["## Where they come from", ""]
     if run:
         lines += [*run_lines(run), ""]
-        if run.get("options"):
-            lines += table(["option", "value"], [[f"`{k}`", f"`{v}`"] for k, v in run["options"].items()])
-            lines += [""]
+        lines += [*table(["option", "value"], [[f"`{k}`", f"`{v}`"] for k, v in run["options"].items()]), ""]
     models = dict.fromkeys(r.metrics["model"] for r in results if r.kind == MODEL)
     commits = dict.fromkeys(r.metrics["commit"] for r in results)
     models, commits = (", ".join(f"`{name}`" for name in names) for names in (models, commits))
@@ -118,4 +115,22 @@ def _provenance(results: Sequence[Result], run: dict[str, Any]) -> list[str]:
 
 
 def _complexity(results: Sequence[Result]) -> list[str]:
-    return []
+    """Cost of each model whose directory is still there."""
+    from svmixer.bin.complexity import ComplexityConfig, model_rows
+
+    lines = []
+    for model in dict.fromkeys(result.metrics["model"] for result in results if result.kind == MODEL):
+        config = Path(model) / "config.yaml"
+        if config.is_file():
+            rows = []
+            for row in model_rows(load(ComplexityConfig, config)):
+                counts = [row["macs"] / 1e6, row["operations"] / 1e6]
+                rows.append([row["name"], f"{row['params']:,}", *(f"{count:,.1f}" for count in counts)])
+            lines += [*table(["part", "parameters", "MMACs", "million operations"], rows, "lrrr"), ""]
+    if not lines:
+        return []
+    explanation = (
+        "For one window of the model's input. MMACs: multiply-accumulates of linear and convolution layers "
+        "alone, as the paper counts them. Operations: everything that is computed."
+    )
+    return ["## Complexity", "", *lines, explanation, ""]

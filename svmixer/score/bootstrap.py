@@ -28,9 +28,9 @@ def eer_replicates(
 ) -> np.ndarray:
     """Equal error rates (fractions) of ``replicates`` draws of speakers, ``[replicates]``.
 
-    The draws depend on the seed and the number of speakers alone: two systems scored on one trial list get
-        the same draws, so the difference of their replicates is a paired one. A draw that leaves no target or
-        no non-target trial gives NaN, for every system alike.
+    Two systems scored on one trial list get the same draws, as these depend on the seed and the number of
+    speakers alone; so the difference of their replicates is a paired one. A draw that leaves no target or no
+    non-target trial gives NaN, for every system alike.
 
     Args:
         scores: ``[N]``.
@@ -61,9 +61,7 @@ def eer_replicates(
 
 
 def percentile_interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float] | None:
-    """The central ``level`` share of the replicates ``values``, or None when more than half of them are
-    undefined (NaN).
-    """
+    """Ends of the central ``level`` share of the replicates; None when more than half of them are NaN."""
     values = values[~np.isnan(values)] if np.isnan(values).mean() <= 0.5 else values[:0]
     if not len(values):
         return None
@@ -72,11 +70,10 @@ def percentile_interval(values: np.ndarray, level: float = 0.95) -> tuple[float,
 
 
 def _weighted_eer(counts: np.ndarray, targets: tuple, nontargets: tuple) -> np.ndarray:
-    """Equal error rates ``[R]`` for copies of each speaker ``counts [R, S]``; same definition as
-    ``equal_error_rate``.
+    """Equal error rates ``[R]``, as ``equal_error_rate`` defines them, with copies ``counts [R, S]``.
 
-    ``targets`` and ``nontargets`` are (speaker pairs in order of score ``[N, 2]``, trials under each
-    threshold ``[K]``).
+    ``targets`` and ``nontargets`` are pairs: speakers in order of score ``[N, 2]``, and the number of trials
+    under each threshold ``[K]``.
     """
     rejected_targets = _cumulative_weights(counts, targets[0])
     rejected_nontargets = _cumulative_weights(counts, nontargets[0])

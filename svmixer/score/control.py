@@ -10,54 +10,78 @@ from functools import lru_cache
 
 import numpy as np
 import torch
+from scipy.fft import rfft
 from torch import Tensor, nn
+
+from svmixer.audio.dumpset import DumpSet
+from svmixer.models.windows import utterance_windows
+from svmixer.score.filters import lowpass
 
 NUM_BANDS = 40
 FRAME, HOP, FFT = 400, 160, 512
 # Band energies count as no less than this under the strongest of the window, dB: digital silence and what a
 # filter leaves of a stop band then look alike.
 FLOOR_DB = 80.0
+# Utterances that the mean is taken over, evenly spaced in the list; more do not change the result.
+MEAN_OVER = 128
 
 
 class LogMelControl(nn.Module):
-    """The control behind the interface of a speaker model, so that it takes the same crops and the same
-    scoring.
+    """The control behind the interface of a speaker model: it takes the same crops and the same scoring.
 
-    It has no parameters; its "embedding" is :func:`log_mel_statistics`.
+    Its "embedding" is :func:`log_mel_statistics` less their mean over other speakers' speech. Without that
+    all cosines are near one, and they depend on the unit of the samples.
     """
 
     window = 48000
     device = torch.device("cpu")
 
+    def __init__(self, mean: np.ndarray) -> None:
+        """``mean [80]``: see :func:`mean_statistics`."""
+        super().__init__()
+        self.mean = mean
+
     def forward(self, wave: Tensor) -> Tensor:
-        """Windows ``(B, N)`` at 16 kHz → statistics ``(B, 80)``."""
-        return torch.from_numpy(log_mel_statistics(wave.numpy()))
+        """Windows ``(B, N)`` at 16 kHz → centred statistics ``(B, 80)``."""
+        return torch.from_numpy(log_mel_statistics(wave.numpy()) - self.mean)
+
+
+def mean_statistics(dump: DumpSet, lowpass_hz: float = 0.0) -> np.ndarray:
+    """Mean statistics ``[80]`` of a set whose speakers are not tested, low-passed like the test set."""
+    chosen = np.unique(np.linspace(0, len(dump) - 1, MEAN_OVER).astype(int))
+    statistics = []
+    for index in chosen.tolist():
+        wave = dump.read(index)
+        if lowpass_hz:
+            wave = lowpass(wave, lowpass_hz)
+        windows = utterance_windows(wave, LogMelControl.window, "whole")
+        statistics.append(log_mel_statistics(windows).mean(axis=0))
+    return np.mean(statistics, axis=0)
 
 
 def log_mel_statistics(waves: np.ndarray, sample_rate: int = 16000) -> np.ndarray:
-    """Shape and spread of the spectrum of each of ``waves [B, N]``: float32 ``[B, 80]``, N at least 400
-    samples.
+    """Mean over time, then standard deviation, of 40 log-mel bands: waves ``[B, N]`` → float32 ``[B, 80]``.
 
-    Forty log-mel bands (25 ms Hann frames every 10 ms); their means over time less the average of the forty,
-    so that level does not matter, then their standard deviations less the average of theirs. Neither half
-    needs other utterances, and scaling a wave changes nothing.
+    Frames of 25 ms under a Hann window every 10 ms; natural logarithm of the energies, floored 80 dB under
+    the strongest of each wave. A factor on a wave adds its logarithm to the means and changes nothing else. N
+    is at least 400.
     """
-    frames = np.lib.stride_tricks.sliding_window_view(waves.astype(np.float64), FRAME, axis=1)[:, ::HOP]
-    power = np.abs(np.fft.rfft(frames * np.hanning(FRAME + 1)[:-1], FFT, axis=2)) ** 2
-    energy = power @ mel_bands(NUM_BANDS, FFT, sample_rate).T
+    frames = np.lib.stride_tricks.sliding_window_view(waves.astype(np.float32), FRAME, axis=1)[:, ::HOP]
+    spectrum = rfft(frames * np.hanning(FRAME + 1)[:-1].astype(np.float32), FFT, axis=2)
+    power = spectrum.real**2 + spectrum.imag**2
+    energy = power @ mel_bands(NUM_BANDS, FFT, sample_rate).T.astype(np.float32)
     peak = energy.max(axis=(1, 2), keepdims=True)
-    # A window of zeros has no peak; any positive one gives it the flat spectrum it has.
-    floor = np.where(peak > 0, peak, 1.0) * 10 ** (-FLOOR_DB / 10)
+    # A wave of zeros has no peak: its energies are floored as if it were 1.
+    floor = np.where(peak > 0, peak, 1) * np.float32(10 ** (-FLOOR_DB / 10))
     logs = np.log(np.maximum(energy, floor))
-    mean, spread = logs.mean(axis=1), logs.std(axis=1)
-    parts = [part - part.mean(axis=1, keepdims=True) for part in (mean, spread)]
-    return np.concatenate(parts, axis=1).astype(np.float32)
+    return np.concatenate([logs.mean(axis=1), logs.std(axis=1)], axis=1)
 
 
 @lru_cache(maxsize=4)
 def mel_bands(num_bands: int, fft: int, sample_rate: int) -> np.ndarray:
-    """Triangular filters ``[num_bands, fft // 2 + 1]``, equally wide on the mel scale 2595·log10(1 + f/700)
-    from 0 Hz to half the sample rate, peak 1.
+    """Triangular filters of peak 1, ``[num_bands, fft // 2 + 1]``.
+
+    They are equally wide on the mel scale 2595·log10(1 + f/700) from 0 Hz to half the sample rate.
     """
     top = 2595 * np.log10(1 + sample_rate / 2 / 700)
     edges = 700 * (10 ** (np.linspace(0, top, num_bands + 2) / 2595) - 1)

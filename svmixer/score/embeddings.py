@@ -19,9 +19,7 @@ from svmixer.lists import parse_source, read_table, write_table
 
 
 class EmbeddingError(ValueError):
-    """Embeddings that are missing, cannot be made or do not belong together; the message names files and
-    utterances.
-    """
+    """Embeddings that are missing, cannot be made or do not belong together; files or utterances are named."""
 
 
 def job_finished(directory: str | Path, job: int, settings: dict[str, Any]) -> bool:
@@ -54,8 +52,10 @@ def write_job(
 
 
 def merge_jobs(directory: str | Path, num_jobs: int) -> tuple[dict[str, str], dict[str, Any]]:
-    """Join the scp files of jobs 1 … ``num_jobs`` into ``embeddings.scp``; returns it as a dictionary, and
-    the settings.
+    """Join the scp files of jobs 1 … ``num_jobs`` into ``embeddings.scp``.
+
+    Returns:
+        The table, and the settings that all jobs share.
 
     Raises:
         EmbeddingError: a job is not finished, an utterance comes twice, or jobs were made with different

@@ -18,9 +18,7 @@ P_TARGETS = (0.05, 0.01)
 
 @dataclass(frozen=True)
 class ErrorRates:
-    """Operating points in the order of rising threshold; three arrays of ``[K]`` for ``K - 1`` distinct
-    scores.
-    """
+    """Operating points by rising threshold; arrays of ``[K]`` for ``K - 1`` distinct scores."""
 
     # Threshold of each point; the last is +inf (reject everything).
     thresholds: np.ndarray
@@ -71,14 +69,12 @@ def error_rates(scores: np.ndarray, labels: np.ndarray) -> ErrorRates:
 
 
 def equal_error_rate(rates: ErrorRates) -> tuple[float, float]:
-    """``(eer, threshold)``: where the ROC curve, drawn as straight lines between operating points, meets miss
-    = false alarm.
+    """``(eer, threshold)``: the rate at which misses and false alarms are equal.
 
-    The curve is the plain ROC, not its convex hull. A straight line between two neighbouring points is what
-    random decisions on the trials of one score give, so with tied scores the value is that of the average
-    order. On such a line the threshold is that score; if the curve crosses exactly at an operating point,
-    every threshold of the gap between two scores gives that point, and the middle of the gap is returned (the
-    lowest score of all cannot be there: at it miss is 0 and false alarm 1).
+    It is read off the plain ROC curve (not its convex hull), drawn as straight lines between operating
+    points: on such a line the trials of one score, target or not, are accepted with one probability. The
+    threshold is then that score. If the rates are equal at an operating point itself, every threshold in the
+    gap between two scores gives that point, and the middle of the gap is returned.
     """
     difference = rates.miss - rates.false_alarm
     right = int(np.argmax(difference >= 0))
@@ -91,11 +87,13 @@ def equal_error_rate(rates: ErrorRates) -> tuple[float, float]:
 
 
 def min_dcf(rates: ErrorRates, p_target: float) -> float:
-    """Minimum over all thresholds of ``P·miss + (1 - P)·false_alarm``, divided by ``min(P, 1 - P)``: C_miss =
-    C_fa = 1.
+    """Minimum over all thresholds of ``P·miss + (1 - P)·false_alarm``, divided by ``min(P, 1 - P)``.
 
-    The divisor is the cost of the better of accepting and rejecting everything (NIST SRE 2016 evaluation
-    plan, section 3), so the result lies in [0, 1].
+    The costs C_miss and C_fa are 1. The divisor is the cost of the better of accepting and rejecting
+    everything (NIST SRE 2016 evaluation plan, section 3), so the result lies in [0, 1].
+
+    Raises:
+        ValueError: ``p_target`` is not between 0 and 1.
     """
     if not 0 < p_target < 1:
         raise ValueError(f"p_target lies between 0 and 1, found {p_target}")
@@ -104,8 +102,13 @@ def min_dcf(rates: ErrorRates, p_target: float) -> float:
 
 
 def summary(scores: np.ndarray, labels: np.ndarray) -> dict:
-    """``{"eer": percent, "eer_threshold": score, "min_dcf": {"0.05": …, "0.01": …}}`` of scores ``[N]`` and
-    labels ``[N]``.
+    """Figures of scores ``[N]`` with labels ``[N]``.
+
+    Returns:
+        ``{"eer": percent, "eer_threshold": score, "min_dcf": {"0.05": …, "0.01": …}}``.
+
+    Raises:
+        ValueError: see :func:`check_scores`.
     """
     rates = error_rates(scores, labels)
     eer, threshold = equal_error_rate(rates)

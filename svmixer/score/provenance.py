@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -18,7 +19,10 @@ def code_commit() -> str:
     try:
         # The package may lie below somebody else's repository; only its own checkout counts.
         if (root / ".git").exists():
-            return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+            environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
+            return subprocess.check_output(
+                command, text=True, env=environment, stderr=subprocess.DEVNULL
+            ).strip()
     except (OSError, subprocess.CalledProcessError):
         pass
     return f"v{svmixer.__version__}"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from svmixer.models.config import FrontendConfig
+
 Family = Literal["wavlm", "hubert", "wav2vec2"]
 
 # (channels, kernel, stride) of the convolutions that all these families share.
@@ -62,3 +64,19 @@ class TeacherConfig:
                 f"encoder_embed_dim ({self.encoder_embed_dim}) is not a multiple of "
                 f"encoder_num_heads ({self.encoder_num_heads})"
             )
+
+    @property
+    def hidden(self) -> int:
+        """Hidden size D."""
+        return self.encoder_embed_dim
+
+    @property
+    def layers(self) -> int:
+        """Transformer layers L; there are L + 1 hidden states."""
+        return self.encoder_num_layers
+
+    @property
+    def frontend(self) -> FrontendConfig:
+        """The convolutions as the student describes its own: frames for samples, hop, receptive field."""
+        channels, kernels, strides = zip(*self.extractor_conv_layer_config, strict=True)
+        return FrontendConfig(channels, kernels, strides, self.extractor_mode)

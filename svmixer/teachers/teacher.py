@@ -35,16 +35,6 @@ class Teacher(nn.Module):
         """The torchaudio model."""
         return self._held[0]
 
-    @property
-    def num_states(self) -> int:
-        """Hidden states L + 1."""
-        return self.config.encoder_num_layers + 1
-
-    @property
-    def hidden(self) -> int:
-        """Hidden size D."""
-        return self.config.encoder_embed_dim
-
     def train(self, mode: bool = True) -> Teacher:
         """A teacher stays in evaluation mode."""
         return self
@@ -71,7 +61,7 @@ class Teacher(nn.Module):
         """
         if wave.dim() != 2:
             raise ValueError(f"the teacher takes waveforms (batch, samples), found shape {tuple(wave.shape)}")
-        least = self.num_samples(1)
+        least = self.config.frontend.receptive_field
         if wave.shape[1] < least:
             raise ValueError(f"the teacher needs at least {least} samples, found {wave.shape[1]}")
         if self.config.normalise_waveform:
@@ -91,12 +81,6 @@ class Teacher(nn.Module):
         return torch.stack(states, dim=1)
 
     forward = hidden_states
-
-    def num_samples(self, num_frames: int) -> int:
-        """The fewest samples that give ``num_frames`` frames."""
-        for _, kernel, stride in reversed(self.config.extractor_conv_layer_config):
-            num_frames = (num_frames - 1) * stride + kernel
-        return num_frames
 
     def frontend_state_dict(self) -> dict[str, Tensor]:
         """Convolutions and feature projection under the student's names (``conv_layers.…``, ``feat_projection.…``)."""

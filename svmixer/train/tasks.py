@@ -21,7 +21,7 @@ from svmixer.models.config import ModelConfig
 from svmixer.models.embedding import utterance_embedding
 from svmixer.models.io import load_tensors, save_model, save_tensors
 from svmixer.models.speaker_model import SpeakerModel
-from svmixer.score.scoring import evaluate
+from svmixer.score.evaluate import evaluate
 from svmixer.teachers import init_frontend_from_teacher, load_teacher
 from svmixer.train.data import DataConfig, TrainSet
 from svmixer.train.loop import DeviceConfig, LoopConfig

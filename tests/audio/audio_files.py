@@ -55,7 +55,7 @@ def write_sphere(path: Path, data: bytes, **fields: str) -> Path:
 
 
 def encode(path: Path, codec: str, wave: np.ndarray, rate: int, container: str | None = None) -> Path:
-    """Encode np.float64 [N] with FFmpeg's libraries; the test is skipped where the encoder is not built in."""
+    """Encode np.float64 [N] with FFmpeg's libraries; skips the test where the encoder is not built in."""
     av = pytest.importorskip("av")
     try:
         av.Codec(codec, "w")

@@ -288,6 +288,24 @@ def test_a_file_that_was_written_through_a_pipe(tmp_path):
     np.testing.assert_array_equal(wave[0], pcm / 32768)
 
 
+def test_flac_that_was_written_through_a_pipe(tmp_path):
+    """Its header says 0 samples, which stands for unknown (bits 108 to 143 of STREAMINFO)."""
+    pcm = noise_pcm(10000)
+    path = tmp_path / "a.flac"
+    soundfile.write(path, pcm, 16000)
+    flac = bytearray(path.read_bytes())
+    assert (flac[21] & 15, flac[22:26]) == (0, (10000).to_bytes(4, "big"))
+    flac[22:26] = bytes(4)
+    path.write_bytes(flac)
+    for source in (str(path), f"cat {path} |"):
+        wave, rate = read_audio(source, allow_pipes=True)
+        assert rate == 16000
+        np.testing.assert_array_equal(wave[0], pcm / 32768)
+    flac[21] |= 15  # and now 2³⁶ − 2³² samples
+    path.write_bytes(flac)
+    assert reason(str(path)).startswith("unreadable: ")
+
+
 def test_failing_pipes(tmp_path):
     path = write_wav(tmp_path / "a.wav", noise_pcm(300))
     failing = reason("echo first >&2; echo 'no such channel' >&2; exit 3 |", allow_pipes=True)

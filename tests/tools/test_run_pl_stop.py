@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 from run_pl_helpers import RUN_PL, is_running, process_state, read_pids, wait_until
 
+# Seconds: one, and one more for a machine under load.
+PROMPT = 2.0
+
 # A task with a child of its own; both leave their process ids.
 TASK = "echo $$ > JOB.a.pid; bash -c 'echo $$ > JOB.b.pid; sleep 300; true'; true"
 
@@ -46,7 +49,7 @@ def test_signal_reaches_the_tasks_and_ends_run_pl(run_pl, tmp_path, number):
     sent = time.monotonic()
     _, message = process.communicate(timeout=10)
     assert process.returncode == 2
-    assert time.monotonic() - sent < 1.0
+    assert time.monotonic() - sent < PROMPT
     assert message == f"run.pl: {number.name}: stopped the running tasks; not started: 3:5\n"
     assert [pid for pid in read_pids(tmp_path) if is_running(pid)] == []
     for task_number in (1, 2):
@@ -108,7 +111,7 @@ def test_tasks_die_with_run_pl(run_pl, tmp_path):
     killed = time.monotonic()
     process.wait(timeout=10)
     wait_until(lambda: not any(map(is_running, pids)))
-    assert time.monotonic() - killed < 1.0
+    assert time.monotonic() - killed < PROMPT
     # The log tells that the task did not end by itself.
     assert "# Ended" not in (tmp_path / "t.1.log").read_text()
 
@@ -155,7 +158,7 @@ def test_tasks_die_with_the_caller(run_pl, tmp_path):
     caller.kill()
     killed = time.monotonic()
     wait_until(lambda: not any(map(is_running, read_pids(tmp_path))))
-    assert time.monotonic() - killed < 1.0
+    assert time.monotonic() - killed < PROMPT
     caller.wait(timeout=10)
     wait_until(lambda: "# Ended (code 137; signal 9)" in (tmp_path / "t.log").read_text())
 

@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import subprocess
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -25,7 +24,6 @@ PERL_BASE = {
 }
 
 
-@cache
 def files() -> list[Path]:
     """The files of the working tree that git does not ignore."""
     listed = subprocess.run(

@@ -120,7 +120,8 @@ sub finish {
     delete $self->{running}{ $task->{group} };
     push @{ $self->{gpus} }, @{ $task->{gpus} };
     my $seconds = int(now() - $task->{began});
-    write_footer($task->{log}, $task->{status}, $seconds, $self->{threads}) or warn "cannot write to the log $task->{log}: $!\n";
+    write_footer($task->{log}, $task->{status}, $seconds, $self->{threads})
+        or warn "cannot write to the log $task->{log}: $!\n";
     return;
 }
 

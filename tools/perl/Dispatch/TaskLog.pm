@@ -33,7 +33,7 @@ sub write_header {
     return;
 }
 
-# Ends the log $path of a task with the given status (as wait gives it), run time and threads. True if that worked.
+# Ends the log $path of a task with the given status (as wait gives it). True if that worked.
 sub write_footer {
     my ($path, $status, $seconds, $threads) = @_;
     my $code = exit_code($status);

@@ -32,6 +32,9 @@ unpack() {
     mv "$target.tmp" "$target"
 }
 
+# A killed run may have left a fetch that is still at work: wait for it.
+exec 9>"$downloads/.lock-$package"
+flock 9
 [ ! -e "$target/.done" ] || exit 0
 begun=$SECONDS
 deb=$(find_deb)

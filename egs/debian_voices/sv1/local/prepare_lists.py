@@ -9,12 +9,11 @@ from pathlib import Path
 
 from corpus import SPLITS, CorpusError, Voice, find_files, package_root, packages_of, read_voices
 from scan import Scan, scan_packages
-from trials import make_trials
 from utterances import Utterance, distinct, join_files, spread
 
 from svmixer.config import parse_args
 from svmixer.fileio import atomic_write
-from svmixer.lists import Trials, write_parts, write_spk2utt, write_table, write_trials
+from svmixer.lists import Trials, make_trials, write_parts, write_spk2utt, write_table, write_trials
 from svmixer.log import fail, get_logger
 
 log = get_logger("prepare_lists")
@@ -23,6 +22,9 @@ log = get_logger("prepare_lists")
 _MOST_UNUSABLE = 0.02
 # The table's number of files may be this much off before another version of the package is suspected.
 _COUNT_TOLERANCE = 0.05
+# Target trials a speaker at most, and impostor trials of two speakers before it is the next one's turn: that
+# makes some 3,500 trials for the compact test set, 4,300 for the full one.
+_MAX_TARGETS, _MAX_PER_IMPOSTOR = 130, 50
 
 
 @dataclass(frozen=True)
@@ -129,21 +131,34 @@ def write_split(folder: Path, speakers: Sequence[Speaker], most: int | None) -> 
         kept = dict(spread(numbered, most or len(numbered)))
         utterances |= kept
         spk2utt[name] = list(kept)
-    _write_lists(folder, speakers, utterances, spk2utt)
+    utt2spk = {utterance: name for name, names in spk2utt.items() for utterance in names}
+    gender = {speaker.voice.speaker: speaker.voice.gender for speaker in speakers}
+    language = {speaker.voice.speaker: "+".join(speaker.voice.languages) for speaker in speakers}
+    _write_audio(folder, speakers, utterances, spk2utt)
+    write_table(folder / "utt2spk", utt2spk)
+    write_spk2utt(folder / "spk2utt", utt2spk)
+    write_table(folder / "spk2gender", gender)
+    write_table(folder / "spk2lang", language)
     trials = None
     if most:
-        trials = make_trials([speaker.voice for speaker in speakers], spk2utt)
+        trials = make_trials(
+            utt2spk,
+            attributes=(gender, language),
+            max_utterances=most,
+            max_targets=_MAX_TARGETS,
+            max_per_impostor=_MAX_PER_IMPOSTOR,
+        )
         write_trials(folder / "trials", trials)
     return _table_row(len(speakers), utterances.values(), trials)
 
 
-def _write_lists(
+def _write_audio(
     folder: Path,
     speakers: Sequence[Speaker],
     utterances: Mapping[str, Utterance],
     spk2utt: Mapping[str, Sequence[str]],
 ) -> None:
-    """wav.scp holds the files that utterances need, under ids numbered in the speaker's files."""
+    """Write wav.scp, with the files that utterances need under the speaker's name and a number, and parts."""
     wav_scp: dict[str, str] = {}
     parts: dict[str, list[tuple[str, float, float]]] = {}
     for speaker in speakers:
@@ -153,14 +168,8 @@ def _write_lists(
             files = utterances[utterance].files
             wav_scp |= {recording[file.path]: str(speaker.root / file.path) for file in files}
             parts[utterance] = [(recording[file.path], file.start, file.end) for file in files]
-    utt2spk = {utterance: name for name, names in spk2utt.items() for utterance in names}
     write_table(folder / "wav.scp", wav_scp)
     write_parts(folder / "parts", parts)
-    write_table(folder / "utt2spk", utt2spk)
-    write_spk2utt(folder / "spk2utt", utt2spk)
-    voices = [speaker.voice for speaker in speakers]
-    write_table(folder / "spk2gender", {voice.speaker: voice.gender for voice in voices})
-    write_table(folder / "spk2lang", {voice.speaker: "+".join(voice.languages) for voice in voices})
 
 
 def _report_unusable(scans: Mapping[str, Mapping[str, Scan]], roots: Mapping[str, Path]) -> None:

@@ -80,7 +80,7 @@ def scan_file(root: str | Path, path: str) -> Scan:
     try:
         wave, rate = read_audio(str(Path(root) / path))
     except AudioError as error:
-        reason = " ".join(str(error).split())  # one line, whatever a decoder has to say
+        reason = " ".join(error.what.split())  # one line, whatever a decoder has to say
         return Scan(path, status.st_size, int(status.st_mtime), 0.0, 0.0, 0.0, "", reason)
     mono = np.ascontiguousarray(wave.mean(axis=0), dtype=np.float32)
     start, end = trim_silence(mono, rate)
@@ -108,7 +108,7 @@ def _progress(items: Iterator, total: int) -> Iterator:
     for count, item in enumerate(items, 1):
         yield item
         now = time.monotonic()
-        if now - last > 5 or count == total:
+        if now - last > 10 or count == total:
             left = (now - begun) / count * (total - count)
             log.info("%d/%d files decoded in %.0f s, %.0f s left", count, total, now - begun, left)
             last = now

@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# From wav.scp and utt2spk of a corpus to data/{train,valid,test}, split by speaker; trials are made where none are given.
+#
+# The lists are copied to data/all, repaired there (sorted, cleaned, reduced to what all of them have; what is left out is
+# printed) and validated. Your own files are not changed. The same lists and options give the same sets.
+set -euo pipefail
+recipe=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# shellcheck disable=SC1091  # found through the folder of this file
+. "$recipe/../../../path.sh"
+
+# List `recording source`: a file, archive:offset, or a command that writes audio and ends in a bar.
+wav_scp=$recipe/lists/wav.scp
+# List `utterance speaker`.
+utt2spk=$recipe/lists/utt2spk
+# List `utterance recording start end` in seconds; empty: lists/segments if it is there, else every recording is an utterance.
+segments=
+# List `1 utterance utterance` and `0 utterance utterance`; empty: lists/trials if it is there, else trials are made.
+trials=
+# Speakers to validate with, chosen by the seed among those with two utterances or more.
+valid_speakers=5
+# Speakers to test with, chosen in the same way; not used with trials, which say what the test set is.
+test_speakers=10
+# Seed of the choice of speakers and trials.
+seed=0
+# true: leave out recordings whose file is missing; false: they are an error.
+drop_missing=false
+# Folder that receives the data directories.
+data_dir=data
+# Parallel jobs: an option of every recipe, but lists need only one.
+nj=1
+# shellcheck disable=SC1091
+. "$SVMIXER_ROOT/tools/parse_options.sh"
+
+require_bool drop_missing
+require_int 1 nj
+require_int 2 valid_speakers test_speakers
+require_int 0 seed
+: "$nj"
+[ -n "$segments" ] || [ ! -f "$recipe/lists/segments" ] || segments=$recipe/lists/segments
+[ -n "$trials" ] || [ ! -f "$recipe/lists/trials" ] || trials=$recipe/lists/trials
+
+all=$data_dir/all
+originals=()
+rm -rf "$all"
+mkdir -p "$all"
+
+# copy_list OPTION FILE NAME: FILE, given with --OPTION, as $all/NAME.
+copy_list() {
+    if [ ! -f "$2" ]; then
+        echo "${0##*/}: no such list: $2; give it with --$1 FILE (docs/own_data.md shows an example)" >&2
+        exit 1
+    fi
+    cp "$2" "$all/$3"
+    originals+=("$2")
+}
+copy_list wav_scp "$wav_scp" wav.scp
+copy_list utt2spk "$utt2spk" utt2spk
+[ -z "$segments" ] || copy_list segments "$segments" segments
+[ -z "$trials" ] || copy_list trials "$trials" trials
+
+stop() {
+    echo "${0##*/}: $all holds copies: correct ${originals[*]} and run this again" >&2
+    exit 1
+}
+python -m svmixer.bin.fix_data_dir --data_dir "$all" --check_files "$drop_missing" || stop
+python -m svmixer.bin.validate_data_dir --data_dir "$all" --need_speakers true --check_files true || {
+    echo "${0##*/}: --drop_missing true leaves out recordings whose file is missing" >&2
+    stop
+}
+python -m svmixer.bin.partition_data_dir --data_dir "$all" --output_dir "$data_dir" \
+    --valid_speakers "$valid_speakers" --test_speakers "$test_speakers" --seed "$seed"
+for name in train valid test; do
+    python -m svmixer.bin.validate_data_dir --data_dir "$data_dir/$name" --need_speakers true
+done

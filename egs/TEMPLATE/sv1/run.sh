@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Your own recordings: put wav.scp and utt2spk (and trials, if you have them) into lists/ beside this file; docs/own_data.md
+# says what they look like. Runs in the current directory; all options of the top-level run.sh can follow (--help lists them).
+set -euo pipefail
+
+recipe=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+corpus=$(basename "$(dirname "$recipe")")
+
+# A configuration is looked up in conf/ beside this file first: copy one there from the project's conf/ to change it.
+exec "$recipe/../../../run.sh" \
+    --recipe "$recipe" \
+    --tag "$corpus" \
+    --train_set train \
+    --valid_set valid \
+    --test_sets test \
+    --teacher wavlm_tiny \
+    --distill_config conf/train_distill.yaml \
+    --train_config conf/train_speaker.yaml \
+    --score_config conf/score.yaml \
+    "$@"

@@ -1,0 +1,128 @@
+"""Speaker embeddings of audio files: svmixer embed FILE... --model DIR [--output FILE.npy|.npz|.ark]
+
+Files of any format, rate, length and number of channels. Without --output the embeddings go to standard output as Kaldi
+text vectors.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from svmixer.config import parse_args
+from svmixer.fileio import atomic_write
+from svmixer.log import fail
+
+FORMATS = ("", ".npy", ".npz", ".ark")
+
+
+@dataclass(frozen=True)
+class EmbedConfig:
+    """Options of ``svmixer embed``."""
+
+    # Model directory, or the name of a model that comes with the package.
+    model: str
+    # .npy: a matrix, one row a file; .npz: one vector a file name; .ark: Kaldi vectors, with an .scp beside it.
+    output: str = ""
+    # whole: every sample, unit length; crops: mean over evenly spaced windows (the paper's evaluation).
+    protocol: Literal["whole", "crops"] = "whole"
+    # Windows of the crops protocol.
+    num_crops: int = 10
+    # Where the model runs: cpu, cuda, cuda:1 …
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        if Path(self.output).suffix not in FORMATS:
+            raise ValueError(f"output: '{self.output}' ends with none of {', '.join(FORMATS[1:])}")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Embed the files; if any cannot be read, each is named, nothing is written and the status is 1."""
+    files, options = split_arguments(sys.argv[1:] if argv is None else argv)
+    config = parse_args(EmbedConfig, options, __doc__)
+    if not files:
+        raise fail("no audio file given: svmixer embed FILE... --model DIR", 2)
+    kaldi = Path(config.output).suffix in ("", ".ark")
+    spaced = [name for name in files if kaldi and any(map(str.isspace, name))]
+    if spaced:
+        raise fail(f"'{spaced[0]}': a key of a Kaldi file has no spaces; choose --output FILE.npz")
+    try:
+        write(embed_files(files, config), config.output)
+    except (ValueError, OSError) as error:
+        raise fail(str(error)) from None
+
+
+def split_arguments(argv: list[str]) -> tuple[list[str], list[str]]:
+    """Command-line words as (files, options): options are ``--key value`` or ``--key=value``, the rest are files."""
+    files, options = [], []
+    words = iter(argv)
+    for word in words:
+        if not word.startswith("-"):
+            files.append(word)
+            continue
+        options.append(word)
+        if "=" not in word and word not in ("-h", "--help"):
+            options += [value for value in [next(words, None)] if value is not None]
+    return files, options
+
+
+def embed_files(files: list[str], config: EmbedConfig) -> dict[str, np.ndarray]:
+    """File name → embedding ``float32 (D,)``.
+
+    Raises:
+        ConfigError, ModelError: the model cannot be loaded.
+        ValueError: files that cannot be read, one line each.
+    """
+    from svmixer.audio import AudioError, read_audio
+    from svmixer.models.io import load_model
+
+    model = load_model(config.model, config.device)
+    embeddings, problems = {}, []
+    for name in files:
+        try:
+            wave, rate = read_audio(name)
+            embeddings[name] = model.embed(wave, rate, config.protocol, config.num_crops)
+        except AudioError as error:
+            problems.append(str(error))
+        except ValueError as error:
+            problems.append(f"{name}: {error}")
+    if problems:
+        raise ValueError("\n".join(problems))
+    return embeddings
+
+
+def write(embeddings: dict[str, np.ndarray], output: str) -> None:
+    """Store the embeddings in the format of the file's ending, or print them."""
+    kind = Path(output).suffix
+    if kind == ".npy":
+        with atomic_write(output, "wb") as stream:
+            np.save(stream, np.stack(list(embeddings.values())))
+    elif kind == ".npz":
+        with atomic_write(output, "wb") as stream:
+            np.savez(stream, **embeddings)
+    elif kind == ".ark":
+        _write_ark(embeddings, Path(output))
+    else:
+        for name, vector in embeddings.items():
+            print(f"{name}  [ {' '.join(f'{value:.7g}' for value in vector)} ]")
+
+
+def _write_ark(embeddings: dict[str, np.ndarray], ark: Path) -> None:
+    import kaldiio
+
+    scp = []
+    with atomic_write(ark, "wb") as stream:
+        for name, vector in embeddings.items():
+            # An scp points behind the key and its space.
+            scp.append(f"{name} {ark}:{stream.tell() + len(name.encode()) + 1}\n")
+            kaldiio.save_ark(stream, {name: vector})
+    with atomic_write(ark.with_suffix(".scp")) as stream:
+        stream.writelines(scp)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""``svmixer VERB …``: the package's programs under one name; every verb is also ``python -m svmixer.bin.VERB``."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from importlib import import_module
+from pathlib import Path
+
+from svmixer import __version__
+from svmixer.config import nearest
+
+BIN = Path(__file__).parent
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the verb that the first argument names with the arguments behind it.
+
+    An unknown verb ends with one line that names the nearest, and status 2.
+    """
+    argv = sys.argv[1:] if argv is None else argv
+    verbs = sorted(path.stem for path in BIN.glob("*.py") if path.stem not in ("__init__", "main"))
+    if not argv or argv[0] in ("-h", "--help"):
+        print(overview(verbs))
+        return
+    if argv[0] == "--version":
+        print(__version__)
+        return
+    verb = argv[0].replace("-", "_")
+    if verb not in verbs:
+        print(f"svmixer: unknown verb '{argv[0]}'; {nearest(verb, verbs)}", file=sys.stderr)
+        raise SystemExit(2)
+    # The name that messages of the program start with.
+    sys.argv[0] = f"svmixer {verb}"
+    import_module(f"svmixer.bin.{verb}").main(argv[1:])
+
+
+def overview(verbs: list[str]) -> str:
+    """Every verb with the first line of its module's description, read without importing it."""
+    lines = ["usage: svmixer VERB [--key value ...]     (svmixer VERB --help for its options)", ""]
+    for verb in verbs:
+        text = ast.get_docstring(ast.parse((BIN / f"{verb}.py").read_text(encoding="utf-8"))) or ""
+        lines.append(f"  {verb:20} {text.partition(chr(10))[0]}")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

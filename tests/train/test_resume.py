@@ -1,0 +1,124 @@
+"""A killed training, continued, ends in the same bits as an undisturbed one."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def command(toy: Path, output: Path, module: str, *more: str) -> list[str]:
+    return [sys.executable, "-m", f"svmixer.bin.{module}", "--config", str(toy / "config.yaml"), "--output_dir", str(output), *more]
+
+
+def start(arguments: list[str]) -> subprocess.Popen:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        arguments, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True
+    )
+
+
+def finish(arguments: list[str]) -> str:
+    process = start(arguments)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    return errors
+
+
+def stop_at(arguments: list[str], epoch: int, step: int, number: signal.Signals, group: bool = True) -> int:
+    """Send a signal once the training has passed a step; the exit status."""
+    process = start(arguments)
+    for line in process.stderr:
+        found = re.search(r"epoch (\d+)/\d+ step (\d+)/", line)
+        if found and (int(found[1]), int(found[2])) >= (epoch, step):
+            break
+    else:
+        raise AssertionError("the training ended before it could be stopped")
+    if group:
+        os.killpg(process.pid, number)
+    else:
+        os.kill(process.pid, number)
+    process.communicate(timeout=60)
+    return process.returncode
+
+
+def assert_same(one: Path, two: Path) -> None:
+    assert (one / "model/model.safetensors").read_bytes() == (two / "model/model.safetensors").read_bytes()
+    records = [[json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()] for folder in (one, two)]
+    assert records[0] == records[1]
+    assert len(records[0]) == 3
+    assert not list(two.glob(".*.tmp"))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(toy, tmp_path_factory):
+    output = tmp_path_factory.mktemp("undisturbed") / "run"
+    finish(command(toy, output, "train", "--device.threads", "1"))
+    return output
+
+
+@pytest.mark.slow
+def test_sigkill_in_mid_epoch_and_sigterm_later(toy, undisturbed, tmp_path):
+    output = tmp_path / "run"
+    arguments = command(toy, output, "train", "--device.threads", "1")
+    assert stop_at(arguments, 1, 5, signal.SIGKILL) == -signal.SIGKILL
+    # A half-written file of the dead run.
+    (output / ".last.ckpt.xyz.tmp").write_bytes(b"half")
+    assert stop_at(arguments, 2, 3, signal.SIGTERM) == 75
+    assert "resumed at epoch" in finish(arguments)
+    assert_same(undisturbed, output)
+
+
+@pytest.mark.slow
+def test_truncated_checkpoint_falls_back_and_ends_the_same(toy, undisturbed, tmp_path):
+    output = tmp_path / "run"
+    arguments = command(toy, output, "train", "--device.threads", "1")
+    stop_at(arguments, 2, 5, signal.SIGKILL)
+    checkpoint = output / "last.ckpt"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    assert "unreadable checkpoint" in finish(arguments)
+    assert_same(undisturbed, output)
+
+
+@pytest.mark.slow
+def test_two_processes(toy, tmp_path):
+    more = ("--device.processes", "2", "--device.threads", "1", "--loop.batch_size", "2")
+    one, two = tmp_path / "undisturbed", tmp_path / "killed"
+    finish(command(toy, one, "train", *more))
+    arguments = command(toy, two, "train", *more)
+    stop_at(arguments, 1, 5, signal.SIGKILL)
+    time.sleep(0.5)
+    finish(arguments)
+    assert_same(one, two)
+
+
+@pytest.mark.slow
+def test_other_options_are_refused_and_free_ones_are_not(toy, undisturbed):
+    process = start(command(toy, undisturbed, "train", "--device.threads", "1", "--loop.lr", "0.1"))
+    errors = process.communicate(timeout=120)[1]
+    assert process.returncode == 1
+    assert "loop.lr (0.003 → 0.1)" in errors and "--force true" in errors
+    finish(command(toy, undisturbed, "train", "--device.threads", "1", "--loop.log_every", "7"))
+
+
+@pytest.mark.slow
+def test_a_second_process_in_the_same_directory_is_refused(toy, tmp_path):
+    import fcntl
+
+    output = tmp_path / "run"
+    output.mkdir()
+    with open(output / ".lock", "w") as handle:
+        handle.write("pid 1 on elsewhere\n")
+        handle.flush()
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        process = start(command(toy, output, "train"))
+        errors = process.communicate(timeout=120)[1]
+    assert process.returncode == 1
+    assert "is being trained by another process (pid 1 on elsewhere)" in errors
