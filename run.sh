@@ -11,6 +11,7 @@
 #
 # ./run.sh runs the default recipe (egs/debian_voices/sv1) in the current directory; egs/<corpus>/sv1/run.sh runs that one.
 # Finished work is never done twice. --stage 3 --stop_stage 5 and --stage distill --stop_stage score are the same.
+# shellcheck disable=SC2034  # options are read by name
 set -euo pipefail
 
 # First stage to run, by number or name.
@@ -38,7 +39,7 @@ train_set=train
 # Validation set, with trials.
 valid_set=valid
 # Test sets, separated by blanks.
-test_sets=test
+test_sets="test"
 # Further sets that augmentation uses, without speakers.
 aug_sets=
 # Options for the recipe's local/data.sh.
@@ -127,6 +128,19 @@ record_run() {
     python -m svmixer.bin.record_run --exp_dir "$expdir/$tag" --command "$command_line" "${record[@]}"
 }
 
+# Run a stage so that a signal to this script alone reaches it: a training then saves before it ends.
+run_stage() {
+    local status=0
+    "$@" &
+    running=$!
+    trap 'kill -TERM "$running" 2>/dev/null' TERM INT HUP
+    wait "$running" || status=$?
+    # A trapped signal ends the wait before the stage has ended.
+    while kill -0 "$running" 2>/dev/null; do wait "$running" || status=$?; done
+    trap - TERM INT HUP
+    [ "$status" -eq 0 ] || exit "$status"
+}
+
 for ((number = first; number <= last; number++)); do
     [ "${skipped[number]:-false}" = false ] || continue
     script=$(printf '%s/stages/%02d_%s.sh' "$root" "$number" "${names[number - 1]}")
@@ -136,6 +150,6 @@ for ((number = first; number <= last; number++)); do
         if [[ -v $name ]]; then arguments+=("--$name" "${!name}"); fi
     done < <(_options_of "$script")
     if [ "$number" -eq 6 ] && [ -d "$expdir/$tag" ]; then record_run; fi
-    "$script" "${arguments[@]}"
+    run_stage "$script" "${arguments[@]}"
 done
 if [ "$last" -ge 3 ]; then record_run; fi

@@ -11,7 +11,7 @@ train_set=train
 # Validation set.
 valid_set=valid
 # Test sets, separated by blanks.
-test_sets=test
+test_sets="test"
 # Further sets for augmentation, without speakers.
 aug_sets=
 # Options for the recipe's local/data.sh.
@@ -28,6 +28,7 @@ require_int 1 nj
 
 script=$recipe/local/data.sh
 [ -f "$script" ] || die "$script is missing: it makes $datadir/<set> (see docs/own_data.md)"
+own "$datadir"
 read -ra sets <<<"$train_set $valid_set $test_sets $aug_sets"
 read -ra options <<<"$local_data_opts"
 

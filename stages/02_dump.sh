@@ -13,7 +13,7 @@ train_set=train
 # Validation set.
 valid_set=valid
 # Test sets, separated by blanks.
-test_sets=test
+test_sets="test"
 # Further sets for augmentation, without speakers.
 aug_sets=
 # raw: write 16 kHz arks; raw_copy: point at the originals, if they are 16 kHz mono PCM already.
@@ -58,6 +58,7 @@ dump_set() {
     mark_done "$out/.done" "${spec[@]}" --output "$out/wav.scp" --output "$out/utt2num_samples"
 }
 
+own "$dumpdir"
 for set in $train_set $valid_set $test_sets; do
     dump_set "$set" "$min_seconds"
 done

@@ -42,6 +42,7 @@ read -ra options <<<"$distill_args"
 require "$dumpdir/$train_set/.done@dump" "$dumpdir/$valid_set/.done@dump"
 spec=(--stage distill --input "$dumpdir/$train_set/.done" --input "$dumpdir/$valid_set/.done" --config "$config"
     --option "args=$distill_args" --option "seed=$seed" --option "teacher=$teacher")
+own "$expdir/$tag"
 if keep_or_continue "$dir" "${spec[@]}"; then
     log "stage 3: $teacher → $dir (log in $dir/distill.log)"
     # shellcheck disable=SC2154  # from cmd.sh

@@ -49,6 +49,7 @@ elif [ "$init_distilled" = true ]; then
     spec+=(--input "$distilled/.done")
     start+=(--init_student "$distilled/student.safetensors")
 fi
+own "$expdir/$tag"
 if keep_or_continue "$dir" "${spec[@]}"; then
     log "stage 4: training in $dir (log in $dir/train.log)"
     # shellcheck disable=SC2154  # from cmd.sh

@@ -10,8 +10,10 @@ dumpdir=dump
 expdir=exp
 # Name of the experiment.
 tag=default
+# Training set, whose mean the control takes off.
+train_set=train
 # Test sets, separated by blanks.
-test_sets=test
+test_sets="test"
 # Configuration of the scoring: protocol and crops.
 score_config=conf/score.yaml
 # Upper band edges in Hz at which every test set is scored once more, separated by blanks.
@@ -33,10 +35,12 @@ require_int 0 ngpu
 
 config=$(resolve "$score_config")
 
-# score_set MODEL SET BAND OUTPUT INPUT…: band 0 is the plain signal.
+# score_set MODEL SET BAND OUTPUT INPUT…: band 0 is the plain signal; the inputs are markers that the model depends on.
 score_set() {
     local model=$1 data=$dumpdir/$2 band=$3 out=$4 spec input
     shift 4
+    local extra=()
+    [ "$model" != control ] || extra=(--train_dir "$dumpdir/$train_set")
     spec=(--stage score --input "$data/.done" --config "$config" --option "lowpass=$band")
     for input in "$@"; do spec+=(--input "$input"); done
     if is_done "$out/.done" "${spec[@]}" --output "$out/scores" --output "$out/metrics.json"; then
@@ -48,20 +52,22 @@ score_set() {
     # shellcheck disable=SC2154,SC2086  # from cmd.sh; a command with its options
     $decode_cmd --gpu "$ngpu" JOB=1:"$nj" "$out/log/extract.JOB.log" \
         python -m svmixer.bin.extract --config "$config" --model "$model" --data_dir "$data" --output_dir "$out" \
-        --num_jobs "$nj" --job JOB --lowpass_hz "$band" --ngpu "$ngpu" --force "$force"
+        --num_jobs "$nj" --job JOB --lowpass_hz "$band" --ngpu "$ngpu" --force "$force" "${extra[@]}"
     python -m svmixer.bin.score --data_dir "$data" --embeddings_dir "$out" --output_dir "$out" --num_jobs "$nj"
     mark_done "$out/.done" "${spec[@]}" --output "$out/scores" --output "$out/metrics.json"
 }
 
-markers=("$expdir/$tag/train/.done@train")
+markers=("$dumpdir/$train_set/.done@dump" "$expdir/$tag/train/.done@train")
 for set in $test_sets; do markers+=("$dumpdir/$set/.done@dump"); done
 require "${markers[@]}"
+own "$expdir/$tag"
 for set in $test_sets; do
     for band in 0 $lowpass; do
         condition=$set
         [ "$band" = 0 ] || condition=${set}_lp$band
         score_set "$expdir/$tag/train/model" "$set" "$band" "$expdir/$tag/score/$condition" "$expdir/$tag/train/.done"
-        [ "$control" = false ] || score_set control "$set" "$band" "$expdir/$tag/control/$condition"
+        [ "$control" = false ] || score_set control "$set" "$band" "$expdir/$tag/control/$condition" \
+            "$dumpdir/$train_set/.done"
     done
 done
 log "stage 5: done"

@@ -23,6 +23,7 @@ if is_done "$out/.done" "${spec[@]}" "${outputs[@]}"; then
     log "stage 7: $out is done"
     exit 0
 fi
+own "$out"
 python -m svmixer.bin.export --model "$expdir/$tag/train/model" --output_dir "$out"
 mark_done "$out/.done" "${spec[@]}" "${outputs[@]}"
 log "stage 7: model directory $out; try: svmixer embed --model $out FILE…"

@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # What the stage scripts share: the environment, logging with time and place, markers, dispatch with visible progress.
 # Sourced after the options are parsed.
+# shellcheck disable=SC2154  # recipe, force and the like are options of the script that sources this
 
 # shellcheck source=path.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../path.sh"
@@ -35,6 +36,14 @@ resolve() {
 # require MARKER@STAGE…: stop, naming the first missing or stale input and the stage that makes it.
 require() {
     python -m svmixer.bin.done require "$@" || exit 1
+}
+
+# own DIR: be the only run that works in DIR; a run that was just killed gets a moment to go. The kernel lets go of it when
+# this script and all its jobs have ended, however they end.
+own() {
+    mkdir -p "$1"
+    exec 9<"$1"
+    flock -w 20 9 || die "$1 is in use by another run"
 }
 
 # is_done MARKER SPEC…: true if that step is finished and still current; says why if it is finished but not current.

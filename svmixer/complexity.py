@@ -1,4 +1,4 @@
-"""Parameters and multiply-accumulate operations (MACs) of a model, in the paper's accounting and in a full one."""
+"""Parameters and multiply-accumulate operations (MACs) of a model, as the paper counts and in full."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from torch.utils.flop_counter import flop_registry
 
 # Operations that move or rename data without computing.
 _FREE = {
-    "_reshape_alias", "_to_copy", "_unsafe_view", "alias", "as_strided", "cat", "clone", "constant_pad_nd",
-    "contiguous", "copy_", "detach", "empty", "expand", "permute", "select", "slice", "split", "split_with_sizes",
+    "_reshape_alias", "_to_copy", "_unsafe_view", "alias", "as_strided", "cat", "clone", "contiguous",
+    "copy_", "detach", "empty", "expand", "permute", "select", "slice", "split", "split_with_sizes",
     "squeeze", "stack", "t", "transpose", "unfold", "unsqueeze", "view",
 }  # fmt: skip
 
@@ -26,7 +26,7 @@ class Complexity:
     params: int
     # MACs of Linear and Conv layers alone, adding a bias counted as one: the paper's accounting.
     macs: int
-    # MACs of every matrix product and convolution, plus one operation per element for everything else that computes.
+    # MACs of every matrix product and convolution, plus one operation an element for all else that computes.
     operations: int
 
 
@@ -46,7 +46,7 @@ def measure(module: nn.Module, *inputs: Tensor) -> Complexity:
 
 
 class LayerCounter:
-    """Counts the MACs of Linear and Conv layers by forward hooks: weights and biases × positions they are used at."""
+    """Counts the MACs of Linear and Conv layers by forward hooks: weights and biases × positions."""
 
     def __init__(self, module: nn.Module) -> None:
         self.macs = 0
@@ -71,9 +71,9 @@ class LayerCounter:
 class OperationCounter(TorchDispatchMode):
     """Counts what torch executes, whichever module asks for it.
 
-    Matrix products and convolutions count their MACs, as executed. Any other operation that computes (norms, activations,
-    sums, pooling, interpolation, softmax) counts one for each element of the largest tensor that it reads or writes; moving
-    data is free.
+    Matrix products and convolutions count their MACs, as executed. Any other operation that computes (norms,
+    activations, sums, pooling, softmax) counts one for each element of the largest tensor that it reads or
+    writes; moving data is free.
     """
 
     def __init__(self) -> None:

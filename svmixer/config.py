@@ -1,8 +1,9 @@
 """Configurations: frozen dataclasses filled from YAML files and ``--key value`` overrides, every key checked.
 
-A configuration is a frozen dataclass whose fields carry one comment each, on the line(s) above or at the end of the line. Nested
-dataclasses make sections. ``load`` reads a YAML file, applies overrides with dotted names (``student.layers=3``) and refuses a
-key that no field reads, naming the nearest valid one. The same comments make the command-line help, so help cannot drift.
+A configuration is a frozen dataclass whose fields carry one comment each, on the line(s) above or at the end
+of the line. Nested dataclasses make sections. ``load`` reads a YAML file, applies overrides with dotted names
+(``student.layers=3``) and refuses a key that no field reads, naming the nearest valid one. The same comments
+make the command-line help, so help cannot drift.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ def from_dict(cls: type[T], data: dict[str, Any], where: str = "configuration") 
         where: what to call the source in errors (a file name).
 
     Raises:
-        ConfigError: unknown key (the nearest valid one is named), wrong type, missing required field, or a ``ValueError``
+        ConfigError: unknown key (the nearest valid one is named), wrong type, missing required field, or a
+        ``ValueError``
             raised by the class's own ``__post_init__``.
     """
     return _build(cls, data, where, "")
@@ -69,8 +71,9 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
 def load(cls: type[T], path: str | Path | None = None, overrides: dict[str, str] | None = None) -> T:
     """Read ``path`` (if given), apply ``overrides`` (dotted key → text) and build ``cls``.
 
-    A field annotated as a dataclass may also name a YAML file instead of a section (``student: conf/student/small.yaml``);
-    relative names are looked up beside ``path``, then in each of its parent folders, then in the working directory.
+    A field annotated as a dataclass may also name a YAML file instead of a section (``student:
+    conf/student/small.yaml``); relative names are looked up beside ``path``, then in each of its parent
+    folders, then in the working directory.
 
     Raises:
         ConfigError: see :func:`from_dict`.
@@ -100,8 +103,8 @@ def save(config: Any, path: str | Path) -> None:
 def parse_args(cls: type[T], argv: list[str] | None = None, description: str = "") -> T:
     """Command line of a stage script: ``--config FILE`` and ``--key value`` for every field of ``cls``.
 
-    Dashes in a key may stand for underscores; ``--help`` prints every key with its comment and default. An unknown key or a
-    bad value ends the program with one line on standard error and exit status 2.
+    Dashes in a key may stand for underscores; ``--help`` prints every key with its comment and default. An
+    unknown key or a bad value ends the program with one line on standard error and exit status 2.
     """
     argv = sys.argv[1:] if argv is None else argv
     if "-h" in argv or "--help" in argv:
@@ -192,7 +195,9 @@ def find_yaml(name: str, base: str | Path | None) -> Path:
 
 def _build(cls: type[T], data: Any, where: str, prefix: str, base: str | Path | None = None) -> T:
     if not isinstance(data, dict):
-        raise ConfigError(f"{where}: {prefix.rstrip('.') or 'top level'}: expected keys and values, found {data!r}")
+        raise ConfigError(
+            f"{where}: {prefix.rstrip('.') or 'top level'}: expected keys and values, found {data!r}"
+        )
     hints = typing.get_type_hints(cls)
     fields = {field.name: field for field in dataclasses.fields(cls) if field.init}
     for key in data:
@@ -251,7 +256,10 @@ def _convert_sequence(origin: Any, args: Any, value: Any, where: str, key: str, 
     if origin is tuple and args and args[-1] is not Ellipsis:
         if len(value) != len(args):
             raise ConfigError(f"{where}: {key}: expected {len(args)} values, found {len(value)}")
-        return tuple(_convert(a, v, where, f"{key}[{i}]", base) for i, (a, v) in enumerate(zip(args, value, strict=True)))
+        return tuple(
+            _convert(a, v, where, f"{key}[{i}]", base)
+            for i, (a, v) in enumerate(zip(args, value, strict=True))
+        )
     return origin(_convert(args[0], item, where, f"{key}[{i}]", base) for i, item in enumerate(value))
 
 

@@ -16,8 +16,8 @@ from typing import IO, Any
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """A temporary name beside ``path``; renamed to it when the block ends, removed when the block raises.
 
-    The parent folder is made. File modes follow the umask. The data are flushed to disk before the rename, so that after a
-    power cut the file is the old one or the new one.
+    The parent folder is made. File modes follow the umask. The data are flushed to disk before the rename,
+    so that after a power cut the file is the old one or the new one.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,11 +39,11 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
-    """An open file (``w`` as UTF-8, or ``wb``) that takes its name only when the block ends without an exception."""
+    """An open file (``w``: UTF-8, or ``wb``) that takes its name when the block ends without an exception."""
     encoding = None if "b" in mode else "utf-8"
-    with atomic_path(path) as temporary:
-        with open(temporary, mode, encoding=encoding, newline=None if "b" in mode else "\n") as stream:
-            yield stream
+    newline = None if "b" in mode else "\n"
+    with atomic_path(path) as temporary, open(temporary, mode, encoding=encoding, newline=newline) as stream:
+        yield stream
 
 
 def write_json(path: str | Path, value: Any) -> None:

@@ -11,7 +11,11 @@ def get_logger(name: str) -> logging.Logger:
     root = logging.getLogger("svmixer")
     if not root.handlers:
         handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(logging.Formatter("%(asctime)s (%(module)s:%(lineno)d) %(levelname)s: %(message)s", "%Y-%m-%d %H:%M:%S"))
+        handler.setFormatter(
+            logging.Formatter(
+                "%(asctime)s (%(module)s:%(lineno)d) %(levelname)s: %(message)s", "%Y-%m-%d %H:%M:%S"
+            )
+        )
         root.addHandler(handler)
         root.setLevel(logging.INFO)
         root.propagate = False
@@ -19,6 +23,6 @@ def get_logger(name: str) -> logging.Logger:
 
 
 def fail(message: str, status: int = 1) -> SystemExit:
-    """``raise fail("…")``: one line on standard error, then the exit status; no traceback for a user's mistake."""
+    """``raise fail("…")``: one line on standard error, then the exit status: for a user's mistake."""
     print(f"error: {message}", file=sys.stderr)
     return SystemExit(status)

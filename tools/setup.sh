@@ -5,7 +5,6 @@ set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
-# Options (name=default, comment above).
 # Where the virtual environment goes.
 venv=${SVMIXER_VENV:-$root/.venv}
 # Extras of setup.cfg to install; empty = inference only.
@@ -105,7 +104,7 @@ main() {
     [ -x "$venv/bin/python" ] || "$chosen" -m venv "$venv"
     progress "Python packages [${extras:-base}]: the first time takes some minutes and about 6 GB of disk"
     target=$root
-    [ -z "$extras" ] || target="$root[$extras]"
+    [ -z "$extras" ] || target="${root}[$extras]"
     # pip writes build metadata into the tree it installs from; -e keeps the checkout as the one source.
     "$venv/bin/python" -m pip install -qq --disable-pip-version-check --progress-bar off -e "$target"
     progress "check: importing"

@@ -1,4 +1,4 @@
-"""Parameters and MACs of a speaker model and its parts; without a configuration those of the paper's models."""
+"""Parameters and MACs of a speaker model and its parts; without a configuration, of the paper's models."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def paper_rows() -> Iterator[dict[str, Any]]:
-    """Rows of the paper's models: one layer, the front end, then students, backends and systems of 5 and 17 layers."""
+    """One layer, the front end, then students, backends and whole systems of 5 and 17 layers."""
     parts = {layers: _parts(ModelConfig(student=StudentConfig(layers=layers))) for layers in PAPER_LAYERS}
     first = parts[PAPER_LAYERS[0]]
     yield first["layer"]
@@ -58,8 +58,8 @@ def paper_rows() -> Iterator[dict[str, Any]]:
 
 def model_rows(config: ComplexityConfig) -> Iterator[dict[str, Any]]:
     """Rows of one model; a part that the options leave out has its default."""
-    model = ModelConfig(config.student or StudentConfig(), config.backend or BackendConfig(), config.sample_rate)
-    yield from _parts(model).values()
+    student, backend = config.student or StudentConfig(), config.backend or BackendConfig()
+    yield from _parts(ModelConfig(student, backend, config.sample_rate)).values()
 
 
 def _parts(config: ModelConfig) -> dict[str, dict[str, Any]]:
@@ -106,9 +106,9 @@ def table(rows: list[dict[str, Any]]) -> str:
         lines.append(f"{row['name']:{width}}  {row['params']:12,}  {macs:10,.1f}  {operations:10,.1f}")
     lines += [
         "",
-        f"For one input of {rows[0]['samples']:,} samples. MMACs: millions of multiply-accumulates of Linear and Conv",
-        "layers alone, weights and biases, as the paper counts. Mops: those of every matrix product and convolution",
-        "as executed, plus one operation per element for norms, activations, sums and whatever else computes.",
+        f"For one input of {rows[0]['samples']:,} samples. MMACs: millions of multiply-accumulates of Linear",
+        "and Conv layers alone, weights and biases, as the paper counts. Mops: those of every matrix product",
+        "and convolution as executed, plus one an element for norms, activations and all else that computes.",
     ]
     return "\n".join(lines)
 

@@ -1,12 +1,14 @@
 """``.done`` markers of the stages: what a finished step was made from, and whether that still holds.
 
-A marker is a small JSON file with the stage's name, the digests of its inputs, its options, and the sizes of its outputs. It has
-no time or host in it, so the marker of one stage can be an input of the next: the chain notices a change anywhere upstream.
+A marker is a small JSON file with the stage's name, the digests of its inputs, its options, and the sizes of
+its outputs. It has no time or host in it, so the marker of one stage can be an input of the next: the chain
+notices a change anywhere upstream.
 
-    done.py check   MARKER --stage dump --input FILE… --config YAML… --option KEY=VALUE… --output FILE…
-                                                     exit 0: finished and current (a config brings the files it names)
-    done.py write   MARKER (the same)                                                     write it
-    done.py require MARKER…                          exit 0: each exists and is not stale, else one line and exit 1
+    done.py check MARKER --stage dump --input FILE… --config YAML… --option KEY=VALUE… --output FILE…
+        exit 0 if that step is finished and current; a config brings the files that it names
+    done.py write MARKER (the same)
+    done.py require MARKER@STAGE…
+        exit 0 if all are there and none is stale, else one line and exit 1
 """
 
 from __future__ import annotations
@@ -60,13 +62,15 @@ def differences(found: dict, wanted: dict) -> list[str]:
         old, new = found.get(part, {}), wanted[part]
         for name in sorted(old.keys() | new.keys()):
             if old.get(name) != new.get(name):
-                values = f" ({old.get(name, 'unset')} → {new.get(name, 'unset')})" if part == "options" else ""
+                values = (
+                    f" ({old.get(name, 'unset')} → {new.get(name, 'unset')})" if part == "options" else ""
+                )
                 changes.append(f"{noun}{name}{values} changed")
     return changes
 
 
 def staleness(marker: Path) -> str:
-    """Why the step behind ``marker`` cannot be built upon, or nothing. Inputs that are gone cannot make it stale."""
+    """Why nothing can be built upon what ``marker`` stands for, or "". Missing inputs are no reason."""
     if not marker.is_file():
         return "is missing"
     content = read_json(marker)
@@ -88,12 +92,17 @@ def require(markers: list[str]) -> None:
         reason = staleness(Path(path))
         if reason:
             subject = os.path.dirname(path)
-            raise fail(f"{subject} {reason}; it is made by stage {STAGES[stage]} ({stage}): run with --stage {STAGES[stage]}")
+            raise fail(
+                f"{subject} {reason}; it is made by stage {STAGES[stage]} ({stage}): "
+                f"run with --stage {STAGES[stage]}"
+            )
 
 
 def main(argv: list[str] | None = None) -> None:
     """Command line, see the module's head. A marker to ``require`` is written MARKER@STAGE."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
     parser.add_argument("verb", choices=("check", "write", "require"))
     parser.add_argument("markers", nargs="+")
     parser.add_argument("--stage", choices=sorted(STAGES))
@@ -115,7 +124,9 @@ def main(argv: list[str] | None = None) -> None:
         if args.verb == "check":
             print(f"{error.filename} is missing")
             sys.exit(1)
-        raise fail(f"{error.filename}: stage {args.stage} was to use or write it, but it is missing") from None
+        raise fail(
+            f"{error.filename}: stage {args.stage} was to use or write it, but it is missing"
+        ) from None
     if args.verb == "write":
         write_json(marker, wanted)
         return

@@ -1,7 +1,7 @@
 """Speaker embeddings of audio files: svmixer embed FILE... --model DIR [--output FILE.npy|.npz|.ark]
 
-Files of any format, rate, length and number of channels. Without --output the embeddings go to standard output as Kaldi
-text vectors.
+Files of any format, rate, length and number of channels. Without --output the embeddings go to standard
+output as Kaldi text vectors.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class EmbedConfig:
 
     # Model directory, or the name of a model that comes with the package.
     model: str
-    # .npy: a matrix, one row a file; .npz: one vector a file name; .ark: Kaldi vectors, with an .scp beside it.
+    # .npy: a matrix, one row a file; .npz: one vector a file name; .ark: Kaldi vectors with an .scp.
     output: str = ""
     # whole: every sample, unit length; crops: mean over evenly spaced windows (the paper's evaluation).
     protocol: Literal["whole", "crops"] = "whole"
@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def split_arguments(argv: list[str]) -> tuple[list[str], list[str]]:
-    """Command-line words as (files, options): options are ``--key value`` or ``--key=value``, the rest are files."""
+    """Command-line words as (files, options); options are ``--key value`` or ``--key=value``."""
     files, options = [], []
     words = iter(argv)
     for word in words:

@@ -30,7 +30,10 @@ def main(argv: list[str] | None = None) -> None:
         more = ", …" if drop.count > 1 else ""
         print(f"{config.data_dir}/{drop.name}: left out {drop.count}: {drop.reason} ({drop.first}{more})")
     for name in report.changed:
-        print(f"{config.data_dir}/{name}: written, {report.sizes[name]} entries")
+        size = report.sizes[name]
+        print(
+            f"{config.data_dir}/{name}: {f'written, {size} entries' if size else 'removed, no entry is left'}"
+        )
     if not report.changed:
         print(f"{config.data_dir}: nothing to repair")
 

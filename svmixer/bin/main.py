@@ -1,4 +1,4 @@
-"""``svmixer VERB …``: the package's programs under one name; every verb is also ``python -m svmixer.bin.VERB``."""
+"""``svmixer VERB …``: the package's programs under one name; each is also ``python -m svmixer.bin.VERB``."""
 
 from __future__ import annotations
 

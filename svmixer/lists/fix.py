@@ -56,8 +56,9 @@ def fix_data_dir(data_dir: str | Path, *, check_files: bool = False) -> FixRepor
     Byte-order marks, carriage returns, blank lines, tabs and repeated lines go; lists are sorted;
     utterances, speakers and trials that not all lists know are dropped; ``spk2utt`` is made from
     ``utt2spk``; trials take the form ``1|0 utterance1 utterance2``, audio paths in them become utterance
-    ids, their order and repetitions stay. Originals are kept in ``.backup``; all lists are replaced
-    together at the end. A second run changes nothing.
+    ids, their order and repetitions stay. Another list (``utt2lang``, …) that loses all its entries is
+    removed. Originals are kept in ``.backup``; all lists are replaced together at the end. A second run
+    changes nothing.
 
     Args:
         data_dir: the directory.

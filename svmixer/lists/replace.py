@@ -15,7 +15,7 @@ BACKUP = ".backup"
 
 
 def replace_lists(folder: Path, lines: Mapping[str, Callable[[], Iterable[str]]]) -> list[str]:
-    """Write the lists whose content changes; the names of those.
+    """Write the lists whose content changes, remove those without lines; the names of both.
 
     All new files are complete beside the old ones before the first takes its name. An original is copied to
     ``.backup/NAME``, or to ``.backup/NAME.1``, ``NAME.2``, … behind earlier ones: no backup is ever
@@ -25,12 +25,16 @@ def replace_lists(folder: Path, lines: Mapping[str, Callable[[], Iterable[str]]]
         folder: the data directory.
         lines: list name → function that yields its lines, each with its newline; called more than once.
     """
-    changed = [name for name, make in lines.items() if not _has_lines(folder / name, make())]
+    empty = {name for name, make in lines.items() if next(iter(make()), None) is None}
+    changed = [name for name, make in lines.items() if name in empty or not _has_lines(folder / name, make())]
     for name in changed:
         if (folder / name).exists():
             _back_up(folder / name)
     with contextlib.ExitStack() as stack:
         for name in changed:
+            if name in empty:
+                stack.callback((folder / name).unlink)
+                continue
             stream = stack.enter_context(atomic_write(folder / name))
             stream.writelines(lines[name]())
             stream.flush()

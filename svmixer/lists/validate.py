@@ -171,7 +171,7 @@ def _check_trials(
         known &= utt2spk.keys[order[place]] == hashes
     faults = find_trial_faults(trials, known, speakers)
     for mask, what, fixable in (
-        (faults.unknown, f"trial with an utterance that is not in {utterances.path.name}", True),
+        (faults.unknown, "trial with an utterance that the set does not have", True),
         (faults.itself, "trial of an utterance against itself", True),
         (faults.conflicting, CONFLICTING, False),
         (faults.mislabelled, MISLABELLED, False),

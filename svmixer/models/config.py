@@ -1,4 +1,4 @@
-"""Configuration of a speaker model: front end, student encoder and backend as frozen, validated dataclasses."""
+"""Configuration of a speaker model: front end, student encoder and backend, validated when built."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class FrontendConfig:
-    """Convolutions over the waveform. The defaults are those of wav2vec 2.0, HuBERT and WavLM: 20 ms hop at 16 kHz."""
+    """Convolutions over the waveform; by default those of wav2vec 2.0, HuBERT and WavLM (hop 20 ms)."""
 
     # Output channels of each convolution, first to last.
     channels: tuple[int, ...] = (512, 512, 512, 512, 512, 512, 512)
@@ -42,7 +42,7 @@ class FrontendConfig:
         return self.num_samples(1)
 
     def num_frames(self, num_samples: int) -> int:
-        """Frames that come out for ``num_samples`` samples; 0 when there are fewer than the receptive field."""
+        """Frames that come out for ``num_samples`` samples; 0 for fewer than the receptive field."""
         for kernel, stride in zip(self.kernels, self.strides, strict=True):
             num_samples = (num_samples - kernel) // stride + 1 if num_samples >= kernel else 0
         return num_samples
@@ -85,7 +85,9 @@ class StudentConfig:
             raise ValueError(f"dropout must be in [0, 1), found {self.dropout}")
         if self.frames < 2:
             least = self.frontend.num_samples(2)
-            raise ValueError(f"window ({self.window} samples) gives less than two frames; at least {least} are needed")
+            raise ValueError(
+                f"window ({self.window} samples) gives less than two frames; it takes {least} samples"
+            )
 
     @property
     def frames(self) -> int:
@@ -110,7 +112,7 @@ class EcapaConfig:
     se_bottleneck: int = 128
     # Parts that a Res2 convolution splits its channels into.
     scale: int = 4
-    # In training Gaussian noise is added to the backend's input; its standard deviation is drawn from this range.
+    # In training Gaussian noise is added to the input; its standard deviation is drawn from this range.
     noise: tuple[float, float] = (0.001, 0.01)
 
     def __post_init__(self) -> None:
@@ -118,7 +120,9 @@ class EcapaConfig:
             if getattr(self, name) < 1:
                 raise ValueError(f"ecapa: {name} must be at least 1, found {getattr(self, name)}")
         if self.scale < 2 or self.channels % self.scale:
-            raise ValueError(f"ecapa: channels ({self.channels}) must be a multiple of scale ({self.scale}), at least 2")
+            raise ValueError(
+                f"ecapa: scale ({self.scale}) must be at least 2 and divide channels ({self.channels})"
+            )
         if not 0 <= self.noise[0] <= self.noise[1]:
             raise ValueError(f"ecapa: noise must be two values, 0 <= low <= high, found {self.noise}")
 

@@ -1,4 +1,4 @@
-"""One embedding for an utterance of any length: the path that validation, scoring, the API and the export share."""
+"""One embedding for an utterance of any length: what validation, scoring, the API and the export share."""
 
 from __future__ import annotations
 
@@ -36,8 +36,9 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 def combine(embeddings: Tensor, protocol: Protocol) -> Tensor:
     """Embeddings of an utterance's windows ``(W, D)`` → its one embedding ``(D,)``.
 
-    ``crops``: the mean of the rows after each is scaled to unit length. The dot product of two such vectors is exactly the
-    mean cosine over all pairs of their crops, the paper's score. ``whole``: the same, scaled to unit length again.
+    ``crops``: the mean of the rows after each is scaled to unit length. The dot product of two such vectors
+    is exactly the mean cosine over all pairs of their crops, the paper's score. ``whole``: the same, scaled
+    to unit length again.
     """
     mean = F.normalize(embeddings, dim=1).mean(dim=0)
     return mean if protocol == "crops" else F.normalize(mean, dim=0)
@@ -46,13 +47,13 @@ def combine(embeddings: Tensor, protocol: Protocol) -> Tensor:
 def utterance_embedding(
     model: SpeakerModel, wave: np.ndarray, protocol: Protocol = "crops", num_crops: int = 10
 ) -> np.ndarray:
-    """The embedding ``float32 (D,)`` of one utterance ``(N,)`` at the model's sampling rate; see :func:`combine`.
+    """The embedding ``float32 (D,)`` of one utterance ``(N,)`` at the model's rate; see :func:`combine`.
 
     Runs on the model's device in evaluation mode, whatever mode the model is in.
 
     Raises:
-        ValueError: empty waveform or other wrong input, see :func:`svmixer.models.windows.utterance_windows`; samples that
-            are not finite.
+        ValueError: empty waveform or other wrong input, see :func:`svmixer.models.windows.utterance_windows`;
+            samples that are not finite.
     """
     wave = np.asarray(wave, dtype=np.float32)
     if not np.isfinite(wave).all():

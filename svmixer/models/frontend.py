@@ -1,4 +1,4 @@
-"""Convolutional front end: waveform → a frame every 20 ms, as in wav2vec 2.0, HuBERT and WavLM; then projection to H."""
+"""Convolutional front end, waveform → a frame every 20 ms (wav2vec 2.0, HuBERT, WavLM), and projection."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from svmixer.models.layers import FrameConv, TimeGroupNorm
 class ConvLayer(nn.Module):
     """One convolution of the front end: without bias, a norm where there is one, GELU."""
 
-    def __init__(self, in_channels: int, channels: int, kernel: int, stride: int, norm: nn.Module | None) -> None:
+    def __init__(
+        self, in_channels: int, channels: int, kernel: int, stride: int, norm: nn.Module | None
+    ) -> None:
         super().__init__()
         self.conv = FrameConv(in_channels, channels, kernel, stride, bias=False)
         self.layer_norm = norm
@@ -27,18 +29,19 @@ class ConvLayer(nn.Module):
 
 
 class ConvFrontend(nn.Sequential):
-    """The convolutions. Group norm (each channel over time) in the first layer alone, or layer norm in every layer."""
+    """The convolutions; group norm (a channel over time) in the first layer alone or layer norm in each."""
 
     def __init__(self, config: FrontendConfig) -> None:
         layers = []
         in_channels = 1
-        for index, channels in enumerate(config.channels):
+        shapes = zip(config.channels, config.kernels, config.strides, strict=True)
+        for index, (channels, kernel, stride) in enumerate(shapes):
             norm: nn.Module | None = None
             if config.norm == "layer_norm":
                 norm = nn.LayerNorm(channels)
             elif index == 0:
                 norm = TimeGroupNorm(channels)
-            layers.append(ConvLayer(in_channels, channels, config.kernels[index], config.strides[index], norm))
+            layers.append(ConvLayer(in_channels, channels, kernel, stride, norm))
             in_channels = channels
         super().__init__(*layers)
 

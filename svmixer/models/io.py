@@ -46,7 +46,7 @@ def load_model(path_or_name: str | Path, device: str | torch.device = "cpu") -> 
         device: where to put it.
 
     Raises:
-        ModelError: no such directory, a file of it is missing or damaged, tensors do not fit the configuration.
+        ModelError: no such directory, a file of it missing or damaged, tensors that do not fit.
         ConfigError: ``config.yaml`` has an unknown key or a bad value.
     """
     directory = find_directory(path_or_name, "model")

@@ -1,6 +1,6 @@
 """Convolutions and linear maps on ``(B, T, C)``, channels last: the layout in which they are fastest on CPUs.
 
-Parameters keep the shapes and names of ``Conv1d`` and ``Linear``, so state dicts are those of the textbook form.
+Parameters keep the shapes and names of ``Conv1d`` and ``Linear``: state dicts are those of the textbook form.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ class FrameConv(nn.Conv1d):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, T, C_in)`` → ``(B, T', C_out)``."""
-        if self.kernel_size == (1,) and self.groups == 1:
+        unpadded = self.padding == (0,) and self.dilation == (1,)
+        if unpadded and self.kernel_size == self.stride == (1,) and self.groups == 1:
             return F.linear(x, self.weight.squeeze(2), self.bias)
-        if self.in_channels == 1:
+        if unpadded and self.in_channels == 1 and self.bias is None:
             return self._from_waveform(x)
         # As a two-dimensional convolution of height 1, whose channels-last form needs no copy of x.
         y = F.conv2d(
@@ -32,15 +33,15 @@ class FrameConv(nn.Conv1d):
         return y.squeeze(2).transpose(1, 2)
 
     def _from_waveform(self, x: Tensor) -> Tensor:
-        # A matrix product over slices of the waveform: with one input channel, convolution routines waste most of
-        # their width. The result lies in memory as (B, C, T), which is what the norm over time behind it wants.
+        # A matrix product over slices of the waveform: with one input channel, convolution routines waste
+        # most of their width. In memory the result is (B, C, T), as the norm over time behind it wants it.
         slices = x.squeeze(2).unfold(1, self.kernel_size[0], self.stride[0])  # (B, T', kernel)
         weight = self.weight.squeeze(1).expand(x.shape[0], -1, -1)
         return torch.bmm(weight, slices.transpose(1, 2)).transpose(1, 2)
 
 
 class GroupedLinear(nn.Conv1d):
-    """1×1 ``Conv1d`` in groups, as one batched matrix product over rows that are split into groups already."""
+    """1×1 ``Conv1d`` in groups: one batched matrix product over rows that are split into groups already."""
 
     def __init__(self, in_features: int, out_features: int, groups: int) -> None:
         super().__init__(in_features, out_features, 1, groups=groups)
@@ -68,6 +69,14 @@ class TimeGroupNorm(nn.GroupNorm):
     def forward(self, x: Tensor) -> Tensor:
         """``(B, T, C)`` → ``(B, T, C)``."""
         return super().forward(x.transpose(1, 2)).transpose(1, 2).contiguous()
+
+
+class FrameBatchNorm(nn.BatchNorm1d):
+    """Batch normalisation of the channels of ``(B, T, C)``, or of ``(B, C)``."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(…, C)`` → ``(…, C)``; statistics over everything but the channels."""
+        return super().forward(x.flatten(0, -2)).view_as(x)
 
 
 def upsampling_matrix(frames_in: int, frames_out: int) -> Tensor:

@@ -13,7 +13,7 @@ from svmixer.models.layers import FrameConv, GroupedLinear, TimeLinear, upsampli
 
 
 class LocalGlobalMixing(nn.Module):
-    """LGM: each channel mixed over time by depthwise convolutions (local) and an MLP over all T frames (global)."""
+    """LGM: each channel mixed over time by depthwise convolutions (local) and an MLP on all frames."""
 
     def __init__(self, hidden: int, frames: int, expansion: int, dropout: float) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class LocalGlobalMixing(nn.Module):
 
 
 class MultiScaleGroupMixing(nn.Module):
-    """MSM and GCM: grouped MLPs over the channels at half and at full frame rate, added, then a grouped convolution."""
+    """MSM and GCM: grouped channel MLPs at half and full frame rate, added; then a grouped convolution."""
 
     def __init__(self, hidden: int, frames: int, groups: int, expansion: int, dropout: float) -> None:
         super().__init__()

@@ -16,8 +16,8 @@ from svmixer.models.windows import Protocol, frame_windows, repeat_pad
 class SpeakerModel(nn.Module):
     """An SV-Mixer student with a speaker backend.
 
-    ``forward`` takes windows of exactly :attr:`window` samples, for training; :meth:`embed` and :meth:`hidden_states` take
-    audio of any length.
+    ``forward`` takes windows of exactly :attr:`window` samples, for training; :meth:`embed` and
+    :meth:`hidden_states` take audio of any length.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -69,10 +69,11 @@ class SpeakerModel(nn.Module):
         return utterance_embedding(self, wave, protocol, num_crops)
 
     def hidden_states(self, wave: Tensor) -> Tensor:
-        """The student's hidden states ``(B, L + 1, T', H)`` of waveforms ``(B, N)`` of any length, in evaluation mode.
+        """The student's hidden states ``(B, L + 1, T', H)`` of waveforms ``(B, N)`` of any length.
 
-        T' is T for N up to one window (shorter audio is repeated to fill it), otherwise the front end's number of frames for N
-        samples: windows of T frames one after the other, the last one aligned with the end.
+        T' is T for N up to one window (shorter audio is repeated to fill it), otherwise the front end's
+        number of frames for N samples: windows of T frames one after the other, the last one aligned with the
+        end. Computed in evaluation mode, without gradients.
 
         Raises:
             ValueError: N = 0 or not two dimensions.
@@ -89,6 +90,7 @@ class SpeakerModel(nn.Module):
             parts = []
             for first, skip in frame_windows(num_frames, student.frames):
                 start = first * front.hop
-                states = [self.student(part) for part in wave[:, start : start + length].split(WINDOWS_AT_ONCE)]
+                window = wave[:, start : start + length]
+                states = [self.student(part) for part in window.split(WINDOWS_AT_ONCE)]
                 parts.append(torch.cat(states)[:, :, skip:])
             return torch.cat(parts, dim=2)

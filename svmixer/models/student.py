@@ -10,7 +10,7 @@ from svmixer.models.frontend import ConvFrontend, FeatureProjection
 from svmixer.models.mixing import LocalGlobalMixing, MixerBlock, MultiScaleGroupMixing
 from svmixer.models.registry import Registry
 
-# Kinds of encoder layer. A builder takes (config: StudentConfig, last: bool) and gives a module (B, T, H) -> (B, T, H).
+# Kinds of encoder layer: builders (config: StudentConfig, last: bool) → module (B, T, H) → (B, T, H).
 ENCODER_LAYERS = Registry("encoder")
 
 
@@ -32,8 +32,8 @@ def svmixer_block(config: StudentConfig, last: bool) -> MixerBlock:
 class Student(nn.Module):
     """Waveforms of one window → the stack of L + 1 hidden states.
 
-    State 0 is the output of the projection, states 1 … L − 1 are the outputs of the layers, state L is the layer norm of the
-    last layer's output.
+    State 0 is the output of the projection, states 1 … L − 1 are the outputs of the layers, state L is the
+    layer norm of the last layer's output.
     """
 
     def __init__(self, config: StudentConfig) -> None:
@@ -42,14 +42,14 @@ class Student(nn.Module):
         build = ENCODER_LAYERS[config.encoder]
         self.conv_layers = ConvFrontend(config.frontend)
         self.feat_projection = FeatureProjection(config.frontend.channels[-1], config.hidden, config.dropout)
-        self.layers = nn.ModuleList(build(config, index == config.layers - 1) for index in range(config.layers))
+        self.layers = nn.ModuleList(build(config, i == config.layers - 1) for i in range(config.layers))
         self.layer_norm = nn.LayerNorm(config.hidden)
 
     def forward(self, wave: Tensor) -> Tensor:
         """``(B, N)`` → ``(B, L + 1, T, H)``.
 
         Raises:
-            ValueError: N samples do not give T frames. ``svmixer.models.windows`` makes windows of audio of any length.
+            ValueError: N samples do not give T frames; ``svmixer.models.windows`` cuts audio of any length.
         """
         config = self.config
         frames = config.frontend.num_frames(wave.shape[-1])

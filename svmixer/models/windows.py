@@ -1,7 +1,7 @@
 """Audio of any length cut into windows of a fixed length: the one place where that is decided.
 
-Below the window an utterance is repeated until it fills the window; at the window it is taken as it is; above it is cut into
-several windows.
+Below the window an utterance is repeated until it fills the window; at the window it is taken as it is; above
+it is cut into several windows.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def repeat_pad(wave: Array, window: int) -> Array:
 
 
 def window_starts(num_samples: int, window: int, count: int) -> np.ndarray:
-    """``count`` evenly spaced starts ``int64``, the first at 0, the last so that its window ends with the utterance."""
+    """``count`` evenly spaced starts ``int64``; the last window ends with the utterance."""
     return np.linspace(0, num_samples - window, count).round().astype(np.int64)
 
 
@@ -43,8 +43,9 @@ def utterance_windows(wave: Array, window: int, protocol: Protocol = "crops", nu
     Args:
         wave: one channel.
         window: samples of a window.
-        protocol: ``crops``: ``num_crops`` windows with evenly spaced starts (the paper's evaluation); ``whole``: the fewest
-            windows that cover every sample, evenly spaced. One window for N ≤ window in both.
+        protocol: ``crops``: ``num_crops`` windows with evenly spaced starts (the paper's evaluation);
+            ``whole``: the fewest windows that cover every sample, evenly spaced. One window for N ≤ window in
+            both.
         num_crops: windows of the ``crops`` protocol.
 
     Raises:
@@ -66,10 +67,10 @@ def utterance_windows(wave: Array, window: int, protocol: Protocol = "crops", nu
 
 
 def frame_windows(num_frames: int, frames: int) -> list[tuple[int, int]]:
-    """Windows of ``frames`` frames that cover ``num_frames`` ≥ ``frames`` frames: (first frame, frames to skip) each.
+    """Windows of ``frames`` over ``num_frames`` ≥ ``frames`` frames: (first frame, frames to skip) each.
 
-    Windows follow one another without overlap; the last one ends with the utterance and contributes only the frames that
-    none before it covered.
+    Windows follow one another without overlap; the last one ends with the utterance and contributes only the
+    frames that none before it covered.
     """
     windows = [(first, 0) for first in range(0, num_frames - frames + 1, frames)]
     rest = num_frames % frames

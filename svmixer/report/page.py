@@ -22,8 +22,8 @@ _DEFINITIONS = """\
   training.
 - minDCF: minimum detection cost at target prior 0.05 and 0.01, C_miss = C_fa = 1, normalised by the prior.
 - Bands: "below … kHz" = every recording low-passed before any system hears it, so that what is left is less
-  of the recording set-up. The control is the mean and standard deviation of 40 log-mel bands, scored in the
-  same way.
+  of the recording set-up. The control is the mean and standard deviation of 40 log-mel bands less their
+  average over training speakers, scored in the same way.
 """
 
 _STYLE = (

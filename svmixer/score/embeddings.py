@@ -19,7 +19,7 @@ from svmixer.lists import parse_source, read_table, write_table
 
 
 class EmbeddingError(ValueError):
-    """Embeddings that are missing, cannot be made or do not belong together; files or utterances are named."""
+    """Embeddings that are missing, cannot be made or do not belong together; the culprit is named."""
 
 
 def job_finished(directory: str | Path, job: int, settings: dict[str, Any]) -> bool:

@@ -27,39 +27,57 @@ def score_set(
     replicates: int,
     seed: int,
 ) -> dict[str, Any]:
-    """Merge the jobs' embeddings, score every trial of ``data_dir/trials``, write ``scores`` and
-    ``metrics.json``.
+    """Merge the jobs' embeddings, score ``data_dir/trials``, write ``scores`` and ``metrics.json``.
 
     Returns:
         What ``metrics.json`` holds; error rates and their interval are percentages, detection costs are
         normalised.
 
     Raises:
-        EmbeddingError, ListError: something is missing; files and utterances are named.
-        ValueError: the list has only one class of trials.
+        EmbeddingError: embeddings are missing, or not finite; files and utterances are named.
+        ListError: a list is missing or broken, an utterance has no speaker, or there is one class of trials.
     """
     data_dir, output_dir = Path(data_dir), Path(output_dir)
     scp, settings = merge_jobs(embeddings_dir, num_jobs)
     trials = read_trials(data_dir / "trials")
+    targets = int(trials.labels.sum())
+    if targets in (0, len(trials)):
+        what = f"{targets} of {len(trials)} trials are target trials: error rates need both classes"
+        raise ListError(what, path=data_dir / "trials")
     try:
         embeddings = load_embeddings(scp, trials.utterances, str(data_dir / "trials"))
     except EmbeddingError as error:
         raise EmbeddingError(f"{error}{_dropped(data_dir, trials.utterances)}") from None
     scores = score_trials(embeddings, trials.enrol, trials.test)
-    figures = summary(scores, trials.labels)
-    speakers = trial_speakers(trials, data_dir / "utt2spk")
-    interval = percentile_interval(eer_replicates(scores, trials.labels, speakers, replicates, seed))
     metrics = {
         "set": data_dir.name,
         "trials": len(trials),
-        "targets": int(trials.labels.sum()),
+        "targets": targets,
         "trials_md5": md5_file(data_dir / "trials"),
         "protocol": settings["protocol"],
         "num_crops": settings["num_crops"],
         "lowpass_hz": settings["lowpass_hz"],
         "normalisation": "none",
+        **_figures(scores, trials, trial_speakers(trials, data_dir / "utt2spk"), replicates, seed),
+        "model": settings["model"],
+        "data_dir": str(data_dir),
+        "commit": code_commit(),
+    }
+    write_scores(output_dir / "scores", trials, scores)
+    write_json(output_dir / "metrics.json", metrics)
+    return metrics
+
+
+def _figures(
+    scores: np.ndarray, trials: Trials, speakers: np.ndarray, replicates: int, seed: int
+) -> dict[str, Any]:
+    """Error rates with their interval and units, rounded for the file."""
+    figures = summary(scores, trials.labels)
+    interval = percentile_interval(eer_replicates(scores, trials.labels, speakers, replicates, seed))
+    return {
         "eer": round(figures["eer"], 6),
         "eer_ci95": [round(100 * value, 6) for value in interval] if interval else None,
+        # A threshold midway between two scores has one decimal more than they have.
         "eer_threshold": round(figures["eer_threshold"], SCORE_DECIMALS + 1),
         "min_dcf": {p_target: round(value, 6) for p_target, value in figures["min_dcf"].items()},
         "units": {"eer": "percent", "eer_ci95": "percent", "min_dcf": "normalised, C_miss = C_fa = 1"},
@@ -69,13 +87,7 @@ def score_set(
             "replicates": replicates,
             "seed": seed,
         },
-        "model": settings["model"],
-        "data_dir": str(data_dir),
-        "commit": code_commit(),
     }
-    write_scores(output_dir / "scores", trials, scores)
-    write_json(output_dir / "metrics.json", metrics)
-    return metrics
 
 
 def trial_speakers(trials: Trials, utt2spk: str | Path) -> np.ndarray:

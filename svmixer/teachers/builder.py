@@ -15,7 +15,7 @@ _WAVLM_ONLY = ("encoder_num_buckets", "encoder_max_distance")
 
 
 def build_torchaudio(config: TeacherConfig) -> Wav2Vec2Model:
-    """``torchaudio.models.wavlm_model`` or ``wav2vec2_model`` (HuBERT has the same layers) as ``config`` says."""
+    """``torchaudio.models.wavlm_model``, or ``wav2vec2_model`` for HuBERT too: both have the same layers."""
     from torchaudio.models import wav2vec2_model, wavlm_model
 
     arguments = {

@@ -1,4 +1,4 @@
-"""Configuration of a teacher: its family, its input convention, and the arguments of torchaudio's model builder."""
+"""Configuration of a teacher: family, input convention, and the arguments of torchaudio's model builder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CONV_LAYERS = ((512, 10, 5), *((512, 3, 2),) * 4, *((512, 2, 2),) * 2)
 
 @dataclass(frozen=True)
 class TeacherConfig:
-    """``config.yaml`` of a teacher directory. ``extractor_*`` and ``encoder_*`` are torchaudio's; the defaults give a Base."""
+    """``config.yaml`` of a teacher directory; ``extractor_*``, ``encoder_*`` as torchaudio has them."""
 
     # Family: wavlm, hubert or wav2vec2.
     family: Family = "wavlm"

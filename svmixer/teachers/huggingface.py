@@ -1,7 +1,7 @@
 """Model directories of Hugging Face ``transformers`` (WavLM, HuBERT, wav2vec 2.0) as torchaudio models.
 
-The files are read directly, so ``transformers`` need not be installed: both libraries have the same layers, and this module
-maps names.
+The files are read directly, so ``transformers`` need not be installed: both libraries have the same layers,
+and this module maps names.
 """
 
 from __future__ import annotations
@@ -21,15 +21,18 @@ from svmixer.teachers.config import TeacherConfig
 _FAMILIES = ("wavlm", "hubert", "wav2vec2")
 # Parts of a checkpoint that hidden states do not need: the mask of pretraining and the heads of other tasks.
 _OTHER_PARTS = re.compile(
-    r"masked_spec_embed$|(lm_head|quantizer|project_q|project_hid|projector|classifier|tdnn|feature_extractor_ctc|"
-    r"layer_weights|objective|adapter)\b"
+    r"masked_spec_embed$|label_embs_concat$|"
+    r"(lm_head|final_proj|quantizer|project_q|project_hid|projector|classifier|tdnn|layer_weights|objective)\b"
 )
 # Weight normalisation: the names before and since parametrisations.
-_WEIGHT_NORM = {"weight_g": "parametrizations.weight.original0", "weight_v": "parametrizations.weight.original1"}
+_WEIGHT_NORM = {
+    "weight_g": "parametrizations.weight.original0",
+    "weight_v": "parametrizations.weight.original1",
+}
 
 
 def read_config(directory: Path) -> TeacherConfig:
-    """The teacher configuration that ``config.json`` (and ``preprocessor_config.json``, where it is) describes.
+    """The teacher configuration that ``config.json`` and, where it is, ``preprocessor_config.json`` describe.
 
     Raises:
         ModelError: another family, or an option of it that has no counterpart here.

@@ -21,14 +21,16 @@ def load_teacher(name_or_path: str | Path, device: str | torch.device = "cpu") -
         name_or_path: one of
 
             - a name that comes with the package (``wavlm_tiny``);
-            - a teacher directory: ``config.yaml`` (:class:`TeacherConfig`) and ``model.safetensors`` (torchaudio's names);
-            - a Hugging Face model directory: ``config.json`` and ``model.safetensors`` or ``pytorch_model.bin``;
-            - a torchaudio bundle (``WAVLM_LARGE``, ``WAVLM_BASE_PLUS``, ``HUBERT_BASE``, ``WAV2VEC2_LARGE_LV60K``, …), which
-              torchaudio downloads once.
+            - a teacher directory: ``config.yaml`` (:class:`TeacherConfig`) and ``model.safetensors``
+              (torchaudio's names), as :func:`save_teacher` writes it;
+            - a Hugging Face model directory: ``config.json`` and ``model.safetensors`` or
+              ``pytorch_model.bin``;
+            - a torchaudio bundle (``WAVLM_LARGE``, ``WAVLM_BASE_PLUS``, ``HUBERT_BASE``, ``WAV2VEC2_LARGE``,
+              …), which torchaudio downloads once.
         device: where to put it.
 
     Raises:
-        ModelError: nothing of that name, or files that do not fit together; a bundle that cannot be downloaded.
+        ModelError: nothing of that name, files that do not fit together, a bundle that cannot be downloaded.
         ConfigError: ``config.yaml`` has an unknown key or a bad value.
     """
     path = Path(name_or_path)
@@ -74,6 +76,8 @@ def _from_bundle(name: str) -> Teacher:
     # torchaudio wraps the models that want normalised waveforms; here each waveform is normalised on its own.
     normalise = hasattr(model, "normalize_waveform")
     model = model.model if normalise else model
-    arguments = {key: value for key, value in bundle._params.items() if key != "aux_num_out" and value is not None}
+    arguments = {
+        key: value for key, value in bundle._params.items() if key != "aux_num_out" and value is not None
+    }
     family = "wavlm" if "WAVLM" in name else "hubert" if "HUBERT" in name else "wav2vec2"
     return Teacher(model, TeacherConfig(family=family, normalise_waveform=normalise, **arguments))

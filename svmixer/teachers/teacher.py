@@ -1,4 +1,4 @@
-"""A frozen teacher: hidden states of a self-supervised model, never trained, never stored with the student."""
+"""A frozen teacher: hidden states of a self-supervised model that is never trained or stored."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from svmixer.teachers.config import TeacherConfig
 if TYPE_CHECKING:
     from torchaudio.models import Wav2Vec2Model
 
-# Added to the variance when a waveform is scaled to unit variance, as the models' published feature extractors do.
+# Added to the variance when a waveform is scaled, as the models' published feature extractors do.
 _VARIANCE_OFFSET = 1e-7
 
 
 class Teacher(nn.Module):
     """Hidden states of WavLM, HuBERT or wav2vec 2.0.
 
-    The model is held outside the module tree: a parent's ``state_dict``, ``parameters`` and ``train`` do not reach it, so it
-    is never saved, optimised, synchronised or woken from evaluation mode; ``.to(device)`` moves it all the same.
+    The model is held outside the module tree: a parent's ``state_dict``, ``parameters`` and ``train`` do not
+    reach it, so it is never saved, optimised, synchronised or woken from evaluation mode; ``.to(device)``
+    moves it all the same.
     """
 
     def __init__(self, model: Wav2Vec2Model, config: TeacherConfig) -> None:
@@ -53,8 +54,8 @@ class Teacher(nn.Module):
         Args:
             wave: waveforms at the teacher's rate, as they are: each teacher scales them itself.
             final_norm: apply the layer norm that follows the last layer of the Large models to state L, which
-                makes it their ``last_hidden_state`` (``transformers`` before 5 did so in ``hidden_states`` too).
-                No effect on models whose layers end with their own norm.
+                makes it their ``last_hidden_state`` (``transformers`` before 5 did so in ``hidden_states``
+                too). No effect on models whose layers end with their own norm.
 
         Raises:
             ValueError: not ``(B, N)``, or too few samples for one frame.
@@ -83,7 +84,7 @@ class Teacher(nn.Module):
     forward = hidden_states
 
     def frontend_state_dict(self) -> dict[str, Tensor]:
-        """Convolutions and feature projection under the student's names (``conv_layers.…``, ``feat_projection.…``)."""
+        """Convolutions and projection under the student's names: ``conv_layers.…``, ``feat_projection.…``."""
         projection = self.model.encoder.feature_projection
         tensors = dict(self.model.feature_extractor.state_dict())
         tensors.update({f"feat_projection.{key}": value for key, value in projection.state_dict().items()})

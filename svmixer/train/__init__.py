@@ -1,1 +1,1 @@
-"""Training: one loop on Lightning Fabric for pretraining, distillation and speaker training, with exact resume."""
+"""Training: one loop on Lightning Fabric for pretraining, distillation and speakers, with exact resume."""

@@ -1,8 +1,8 @@
 """Checkpoints without pickle: a tree of dictionaries, lists, numbers and tensors in one safetensors file.
 
-Tensors go into the safetensors body; the tree, with references in their place, goes into its metadata as JSON. Reading one can
-therefore run no code. Writing is atomic, and the file before the newest is kept, so that a damaged newest file costs one
-saving interval and not the run.
+Tensors go into the safetensors body; the tree, with references in their place, goes into its metadata as
+JSON. Reading one can therefore run no code. Writing is atomic, and the file before the newest is kept, so
+that a damaged newest file costs one saving interval and not the run.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class CheckpointError(RuntimeError):
 
 
 def save_tree(path: str | Path, tree: Any) -> None:
-    """Write nested dicts (string or integer keys), lists, tuples, numbers, strings, None and tensors to ``path``, atomically."""
+    """Write a tree of dicts, lists, tuples, numbers, strings, None and tensors to ``path``, atomically."""
     tensors: dict[str, torch.Tensor] = {}
     encoded = _encode(tree, tensors)
     with atomic_path(path) as temporary:
@@ -56,7 +56,8 @@ def rotate(path: str | Path, tree: Any) -> None:
     """Save to ``path`` and keep what was there as ``<path>.previous``."""
     path = Path(path)
     if path.exists():
-        # A hard link keeps the old file under both names until the rename, so one of them is there at every moment.
+        # A hard link keeps the old file under both names until the rename, so one of them is there at every
+        # moment.
         previous = path.with_name(path.name + ".previous")
         spare = path.with_name(f".{previous.name}.tmp")
         spare.unlink(missing_ok=True)
@@ -66,7 +67,7 @@ def rotate(path: str | Path, tree: Any) -> None:
 
 
 def load_newest(path: str | Path) -> Any | None:
-    """The tree of ``path``; that of ``<path>.previous`` if the newest is damaged; None if there is neither."""
+    """The tree of ``path``, or of ``<path>.previous`` if that is damaged; None if there is neither."""
     path = Path(path)
     candidates = [p for p in (path, path.with_name(path.name + ".previous")) if p.exists()]
     for candidate in candidates:

@@ -1,4 +1,4 @@
-"""Training items for distillation and speaker training: a clean crop for the teacher, its augmented twin for the student."""
+"""Training items: a clean crop for the teacher and its augmented twin for the student."""
 
 from __future__ import annotations
 
@@ -20,24 +20,43 @@ class DataConfig:
 
     train: str = "dump/train"  # dumped set to train on
     valid: str = "dump/valid"  # dumped set of other speakers, with trials
-    speeds: tuple[float, ...] = (0.9, 1.0, 1.1)  # playing speeds; each makes new speakers of the training speakers
-    balance: float = 0.0  # 0: every utterance once an epoch; 1: every speaker equally often; between: in between
+    speeds: tuple[float, ...] = (
+        0.9,
+        1.0,
+        1.1,
+    )  # playing speeds; each makes new speakers of the training speakers
+    balance: float = (
+        0.0  # 0: every utterance once an epoch; 1: every speaker equally often; between: in between
+    )
 
 
 class TrainSet(Dataset):
     """Items (epoch, index) → ``clean`` (N,), ``noisy`` (N,), ``label``.
 
-    Item ``index`` is utterance ``index mod utterances`` at speed ``index div utterances``. What is random in it depends on
-    (seed, epoch, index) alone, so workers, ranks and resumed runs agree. The augmented crop starts where the clean one does.
+    Item ``index`` is utterance ``index mod utterances`` at speed ``index div utterances``. What is random in
+    it depends on (seed, epoch, index) alone, so workers, ranks and resumed runs agree. The augmented crop
+    starts where the clean one does.
     """
 
-    def __init__(self, dump: DumpSet, config: DataConfig, augmenter: Augmenter | None, samples: int, seed: int) -> None:
+    def __init__(
+        self, dump: DumpSet, config: DataConfig, augmenter: Augmenter | None, samples: int, seed: int
+    ) -> None:
         if dump.speakers is None:
             raise ValueError(f"{config.train}: utt2spk is missing: speaker training needs it")
-        self.dump, self.speeds, self.augmenter, self.samples, self.seed = dump, config.speeds, augmenter, samples, seed
+        self.dump, self.speeds, self.augmenter, self.samples, self.seed = (
+            dump,
+            config.speeds,
+            augmenter,
+            samples,
+            seed,
+        )
         names, numbers = np.unique(dump.speakers, return_inverse=True)
-        self.names = [name if speed == 1.0 else f"{name}#sp{speed:g}" for speed in self.speeds for name in names]
-        self.labels = np.concatenate([numbers + k * len(names) for k in range(len(self.speeds))]).astype(np.int64)
+        self.names = [
+            name if speed == 1.0 else f"{name}#sp{speed:g}" for speed in self.speeds for name in names
+        ]
+        self.labels = np.concatenate([numbers + k * len(names) for k in range(len(self.speeds))]).astype(
+            np.int64
+        )
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -66,7 +85,9 @@ class TrainSet(Dataset):
             )
             return np.tile(whole, -(-self.samples // len(whole)))[: self.samples]
         start = int(rng.integers((total - needed) // GRID + 1)) * GRID
-        return speed_perturb(lambda first, count: self.dump.read(utterance, first, count), start, self.samples, speed)
+        return speed_perturb(
+            lambda first, count: self.dump.read(utterance, first, count), start, self.samples, speed
+        )
 
     def counts(self) -> np.ndarray:
         """Items of each label, (labels,)."""

@@ -1,8 +1,8 @@
 """The training loop, on Lightning Fabric: one loop for pretraining, distillation and speaker training.
 
-What a run computes is a function of its configuration and data alone: batches, crops and augmentation depend on (seed, epoch,
-item), and everything else that moves (weights, optimiser, schedule, counters, random states) is in the checkpoint. So a run
-that was killed continues bit-equal from its last checkpoint.
+What a run computes is a function of its configuration and data alone: batches, crops and augmentation depend
+on (seed, epoch, item), and everything else that moves (weights, optimiser, schedule, counters, random
+states) is in the checkpoint. So a run that was killed continues bit-equal from its last checkpoint.
 """
 
 from __future__ import annotations
@@ -78,8 +78,12 @@ class Task(Protocol):
     def speakers(self) -> Any: ...  # speaker number of every item, (items,)
     def balance(self) -> float: ...  # see sampler.epoch_order
     def to(self, device: torch.device) -> None: ...  # moves what is not in `module`: the teacher
-    def prepare(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]: ...  # adds the teacher's states
-    def validate(self, fabric: Fabric, module: torch.nn.Module) -> dict[str, float]: ...  # same result on every rank
+    def prepare(
+        self, batch: dict[str, torch.Tensor]
+    ) -> dict[str, torch.Tensor]: ...  # adds the teacher's states
+    def validate(
+        self, fabric: Fabric, module: torch.nn.Module
+    ) -> dict[str, float]: ...  # same result on every rank
     def finish(self, state: dict[str, torch.Tensor], output_dir: Path) -> None: ...  # writes the final model
 
 
@@ -102,8 +106,8 @@ def make_fabric(device: DeviceConfig, precision: str) -> Fabric:
 class Loop:
     """Runs a :class:`Task` to its end, or to the next signal.
 
-    Files in ``output_dir``: ``last.ckpt`` (+ ``.previous``), ``log.jsonl`` (one record an epoch), ``tensorboard/``,
-    ``best/`` and what ``task.finish`` writes.
+    Files in ``output_dir``: ``last.ckpt`` (+ ``.previous``), ``log.jsonl`` (one record an epoch),
+    ``tensorboard/``, ``best/`` and what ``task.finish`` writes.
     """
 
     def __init__(self, fabric: Fabric, config: LoopConfig, task: Task, output_dir: str | Path) -> None:
@@ -147,7 +151,13 @@ class Loop:
         batches = epoch_batches(
             order, config.batch_size, config.accumulate, self.rank, self.world, self.epoch, skip=self.step
         )
-        meter = StepMeter(self.epoch, config.max_epochs, self.steps, self.step, config.batch_size * config.accumulate * self.world)
+        meter = StepMeter(
+            self.epoch,
+            config.max_epochs,
+            self.steps,
+            self.step,
+            config.batch_size * config.accumulate * self.world,
+        )
         loader = iter(self._loader(batches))
         self.module.train()
         while self.step < self.steps:
@@ -162,7 +172,9 @@ class Loop:
                 for name, value in self._backward(batch, last=part == config.accumulate - 1).items():
                     stats[name] = stats.get(name, 0.0) + value / config.accumulate
             if config.clip:
-                self.fabric.clip_gradients(self.module, self.optimizer, max_norm=config.clip, error_if_nonfinite=False)
+                self.fabric.clip_gradients(
+                    self.module, self.optimizer, max_norm=config.clip, error_if_nonfinite=False
+                )
             self.optimizer.step()
             self.optimizer.zero_grad()
             self.step, self.total = self.step + 1, self.total + 1
@@ -172,7 +184,11 @@ class Loop:
                 meter.step(self.step, stats, lr, show=self.total % config.log_every == 0)
             if self._stop_asked():
                 self._save()
-                log.info("stopped by a signal: saved at epoch %d, step %d; run again to continue", self.epoch, self.step)
+                log.info(
+                    "stopped by a signal: saved at epoch %d, step %d; run again to continue",
+                    self.epoch,
+                    self.step,
+                )
                 sys.exit(INTERRUPTED)
             if self.total % config.save_every == 0 and self.step < self.steps:
                 self._save()
@@ -185,7 +201,9 @@ class Loop:
         values = torch.stack([loss.detach().float(), *(stats[name].float() for name in sorted(stats))])
         values = self.fabric.all_reduce(values, reduce_op="mean").tolist()
         if not all(value == value and abs(value) != float("inf") for value in values):
-            raise FloatingPointError(f"loss is not finite at epoch {self.epoch}, step {self.step + 1}: {values[0]}")
+            raise FloatingPointError(
+                f"loss is not finite at epoch {self.epoch}, step {self.step + 1}: {values[0]}"
+            )
         return dict(zip(["loss", *sorted(stats)], values, strict=True))
 
     def _end_epoch(self, records: EpochLog) -> None:
@@ -196,10 +214,15 @@ class Loop:
         metric = figures[self.task.metric]
         if self.rank == 0:
             self.best.offer(self.epoch, metric, self.module.module.state_dict())
-            records.add(self.total, {"epoch": self.epoch, "lr": self.optimizer.param_groups[0]["lr"], **means, **figures})
+            records.add(
+                self.total,
+                {"epoch": self.epoch, "lr": self.optimizer.param_groups[0]["lr"], **means, **figures},
+            )
         self.stopped = self.schedule.epoch_end(metric)
         if self.stopped:
-            log.info("no gain in %s for %d epochs: stopping", self.task.metric, self.config.schedule.stop_after)
+            log.info(
+                "no gain in %s for %d epochs: stopping", self.task.metric, self.config.schedule.stop_after
+            )
         self.epoch, self.step, self.sums = self.epoch + 1, 0, {}
         self._save()
 
@@ -209,7 +232,8 @@ class Loop:
             batch_sampler=batches,
             num_workers=self.config.workers,
             worker_init_fn=_ignore_signals,
-            # A generator of its own keeps the loader's base seed off the global random state, which dropout draws from.
+            # A generator of its own keeps the loader's base seed off the global random state, which dropout
+            # draws from.
             generator=torch.Generator().manual_seed(0),
             pin_memory=self.fabric.device.type == "cuda",
         )
@@ -223,7 +247,9 @@ class Loop:
 
     def _save(self) -> None:
         states = _random_state(self.fabric.device)
-        states = {name: list(self.fabric.all_gather(value).view(self.world, -1)) for name, value in states.items()}
+        states = {
+            name: list(self.fabric.all_gather(value).view(self.world, -1)) for name, value in states.items()
+        }
         if self.rank == 0:
             tree = {
                 "module": self.module.module.state_dict(),
@@ -231,7 +257,12 @@ class Loop:
                 "schedule": self.schedule.state_dict(),
                 "best": self.best.state_dict(),
                 "random": states,
-                "counters": {"epoch": self.epoch, "step": self.step, "total": self.total, "stopped": self.stopped},
+                "counters": {
+                    "epoch": self.epoch,
+                    "step": self.step,
+                    "total": self.total,
+                    "stopped": self.stopped,
+                },
                 "sums": self.sums,
                 "world": self.world,
             }
@@ -249,7 +280,9 @@ class Loop:
         if tree is None:
             return
         if tree["world"] != self.world:
-            raise ValueError(f"{self.dir}/last.ckpt was made by {tree['world']} processes, this run has {self.world}")
+            raise ValueError(
+                f"{self.dir}/last.ckpt was made by {tree['world']} processes, this run has {self.world}"
+            )
         self.module.module.load_state_dict(tree["module"])
         self.optimizer.load_state_dict(tree["optimizer"])
         self.schedule.load_state_dict(tree["schedule"])
@@ -258,7 +291,9 @@ class Loop:
         counters = tree["counters"]
         self.epoch, self.step, self.total = counters["epoch"], counters["step"], counters["total"]
         self.stopped = counters["stopped"]
-        _set_random_state({name: values[self.rank] for name, values in tree["random"].items()}, self.fabric.device)
+        _set_random_state(
+            {name: values[self.rank] for name, values in tree["random"].items()}, self.fabric.device
+        )
         log.info("resumed at epoch %d, step %d of %d", self.epoch, self.step, self.steps)
 
 

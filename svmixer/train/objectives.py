@@ -1,4 +1,4 @@
-"""What is minimised: the trained modules with their losses as one module, so that DDP sees one forward call."""
+"""What is minimised: the trained modules with their losses as one module, so DDP sees one forward call."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class DistillObjective(nn.Module):
 
 
 class SpeakerObjective(nn.Module):
-    """Stage 4, OS-KDFT: speaker loss plus distillation loss in one training run; without a teacher the speaker loss alone."""
+    """Stage 4, OS-KDFT: speaker loss plus distillation loss; without a teacher the speaker loss alone."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class SpeakerObjective(nn.Module):
             self.distill = build_distill_loss(distill, model.config.student.hidden, teacher_dim)
 
     def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """``noisy`` (B, N), ``label`` (B,) and, with distillation, ``teacher`` (B, L'+1, T, D) → loss, {name: scalar}."""
+        """``noisy`` (B, N), ``label`` (B,), maybe ``teacher`` (B, L'+1, T, D) → loss, {name: scalar}."""
         states = self.model.student(batch["noisy"])
         loss, stats = self.speaker(self.model.backend(states), batch["label"])
         stats = {"speaker": loss, **stats}

@@ -1,9 +1,10 @@
-"""Masked-prediction pretraining of a small teacher (HuBERT's objective, WavLM's architecture and utterance mixing).
+"""Pretraining of a small teacher: HuBERT's masked prediction, WavLM's architecture and utterance mixing.
 
-Spans of frames are replaced by a learned vector behind the convolutional front end, and the model predicts, for the masked
-frames, which k-means cluster of MFCC vectors the clean speech belongs to (HuBERT: Hsu et al. 2021, §II; mask of spans of 10
-frames). As in WavLM (Chen et al. 2022, §III-B) a part of another utterance is mixed into some of the inputs while the targets
-stay those of the first speaker, so the model has to keep track of who is speaking.
+Spans of frames are replaced by a learned vector behind the convolutional front end, and the model predicts,
+for the masked frames, which k-means cluster of MFCC vectors the clean speech belongs to (HuBERT: Hsu et al.
+2021, §II); the frames in the open count less. As in WavLM (Chen et al. 2022, §III-B) a part of another
+utterance is mixed into some of the inputs while the targets stay those of the first speaker, so the model has
+to keep track of who is speaking.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from svmixer.audio.dumpset import DumpSet
 from svmixer.log import get_logger
-from svmixer.teachers.load import save_teacher
 from svmixer.teachers.builder import build_torchaudio
 from svmixer.teachers.config import TeacherConfig
+from svmixer.teachers.load import save_teacher
 from svmixer.train.crops import read_crop
 from svmixer.train.loop import DeviceConfig, LoopConfig
 
@@ -44,6 +45,7 @@ class PretrainConfig:
     kmeans_frames: int = 200000  # frames that the clusters are estimated on
     mask_prob: float = 0.8  # share of frames masked if spans did not overlap
     mask_length: int = 10  # frames in a masked span
+    unmasked_weight: float = 0.5  # weight of the loss on the frames that are not masked
     mix_prob: float = 0.2  # probability of mixing in a part of another utterance
     mix_snr: tuple[float, float] = (-5.0, 10.0)  # dB of the first speaker over the other
     valid_batches: int = 24  # batches of fixed crops that the accuracy is measured on
@@ -56,9 +58,14 @@ class PretrainConfig:
 
 
 def mfcc(wave: torch.Tensor) -> torch.Tensor:
-    """13 MFCC with first and second differences, on the front end's grid (25 ms window, 20 ms hop): (N,) → (T, 39)."""
+    """13 MFCC with two differences on the front end's grid (25 ms window, 20 ms hop): (N,) → (T, 39).
+
+    The crop's mean is taken off: the voices differ so much in channel that clusters would else be
+    recordings, not sounds.
+    """
     # Kaldi's features expect 16-bit amplitudes.
     base = torchaudio.compliance.kaldi.mfcc(wave[None] * 32768.0, frame_shift=20.0, sample_frequency=16000)
+    base = base - base.mean(dim=0)
     delta = torchaudio.functional.compute_deltas(base.T).T
     return torch.cat([base, delta, torchaudio.functional.compute_deltas(delta.T).T], dim=1)
 
@@ -76,7 +83,9 @@ def span_mask(frames: int, prob: float, length: int, rng: np.random.Generator) -
 class PretrainSet(Dataset):
     """Crops with masks and cluster targets; everything random depends on (seed, epoch, item)."""
 
-    def __init__(self, dump: DumpSet, config: PretrainConfig, centroids: np.ndarray, scale: np.ndarray) -> None:
+    def __init__(
+        self, dump: DumpSet, config: PretrainConfig, centroids: np.ndarray, scale: np.ndarray
+    ) -> None:
         self.dump, self.config = dump, config
         self.centroids, self.scale = torch.from_numpy(centroids), torch.from_numpy(scale)
         self.samples = round(config.seconds * 16000)
@@ -113,8 +122,9 @@ class MaskedPrediction(nn.Module):
 
     temperature = 0.1
 
-    def __init__(self, config: TeacherConfig, clusters: int) -> None:
+    def __init__(self, config: TeacherConfig, clusters: int, unmasked_weight: float) -> None:
         super().__init__()
+        self.unmasked_weight = unmasked_weight
         self.teacher = build_torchaudio(config)
         width = self.teacher.encoder.feature_projection.projection.out_features
         self.mask_vector = nn.Parameter(torch.randn(width) * 0.1)
@@ -122,24 +132,29 @@ class MaskedPrediction(nn.Module):
         self.clusters = nn.Parameter(torch.randn(clusters, width))
 
     def forward(self, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """``wave`` (B, N), ``target`` (B, T) and ``mask`` (B, T) → mean cross-entropy over the masked frames, accuracy."""
+        """``wave`` (B, N), ``target`` (B, T) and ``mask`` (B, T) → loss and figures."""
         features, _ = self.teacher.feature_extractor(batch["wave"], None)
         projected = self.teacher.encoder.feature_projection(features)
         mask = batch["mask"]
         projected = torch.where(mask[..., None], self.mask_vector.to(projected.dtype), projected)
         hidden = self.teacher.encoder.transformer(projected)
-        predicted = F.normalize(self.head(hidden[mask]).float(), dim=-1)
+        predicted = F.normalize(self.head(hidden).float(), dim=-1)
         logits = predicted @ F.normalize(self.clusters.float(), dim=-1).T / self.temperature
-        target = batch["target"][mask]
+        target = batch["target"]
+        loss = F.cross_entropy(logits[mask], target[mask])
+        correct = (logits.argmax(-1) == target).float()
+        stats = {"masked": loss, "accuracy": correct[mask].mean(), "unmasked_accuracy": correct[~mask].mean()}
+        if self.unmasked_weight:
+            loss = loss + self.unmasked_weight * F.cross_entropy(logits[~mask], target[~mask])
         # HuBERT's small penalty on the size of the front end's output keeps it bounded.
-        loss = F.cross_entropy(logits, target) + 10 * 0.001 * features.float().pow(2).mean()
-        return loss, {"accuracy": (logits.argmax(-1) == target).float().mean()}
+        loss = loss + 10 * 0.001 * features.float().pow(2).mean()
+        return loss, {name: value.detach() for name, value in stats.items()}
 
 
 class PretrainTask:
     """The loop's view of masked prediction."""
 
-    metric = "valid_loss"
+    metric = "valid_masked"
 
     def __init__(self, config: PretrainConfig) -> None:
         self.config = config
@@ -149,7 +164,7 @@ class PretrainTask:
         self.valid_set = PretrainSet(valid, config, centroids, scale)
         # Weights must not depend on what ran before.
         torch.manual_seed(config.loop.seed)
-        self.module = MaskedPrediction(config.teacher, config.clusters)
+        self.module = MaskedPrediction(config.teacher, config.clusters, config.unmasked_weight)
 
     def dataset(self) -> Dataset:
         return self.train_set
@@ -173,16 +188,20 @@ class PretrainTask:
         rng = np.random.default_rng(0)
         chosen = rng.permutation(len(self.valid_set))[: self.config.valid_batches * size]
         items = [(0, int(i)) for i in chosen[fabric.global_rank :: world]]
-        loader = DataLoader(self.valid_set, batch_sampler=[items[i : i + size] for i in range(0, len(items), size)])
-        sums = torch.zeros(3, dtype=torch.float64)
+        loader = DataLoader(
+            self.valid_set, batch_sampler=[items[i : i + size] for i in range(0, len(items), size)]
+        )
+        names = ("masked", "accuracy", "unmasked_accuracy")
+        sums = torch.zeros(len(names) + 1, dtype=torch.float64)
         for batch in loader:
-            loss, stats = module(fabric.to_device(batch))
-            sums += torch.tensor([loss.item() * len(batch["wave"]), stats["accuracy"].item() * len(batch["wave"]), len(batch["wave"])])
-        loss, accuracy, count = fabric.all_reduce(sums, reduce_op="sum").tolist()
-        return {"valid_loss": loss / count, "valid_accuracy": accuracy / count}
+            _, stats = module(fabric.to_device(batch))
+            count = len(batch["wave"])
+            sums += count * torch.tensor([*(stats[name].item() for name in names), 1.0], dtype=torch.float64)
+        *means, count = fabric.all_reduce(sums, reduce_op="sum").tolist()
+        return {f"valid_{name}": value / count for name, value in zip(names, means, strict=True)}
 
     def finish(self, state: dict[str, torch.Tensor], output_dir: Path) -> None:
-        """Write the averaged teacher, without the prediction head, as a teacher directory in half precision."""
+        """Write the averaged teacher, without the head, as a teacher directory in half precision."""
         self.module.load_state_dict(state)
         save_teacher(self.module.teacher.half(), self.config.teacher, output_dir / "teacher")
 

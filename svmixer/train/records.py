@@ -64,7 +64,11 @@ class EpochLog:
         for name, value in record.items():
             self._board.add_scalar(name, value, total_steps)
         self._board.flush()
-        log.info("epoch %d done: %s", record["epoch"], " ".join(f"{k} {v:.4g}" for k, v in record.items() if k != "epoch"))
+        log.info(
+            "epoch %d done: %s",
+            record["epoch"],
+            " ".join(f"{k} {v:.4g}" for k, v in record.items() if k != "epoch"),
+        )
 
 
 def _duration(seconds: float) -> str:

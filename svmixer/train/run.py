@@ -23,8 +23,8 @@ FREE = {"device", "output_dir", "loop.log_every", "loop.save_every", "loop.worke
 def run_task(config: Any, task: Callable[[Any], Task]) -> None:
     """Train ``task(config)`` in ``config.output_dir``, continuing what lies there.
 
-    The configuration is saved beside the results; a directory made with other options is refused, naming them. One process
-    at a time owns the directory.
+    The configuration is saved beside the results; a directory made with other options is refused, naming
+    them. One process at a time owns the directory.
     """
     fabric = make_fabric(config.device, config.loop.precision)
     folder = Path(config.output_dir)
@@ -42,7 +42,11 @@ def run_task(config: Any, task: Callable[[Any], Task]) -> None:
         "items": len(prepared.dataset()),
     }
     if fabric.global_rank == 0:
-        log.info("%s: %s", folder, ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in sizes.items()))
+        log.info(
+            "%s: %s",
+            folder,
+            ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in sizes.items()),
+        )
     Loop(fabric, config.loop, prepared, folder).run()
     if fabric.global_rank == 0:
         write_json(folder / "summary.json", sizes)
@@ -52,7 +56,7 @@ def run_task(config: Any, task: Callable[[Any], Task]) -> None:
 
 
 def _lock(folder: Path, patience: float = 20.0) -> IO[str]:
-    """Hold ``folder/.lock`` for this process's life; the kernel lets go of it when the process ends, however it ends."""
+    """Hold ``folder/.lock`` for this process's life; the kernel lets go of it, however the process ends."""
     folder.mkdir(parents=True, exist_ok=True)
     handle = open(folder / ".lock", "a+", encoding="utf-8")  # noqa: SIM115 held until the process ends
     deadline = time.monotonic() + patience
@@ -64,7 +68,9 @@ def _lock(folder: Path, patience: float = 20.0) -> IO[str]:
             # A run that was just killed may need a moment to go.
             if time.monotonic() > deadline:
                 handle.seek(0)
-                raise fail(f"{folder} is being trained by another process ({handle.read().strip()})") from None
+                raise fail(
+                    f"{folder} is being trained by another process ({handle.read().strip()})"
+                ) from None
             time.sleep(0.2)
     handle.seek(0)
     handle.truncate()
@@ -86,7 +92,8 @@ def _check_options(config: Any, folder: Path) -> None:
         ]
         if changed:
             raise fail(
-                f"{folder} was trained with other options: {', '.join(changed)}. Use another --tag, or --force true to do it again"
+                f"{folder} was trained with other options: {', '.join(changed)}. "
+                "Use another --tag, or --force true to do it again"
             )
     configuration.save(config, saved)
 

@@ -1,4 +1,4 @@
-"""Which items make up which batch: a pure function of (seed, epoch, rank), so that resuming needs no sampler state."""
+"""Which items make up which batch: a function of (seed, epoch, rank), so resuming needs no sampler state."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ import numpy as np
 def epoch_order(speakers: np.ndarray, seed: int, epoch: int, balance: float = 0.0) -> np.ndarray:
     """Item indices of one epoch, every speaker's items spread evenly over it.
 
-    A plain permutation clusters speakers by chance; here each speaker's items take stratified random positions, so a batch
-    holds as many different speakers as the counts allow.
+    A plain permutation clusters speakers by chance; here each speaker's items take stratified random
+    positions, so a batch holds as many different speakers as the counts allow.
 
     Args:
         speakers: speaker number of every item, (items,).
         seed, epoch: what the order depends on.
-        balance: 0 takes every item once; 1 takes every speaker equally often (items of small speakers repeat, those of large
-            ones rotate from epoch to epoch); between, a speaker with n items takes a share proportional to n^(1 − balance).
+        balance: 0 takes every item once; 1 takes every speaker equally often (items of small speakers
+            repeat, those of large ones rotate from epoch to epoch); between, a speaker with n items takes a
+            share proportional to n^(1 − balance).
 
     Returns:
         (items,) indices into ``speakers`` (about as many if ``balance`` > 0).
@@ -41,9 +42,9 @@ def epoch_batches(
 ) -> list[list[tuple[int, int]]]:
     """Batches of (epoch, item) for one rank.
 
-    Only whole optimiser steps are kept (``world`` × ``accumulate`` batches of ``batch_size``), so that no leftover gradient
-    crosses an epoch's end and all ranks take the same number of steps. A global batch does not depend on ``world``: the ranks
-    share out the same items.
+    Only whole optimiser steps are kept (``world`` × ``accumulate`` batches of ``batch_size``), so that no
+    leftover gradient crosses an epoch's end and all ranks take the same number of steps. A global batch does
+    not depend on ``world``: the ranks share out the same items.
 
     Args:
         skip: optimiser steps of this epoch that are done already.

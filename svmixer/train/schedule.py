@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ScheduleConfig:
-    """Learning-rate schedule and early stopping (paper §4: halve after 5 epochs without gain, stop after 10)."""
+    """Learning-rate schedule and early stopping (paper: halve after 5 epochs without gain, stop after 10)."""
 
-    kind: str = "plateau"  # plateau (factor after `patience` epochs without gain) or cosine (to zero at the last step)
+    kind: str = "plateau"  # plateau (cut after epochs without gain) or cosine (to zero at the end)
     warmup_steps: int = 0  # optimiser steps of linear rise from zero
     factor: float = 0.5  # plateau: what the rate is multiplied by
     patience: int = 5  # plateau: epochs without gain before that
@@ -52,7 +52,12 @@ class Schedule:
 
     def state_dict(self) -> dict[str, float | int]:
         """What a checkpoint must hold."""
-        return {"best": self.best, "bad_epochs": self.bad_epochs, "since_cut": self.since_cut, "cuts": self.cuts}
+        return {
+            "best": self.best,
+            "bad_epochs": self.bad_epochs,
+            "since_cut": self.since_cut,
+            "cuts": self.cuts,
+        }
 
     def load_state_dict(self, state: dict[str, float | int]) -> None:
         """Continue from :meth:`state_dict`."""

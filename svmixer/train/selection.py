@@ -19,7 +19,7 @@ class BestModels:
         self._saved: list[set[int]] = []
 
     def offer(self, epoch: int, metric: float, state: dict[str, torch.Tensor]) -> bool:
-        """Keep epoch ``epoch`` if it is among the best (the earlier of two equal ones wins); True if it was kept."""
+        """Keep ``epoch`` if it is among the best (of two equal ones the earlier); True if it was kept."""
         entries = sorted([*self.entries, (metric, epoch)])
         if (metric, epoch) not in entries[: self.keep]:
             return False
@@ -29,7 +29,7 @@ class BestModels:
         return True
 
     def average(self) -> dict[str, torch.Tensor]:
-        """Mean of the kept weights; integer entries (counters of batch normalisation) come from the best one."""
+        """Mean of the kept weights; integers (counters of batch normalisation) come from the best epoch."""
         states = [load_file(self._path(epoch)) for _, epoch in self.entries]
         mean = {}
         for name, first in states[0].items():

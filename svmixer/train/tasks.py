@@ -44,8 +44,12 @@ class TrainConfig:
 
     output_dir: str = "exp/train"  # where checkpoints, logs and the model go
     teacher: str = "wavlm_tiny"  # name or directory of the teacher; empty trains without one (stage 4 only)
-    init_student: str = ""  # stage 4: student weights to start from (stage 3's student.safetensors); empty starts anew
-    frontend_from_teacher: bool = False  # start the student's front end from the teacher's, where shapes agree
+    init_student: str = (
+        ""  # stage 4: student weights to start from (stage 3's student.safetensors); empty starts anew
+    )
+    frontend_from_teacher: bool = (
+        False  # start the student's front end from the teacher's, where shapes agree
+    )
     freeze_frontend: bool = False  # keep the student's convolutional front end as it starts
     # Data sets, speeds, balance.
     data: DataConfig = field(default_factory=DataConfig)
@@ -75,7 +79,11 @@ class _TeacherTask:
         self.teacher = load_teacher(config.teacher) if config.teacher else None
         train = DumpSet(config.data.train)
         self.train_set = TrainSet(
-            train, config.data, Augmenter(config.augment, babble=train), config.model.student.window, config.loop.seed
+            train,
+            config.data,
+            Augmenter(config.augment, babble=train),
+            config.model.student.window,
+            config.loop.seed,
         )
         # Weights must depend on the seed alone, not on what ran before.
         torch.manual_seed(config.loop.seed)
@@ -85,7 +93,11 @@ class _TeacherTask:
             if self.teacher is None:
                 raise ValueError("frontend_from_teacher: needs a teacher")
             report = init_frontend_from_teacher(student, self.teacher)
-            log.info("front end from the teacher: %d tensors copied, skipped: %s", len(report.copied), report.skipped or "none")
+            log.info(
+                "front end from the teacher: %d tensors copied, skipped: %s",
+                len(report.copied),
+                report.skipped or "none",
+            )
         if self.config.freeze_frontend:
             student.conv_layers.requires_grad_(False)
 
@@ -133,9 +145,13 @@ class DistillTask(_TeacherTask):
         chosen = np.random.default_rng(0).permutation(len(self.valid_set))[: self.valid_crops]
         items = [(0, int(i)) for i in chosen[fabric.global_rank :: fabric.world_size]]
         total = torch.zeros(2, dtype=torch.float64)
-        for batch in DataLoader(self.valid_set, batch_sampler=[items[i : i + size] for i in range(0, len(items), size)]):
+        for batch in DataLoader(
+            self.valid_set, batch_sampler=[items[i : i + size] for i in range(0, len(items), size)]
+        ):
             loss, _ = module(self.prepare(fabric.to_device(batch)))
-            total += torch.tensor([loss.item() * len(batch["label"]), len(batch["label"])], dtype=torch.float64)
+            total += torch.tensor(
+                [loss.item() * len(batch["label"]), len(batch["label"])], dtype=torch.float64
+            )
         loss, count = fabric.all_reduce(total, reduce_op="sum").tolist()
         return {"valid_loss": loss / count}
 

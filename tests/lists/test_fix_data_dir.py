@@ -133,6 +133,13 @@ def test_voxceleb_paths_become_utterances(write):
     validate_data_dir(folder)
 
 
+def test_utterance_that_looks_like_a_path_stays(write):
+    folder = write("d/wav.scp", "a x\na.wav y\nb z\n").parent
+    write("d/trials", "1 a.wav a\n0 b.wav a.wav\n")
+    fix_data_dir(folder)
+    assert (folder / "trials").read_text() == "1 a.wav a\n0 b a.wav\n"
+
+
 def test_missing_files(write, tmp_path):
     sound = write("a.wav", "1")
     folder = write("d/wav.scp", f"a {sound}\nb {tmp_path}/b.wav\nc cat x |\nd {sound}:8\n").parent
@@ -163,3 +170,12 @@ def test_interrupted_before_the_renames(data_dir, monkeypatch):
     after = contents(data_dir)
     assert {name: after[name] for name in before} == before
     assert {name for name in after if not name.startswith(".backup/")} == before.keys()
+
+
+def test_list_that_covers_nothing_any_more_is_removed(data_dir):
+    (data_dir / "spk2gender").write_text("z f\n")
+    report = fix_data_dir(data_dir)
+    assert (report.changed, report.sizes["spk2gender"]) == (["spk2gender"], 0)
+    assert not (data_dir / "spk2gender").exists()
+    assert (data_dir / ".backup/spk2gender").read_text() == "z f\n"
+    validate_data_dir(data_dir)

@@ -41,6 +41,11 @@ def test_utterances_named_like_labels(write):
     ]
 
 
+def test_test_utterance_named_like_a_label_word(write):
+    text = "target a nontarget\nnontarget a b\n"
+    assert list(read_trials(write("trials", text)).rows()) == [(1, "a", "nontarget"), (0, "a", "b")]
+
+
 def test_voxceleb_paths(write):
     text = "1 id10270/x6uYqmx31kE/00001.wav id10270/8jEAjG6SegY/00008.wav\n"
     trials = read_trials(write("trials", text), utterance_of_path)

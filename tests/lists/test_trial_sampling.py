@@ -127,3 +127,12 @@ def test_limits(limit):
 def test_attribute_of_other_speakers():
     with pytest.raises(ValueError, match="attribute 2 knows none of the speakers or utterances, but 'z'"):
         make_trials(corpus(a=2, b=2), attributes=({"a": "f"}, {"z": "it"}))
+
+
+def test_impostors_are_spread_over_the_speakers():
+    utt2spk = corpus(**{f"s{i:02d}": 2 for i in range(30)})
+    trials = make_trials(utt2spk)
+    counts = Counter(name[:3] for label, *names in trials.rows() if not label for name in names)
+    # 30 impostor trials have 60 sides, about two a speaker.
+    assert counts.total() == 60
+    assert max(counts.values()) <= 7

@@ -26,6 +26,7 @@ speaker	sex	lang	package	set	split	files	path_glob
 one	F	fr	alpha	compact	test	11	usr/share/alpha/one/* ; !*/beep*
 two	F?	fr_CA	alpha	compact	test	12	usr/share/alpha/two/*
 three	M	fr	alpha	compact	test	12	usr/share/alpha/three/*
+four	F	de	alpha	compact	test	3	usr/share/alpha/four/*
 talk	F	en	beta	compact	train	64	usr/share/beta/talk/*
 vic	M	en	beta	compact	valid	3	usr/share/beta/vic/*
 val	F	en	beta	compact	valid	3	usr/share/beta/val/*
@@ -87,6 +88,8 @@ def make_packages(folder: Path) -> None:
     for number in range(12):
         write(alpha / f"alpha/two/{number:02d}.wav", tone(300 + 7 * number, 3.0, 8000), 8000)
         write(alpha / f"alpha/three/{number:02d}.wav", tone(100 + 7 * number, 3.25, 44100), 44100)
+    for number in range(3):
+        write(alpha / f"alpha/four/{number}.wav", tone(400 + 7 * number, 3.0))
     for number in range(64):
         write(beta / f"beta/talk/{number:02d}.wav", tone(200 + 5 * number, 0.75, 8000), 8000)
     (beta / "beta/talk/broken.wav").write_bytes(b"RIFF no header")
@@ -131,7 +134,7 @@ def prepared(tmp_path_factory, corpus) -> tuple[Path, str]:
 def test_lists_are_sound(prepared):
     for split in SPLITS:
         size = validate_data_dir(prepared[0] / "data" / split, check_files=True, need_speakers=True)
-        assert size.utterances == {"train": 16, "valid": 6, "test": 16}[split]
+        assert size.utterances == {"train": 16, "valid": 6, "test": 19}[split]
 
 
 def test_utterances_are_joined_as_the_rule_says(prepared, corpus):
@@ -181,26 +184,28 @@ def test_trials_take_impostors_of_the_same_sex_and_language_first(prepared):
         (label, *sorted((speaker[enrol], speaker[test])))
         for label, enrol, test in read_trials(work / "data/test/trials").rows()
     )
-    # 4 and 6 utterances make 6 and 15 target pairs; as many impostors a speaker, `three` has none of its sex.
-    assert pairs == {
-        (1, "one", "one"): 6,
-        (1, "two", "two"): 15,
-        (1, "three", "three"): 15,
-        (0, "one", "two"): 21,
-        **{key: n for key, n in pairs.items() if key in [(0, "one", "three"), (0, "three", "two")]},
+    # 3, 4, 6 and 6 utterances make 3, 6, 15 and 15 target pairs; as many impostor pairs are chosen for each.
+    assert {pair[1:]: n for pair, n in pairs.items() if pair[0] == 1} == {
+        ("four", "four"): 3,
+        ("one", "one"): 6,
+        ("three", "three"): 15,
+        ("two", "two"): 15,
     }
-    assert pairs[0, "one", "three"] + pairs[0, "three", "two"] == 15
+    # `one` and `two` have each other, `four` has them for the sex; `three` has nobody like it.
+    assert pairs[0, "one", "two"] == 6 + 15
+    assert sum(n for pair, n in pairs.items() if pair[0] == 0 and "three" in pair) == 15
+    assert sum(pairs.values()) == 2 * (3 + 6 + 15 + 15)
     assert len(read_trials(work / "data/valid/trials")) == 12
 
 
 def test_speaker_lists_and_the_closing_table(prepared):
     work, output = prepared
-    assert read_table(work / "data/test/spk2gender") == {"one": "f", "three": "m", "two": "f"}
-    assert read_table(work / "data/test/spk2lang") == {"one": "fr", "three": "fr", "two": "fr"}
+    assert read_table(work / "data/test/spk2gender") == {"four": "f", "one": "f", "three": "m", "two": "f"}
+    assert read_table(work / "data/test/spk2lang") == {"four": "de", "one": "fr", "three": "fr", "two": "fr"}
     rows = [line.split() for line in output.splitlines() if line.startswith(SPLITS)]
-    # 4 × 0.75 s a training utterance; 3.5 + 4 + 2.125 + 3.25 + 6 × 3 + 6 × 3.25 = 50.375 s of test speech.
+    # 4 × 0.75 s a training utterance; 3.5 + 4 + 2.125 + 3.25 + 9 × 3 + 6 × 3.25 = 59.375 s of test speech.
     assert rows[0] == ["train", "1", "64", "16", "0.8", "-", "-"]
-    assert rows[2] == ["test", "3", "21", "16", "0.8", "36", "36"]
+    assert rows[2] == ["test", "4", "24", "19", "1.0", "39", "39"]
     assert "alpha/usr/share/doc/alpha/copyright" in output
     warning = "one: 10 different files in alpha, 11 when the table was made: another version of the package?"
     assert warning in output and output.count("another version") == 1
@@ -244,7 +249,7 @@ def test_too_many_broken_files_stop_the_stage(corpus, tmp_path):
         (tmp_path / f"corpus/beta/usr/share/beta/talk/{number:02d}.wav").write_bytes(b"")
     done = run(tmp_path, "--corpus_dir", "corpus")
     assert done.returncode == 1
-    assert "error: 6 of 106 files left out (see above), more than 2%" in done.stderr
+    assert "error: 6 of 109 files left out (see above), more than 2%" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "data").exists()
 
@@ -349,7 +354,7 @@ def test_what_an_interruption_left_is_done_again(pool, tmp_path, monkeypatch):
     apt = Apt(tmp_path, pool, monkeypatch, stale=[], uid=1000)
     downloads = tmp_path / "work/downloads"
     (downloads / ".partial-alpha").mkdir(parents=True)
-    (downloads / ".partial-alpha/alpha_1_all.deb").write_bytes(b"half")
+    (downloads / ".partial-alpha/alpha_0_all.deb").write_bytes(b"half")
     (downloads / "packages/alpha/usr/share").mkdir(parents=True)
     (downloads / "packages/alpha/usr/share/old").write_bytes(b"")
     (downloads / "beta_1_all.deb").write_bytes((pool / "beta_1_all.deb").read_bytes()[:5000])
@@ -357,9 +362,26 @@ def test_what_an_interruption_left_is_done_again(pool, tmp_path, monkeypatch):
     assert done.returncode == 0, done.stderr
     assert "beta_1_all.deb is damaged, downloading it again" in done.stdout
     assert apt.log() == ["download alpha", "download beta"]
-    assert sorted(path.name for path in downloads.glob("[!.s]*")) == ["alpha_1_all.deb", "beta_1_all.deb", "packages"]
+    assert sorted(path.name for path in downloads.glob("[!.s]*")) == [
+        "alpha_1_all.deb",
+        "beta_1_all.deb",
+        "packages",
+    ]
     assert not (downloads / ".partial-alpha").exists()
     assert not (downloads / "packages/alpha/usr/share/old").exists()
+
+
+def test_a_fetch_that_outlived_its_run_is_waited_for(pool, tmp_path, monkeypatch):
+    apt = Apt(tmp_path, pool, monkeypatch, stale=[], uid=1000)
+    (tmp_path / "work/downloads").mkdir(parents=True)
+    hold = "echo held; sleep 2; ls work/downloads >seen"
+    command = ["flock", tmp_path / "work/downloads/.lock-alpha", "sh", "-c", hold]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "held\n"
+        done = run(tmp_path / "work", path=apt.path)
+    assert done.returncode == 0, done.stderr
+    assert "alpha_1_all.deb" not in (tmp_path / "seen").read_text().split()
+    assert apt.log() == ["download alpha", "download beta"]
 
 
 def test_a_deb_that_is_there_is_not_downloaded(pool, tmp_path, monkeypatch):

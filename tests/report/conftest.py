@@ -18,23 +18,23 @@ SPEAKERS, UTTERANCES, DIM = 8, 6, 16
 
 
 @pytest.fixture
-def test_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def eval_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """``dump/test`` under the working directory: 8 speakers with 6 utterances each, 400 trials."""
     monkeypatch.chdir(tmp_path)
-    return make_test_set(Path("dump/test"))
+    return make_eval_set(Path("dump/test"))
 
 
 @pytest.fixture
-def make_run(test_set: Path) -> Callable[..., Path]:
+def make_run(eval_set: Path) -> Callable[..., Path]:
     """``make_run("exp/a", spread=0.8, seed=1)`` writes a finished experiment and returns its folder."""
 
     def make(folder: str, spread: float = 0.8, seed: int = 1, with_logs: bool = True) -> Path:
-        return write_experiment(Path(folder), test_set, spread, seed, with_logs)
+        return write_experiment(Path(folder), eval_set, spread, seed, with_logs)
 
     return make
 
 
-def make_test_set(folder: Path) -> Path:
+def make_eval_set(folder: Path) -> Path:
     """Write ``trials`` and ``utt2spk``."""
     folder.mkdir(parents=True)
     utt2spk = {f"s{s}-u{u}": f"s{s}" for s in range(SPEAKERS) for u in range(UTTERANCES)}
@@ -72,7 +72,9 @@ def write_experiment(folder: Path, data_dir: Path, spread: float, seed: int, wit
     return folder
 
 
-def write_result(output: Path, data_dir: Path, spread: float, seed: int, lowpass_hz: float, model: str) -> None:
+def write_result(
+    output: Path, data_dir: Path, spread: float, seed: int, lowpass_hz: float, model: str
+) -> None:
     """Score speakers' centres plus noise of the given spread."""
     centres = np.random.default_rng(7).normal(size=(SPEAKERS, DIM))
     noise = np.random.default_rng(seed)
@@ -93,4 +95,10 @@ def record(stage: str, epoch: int) -> dict:
     common = {"step": 10 * epoch, "epoch": epoch, "lr": 1e-3 / epoch, "train_loss": loss}
     if stage == "distill":
         return {**common, "valid_loss": loss + 0.05}
-    return {**common, "train_speaker": 0.8 * loss, "train_distill": 0.2 * loss, "valid_eer": 40 / epoch, "valid_min_dcf": 0.5}
+    return {
+        **common,
+        "train_speaker": 0.8 * loss,
+        "train_distill": 0.2 * loss,
+        "valid_eer": 40 / epoch,
+        "valid_min_dcf": 0.5,
+    }

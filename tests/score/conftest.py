@@ -14,7 +14,7 @@ from svmixer.lists import write_table
 
 @pytest.fixture
 def make_dump(tmp_path: Path) -> Callable[..., Path]:
-    """``make_dump("test", waves)`` writes a dumped set of ``{speaker-utterance: wave in -1 … 1}`` and returns its folder."""
+    """``make_dump("test", {"speaker-utterance": wave, …})`` writes a dumped set and returns its folder."""
 
     def make(name: str, waves: dict[str, np.ndarray], trials: str = "") -> Path:
         folder = tmp_path / "dump" / name

@@ -49,7 +49,9 @@ def scored_trials(draw):
     """Between 2 and 60 trials of both classes, scores from a coarse grid so that many are equal."""
     size = draw(st.integers(2, 60))
     scores = draw(st.lists(st.integers(-6, 6), min_size=size, max_size=size))
-    labels = draw(st.lists(st.integers(0, 1), min_size=size, max_size=size).filter(lambda y: 0 < sum(y) < len(y)))
+    labels = draw(
+        st.lists(st.integers(0, 1), min_size=size, max_size=size).filter(lambda y: 0 < sum(y) < len(y))
+    )
     return np.array(scores) / 4, np.array(labels)
 
 
@@ -151,7 +153,7 @@ def test_bounds_and_symmetry(trials):
     eer, threshold = equal_error_rate(rates)
     assert 0 <= eer <= 1
     assert scores.min() <= threshold <= scores.max()
-    # Swapping the classes and turning the axis round changes nothing; neither does a rising map of the scores.
+    # Swapping the classes and turning the axis round changes nothing; neither does a rising map.
     assert equal_error_rate(error_rates(-scores, 1 - labels))[0] == pytest.approx(eer, abs=1e-12)
     assert equal_error_rate(error_rates(np.exp(scores), labels))[0] == pytest.approx(eer, abs=1e-12)
     assert 0 <= min_dcf(rates, 0.05) <= 1 + 1e-12

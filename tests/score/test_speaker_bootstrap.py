@@ -22,7 +22,7 @@ def random_trials(seed, speakers=6, size=80, grid=10):
 
 
 def repeated_eer(scores, labels, pairs, counts):
-    """The definition taken literally: copies of speakers, and one trial for each pair of copies that makes one."""
+    """The definition taken literally: copies of speakers, and a trial for each pair of copies with one."""
     trials = []
     for score, label, (a, b) in zip(scores, labels, pairs, strict=True):
         if a == b:
@@ -108,14 +108,18 @@ def test_seed_fixes_the_draws_and_systems_are_paired():
     np.testing.assert_array_equal(first, eer_replicates(scores, labels, pairs, 50, seed=7))
     assert not np.array_equal(first, eer_replicates(scores, labels, pairs, 50, seed=8))
     # A rising map of the scores is another system with the same errors in every draw.
-    np.testing.assert_allclose(first, eer_replicates(np.exp(scores / 10), labels, pairs, 50, seed=7), atol=1e-12)
+    np.testing.assert_allclose(
+        first, eer_replicates(np.exp(scores / 10), labels, pairs, 50, seed=7), atol=1e-12
+    )
 
 
 def test_order_of_trials_does_not_matter():
     scores, labels, pairs = random_trials(5)
     order = np.random.default_rng(0).permutation(len(scores))
     expected = eer_replicates(scores, labels, pairs, 50, seed=1)
-    np.testing.assert_allclose(eer_replicates(scores[order], labels[order], pairs[order], 50, seed=1), expected)
+    np.testing.assert_allclose(
+        eer_replicates(scores[order], labels[order], pairs[order], 50, seed=1), expected
+    )
 
 
 def test_blocks_do_not_change_the_result(monkeypatch):

@@ -1,5 +1,6 @@
 """tools/run.pl: the task's number in words, words that stay as they are, operators."""
 
+import os
 import subprocess
 
 import pytest
@@ -71,6 +72,17 @@ def test_operators_act_as_words_of_their_own(run_pl, tmp_path):
     log = run_pl.log("a.log")
     assert log["output"] == "ok\n"
     assert log["command"] == "printf '%s ' 'b c' 'a|b' '$HOME' | tr a-c A-C > 'out file' && echo ok >&2"
+
+
+@pytest.mark.parametrize("word", ["if", "A=1", "{", "!"])
+def test_words_of_the_shell_language_are_ordinary_commands(run_pl, tmp_path, word):
+    program = tmp_path / word
+    program.write_text("#!/bin/sh\necho ran $1\n")
+    program.chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    assert run_pl("a.log", word, "x", env={"PATH": path}).returncode == 0
+    log = run_pl.log("a.log")
+    assert (log["command"], log["output"]) == (f"'{word}' x", "ran x\n")
 
 
 def test_any_part_of_a_pipe_fails_the_task(run_pl):

@@ -19,7 +19,10 @@ def tree(value: float) -> dict:
 def test_round_trip_keeps_types_keys_and_bits(tmp_path):
     save_tree(tmp_path / "a.ckpt", tree(0.1))
     found = load_tree(tmp_path / "a.ckpt")
-    assert torch.equal(found["weights"]["a"], tree(0)["weights"]["a"]) and found["weights"]["a"].dtype == torch.float64
+    assert (
+        torch.equal(found["weights"]["a"], tree(0)["weights"]["a"])
+        and found["weights"]["a"].dtype == torch.float64
+    )
     assert torch.equal(found["weights"]["b"], torch.tensor([0.0, 1.0, 2.0], dtype=torch.float64))
     assert found["weights"][7].item() == 3 and 7 in found["weights"]
     assert found["list"][:5] == [1, 2.5, "three", None, True]

@@ -15,13 +15,27 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def command(toy: Path, output: Path, module: str, *more: str) -> list[str]:
-    return [sys.executable, "-m", f"svmixer.bin.{module}", "--config", str(toy / "config.yaml"), "--output_dir", str(output), *more]
+    return [
+        sys.executable,
+        "-m",
+        f"svmixer.bin.{module}",
+        "--config",
+        str(toy / "config.yaml"),
+        "--output_dir",
+        str(output),
+        *more,
+    ]
 
 
 def start(arguments: list[str]) -> subprocess.Popen:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        arguments, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True
+        arguments,
+        env=environment,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
     )
 
 
@@ -51,7 +65,10 @@ def stop_at(arguments: list[str], epoch: int, step: int, number: signal.Signals,
 
 def assert_same(one: Path, two: Path) -> None:
     assert (one / "model/model.safetensors").read_bytes() == (two / "model/model.safetensors").read_bytes()
-    records = [[json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()] for folder in (one, two)]
+    records = [
+        [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+        for folder in (one, two)
+    ]
     assert records[0] == records[1]
     assert len(records[0]) == 3
     assert not list(two.glob(".*.tmp"))

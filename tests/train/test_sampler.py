@@ -20,7 +20,8 @@ def test_order_depends_on_seed_and_epoch_alone():
 
 
 def test_speakers_are_spread_over_the_epoch():
-    # 4 speakers with 25 items: any window of 8 positions holds each speaker 1 to 3 times, by the stratified positions.
+    # 4 speakers with 25 items: any window of 8 positions holds each speaker 1 to 3 times, by the stratified
+    # positions.
     speakers = np.repeat(np.arange(4), 25)
     order = epoch_order(speakers, 0, 1)
     for start in range(0, 92, 4):
@@ -55,7 +56,7 @@ def test_global_batches_do_not_depend_on_the_number_of_ranks():
     pair = [epoch_batches(order, 2, 1, rank, 2, 1) for rank in (0, 1)]
     assert len(single) == len(pair[0]) == len(pair[1]) == 5
     for whole, *parts in zip(single, *pair, strict=True):
-        assert sorted(whole) == sorted(sum(parts, []))
+        assert sorted(whole) == sorted([item for part in parts for item in part])
 
 
 def test_accumulation_keeps_whole_steps_only_and_skip_continues():

@@ -9,7 +9,10 @@ def state(value: float) -> dict:
 
 def test_keeps_the_lowest_and_averages_them(tmp_path):
     best = BestModels(tmp_path, keep=2)
-    kept = [best.offer(epoch, metric, state(epoch)) for epoch, metric in ((1, 9.0), (2, 7.0), (3, 8.0), (4, 8.0), (5, 9.5))]
+    kept = [
+        best.offer(epoch, metric, state(epoch))
+        for epoch, metric in ((1, 9.0), (2, 7.0), (3, 8.0), (4, 8.0), (5, 9.5))
+    ]
     # epoch 4 ties with 3: the earlier one stays
     assert kept == [True, True, True, False, False]
     assert best.entries == [(7.0, 2), (8.0, 3)]
@@ -23,7 +26,10 @@ def test_files_that_two_checkpoints_name_survive(tmp_path):
     for epoch, metric in ((1, 3.0), (2, 2.0), (3, 1.0)):
         best.offer(epoch, metric, state(epoch))
         best.checkpoint_written()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch_002.safetensors", "epoch_003.safetensors"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "epoch_002.safetensors",
+        "epoch_003.safetensors",
+    ]
     again = BestModels(tmp_path, keep=1)
     again.load_state_dict(best.state_dict())
     assert again.entries == [(1.0, 3)] and again.average()["w"][0] == 3.0

@@ -53,18 +53,29 @@ def write_config(path: Path, folder: Path, **loop: object) -> None:
     """A training configuration over ``folder``/{train,valid} and ``folder``/teacher."""
     channels, kernels, strides = (list(column) for column in zip(*CONV, strict=True))
     frontend = {"channels": channels, "kernels": kernels, "strides": strides}
-    student = {"frontend": frontend, "layers": 2, "hidden": 16, "group_width": 8, "expansion": 2, "window": 8000}
+    student = {
+        "frontend": frontend,
+        "layers": 2,
+        "hidden": 16,
+        "group_width": 8,
+        "expansion": 2,
+        "window": 8000,
+    }
     ecapa = {"channels": 8, "attention_channels": 4, "se_bottleneck": 4, "scale": 2}
     config = {
         "teacher": str(folder / "teacher"),
         "frontend_from_teacher": True,
-        "data": {"train": str(folder / "train"), "valid": str(folder / "valid"), "speeds": [0.9, 1.0], "balance": 0.5},
+        "data": {
+            "train": str(folder / "train"), "valid": str(folder / "valid"),
+            "speeds": [0.9, 1.0], "balance": 0.5,
+        },
         "model": {"student": student, "backend": {"embedding": 8, "ecapa": ecapa}},
         "distill": {"kind": "distilhubert", "layers": [1, 2]},
         "augment": {"prob": 0.8, "sources": [{"kind": "babble"}, {"kind": "coloured"}, {"kind": "clip"}]},
         "valid": {"protocol": "crops", "num_crops": 2},
         "loop": {
-            "batch_size": 4, "max_epochs": 3, "lr": 0.003, "workers": 1, "save_every": 2, "log_every": 1, "keep_best": 2,
+            "batch_size": 4, "max_epochs": 3, "lr": 0.003, "workers": 1, "save_every": 2, "log_every": 1,
+            "keep_best": 2,
             "schedule": {"kind": "plateau", "patience": 1, "stop_after": 0}, **loop,
         },
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Speaker backends: hidden states ``(B, L + 1, T, H)`` → embeddings ``(B, D)``, chosen by ``BackendConfig.name``."""
+"""Speaker backends: hidden states ``(B, L + 1, T, H)`` → embeddings ``(B, D)``, by ``BackendConfig.name``."""
 
 from __future__ import annotations
 

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from svmixer.models.backends.weighted_sum import state_weights, weighted_sum
 from svmixer.models.config import BackendConfig
+from svmixer.models.layers import FrameBatchNorm, FrameConv
 
 # Floor of a variance before its root.
 VARIANCE_FLOOR = 1e-4
+
+
+class TimeMean(nn.Module):
+    """Mean over the frames."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, T, C)`` → ``(B, 1, C)``."""
+        return x.mean(dim=1, keepdim=True)
 
 
 class SqueezeExcitation(nn.Module):
@@ -18,50 +28,52 @@ class SqueezeExcitation(nn.Module):
     def __init__(self, channels: int, bottleneck: int) -> None:
         super().__init__()
         self.se = nn.Sequential(
-            nn.AdaptiveAvgPool1d(1),
-            nn.Conv1d(channels, bottleneck, 1),
+            TimeMean(),
+            FrameConv(channels, bottleneck, 1),
             nn.ReLU(),
-            nn.Conv1d(bottleneck, channels, 1),
+            FrameConv(bottleneck, channels, 1),
             nn.Sigmoid(),
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, C, T)`` → ``(B, C, T)``."""
+        """``(B, T, C)`` → ``(B, T, C)``."""
         return x * self.se(x)
 
 
 class SERes2Block(nn.Module):
-    """1×1 convolution, Res2 convolutions over parts of the channels, 1×1 convolution, squeeze-excitation, residual."""
+    """1×1 convolution, Res2 convolutions over parts of the channels, 1×1 convolution, SE gate, residual."""
 
     def __init__(self, channels: int, kernel: int, dilation: int, scale: int, bottleneck: int) -> None:
         super().__init__()
         width = channels // scale
         padding = dilation * (kernel - 1) // 2
         self.scale = scale
-        self.conv1 = nn.Conv1d(channels, channels, 1)
-        self.bn1 = nn.BatchNorm1d(channels)
+        self.conv1 = FrameConv(channels, channels, 1)
+        self.bn1 = FrameBatchNorm(channels)
         self.convs = nn.ModuleList(
-            nn.Conv1d(width, width, kernel, dilation=dilation, padding=padding) for _ in range(scale - 1)
+            FrameConv(width, width, kernel, dilation=dilation, padding=padding) for _ in range(scale - 1)
         )
-        self.bns = nn.ModuleList(nn.BatchNorm1d(width) for _ in range(scale - 1))
-        self.conv3 = nn.Conv1d(channels, channels, 1)
-        self.bn3 = nn.BatchNorm1d(channels)
+        self.bns = nn.ModuleList(FrameBatchNorm(width) for _ in range(scale - 1))
+        self.conv3 = FrameConv(channels, channels, 1)
+        self.bn3 = FrameBatchNorm(channels)
         self.se = SqueezeExcitation(channels, bottleneck)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, C, T)`` → ``(B, C, T)``. Each part but the last is convolved with the result of the part before added."""
-        first, *middle, last = self.bn1(torch.relu(self.conv1(x))).chunk(self.scale, dim=1)
-        part = first
-        parts = [part := self.bns[0](torch.relu(self.convs[0](part)))]
-        for conv, bn, own in zip(self.convs[1:], self.bns[1:], middle, strict=True):
-            part = bn(torch.relu(conv(part + own)))
-            parts.append(part)
-        y = self.bn3(torch.relu(self.conv3(torch.cat([*parts, last], dim=1))))
+        """``(B, T, C)`` → ``(B, T, C)``.
+
+        Each part of the channels but the last is convolved, the result of the part before it added.
+        """
+        *inputs, last = self.bn1(F.relu(self.conv1(x))).chunk(self.scale, dim=2)
+        parts: list[Tensor] = []
+        for part, conv, bn in zip(inputs, self.convs, self.bns, strict=True):
+            part = part + parts[-1] if parts else part
+            parts.append(bn(F.relu(conv(part))))
+        y = self.bn3(F.relu(self.conv3(torch.cat([*parts, last], dim=2))))
         return x + self.se(y)
 
 
 class Ecapa(nn.Module):
-    """Hidden states → embedding: weighted sum, instance norm, TDNN with SE-Res2 blocks, attentive statistics pooling."""
+    """Hidden states → embedding: weighted sum, instance norm, TDNN with SE-Res2 blocks, attentive pooling."""
 
     def __init__(self, config: BackendConfig, states: int, hidden: int) -> None:
         super().__init__()
@@ -70,44 +82,44 @@ class Ecapa(nn.Module):
         self.noise = sizes.noise
         self.w = state_weights(states)
         self.norm = nn.InstanceNorm1d(hidden)
-        self.conv2 = nn.Conv1d(hidden, channels, 5, padding=2)
-        self.bn2 = nn.BatchNorm1d(channels)
+        self.conv2 = FrameConv(hidden, channels, 5, padding=2)
+        self.bn2 = FrameBatchNorm(channels)
         self.layer1, self.layer2, self.layer3 = (
             SERes2Block(channels, 3, dilation, sizes.scale, sizes.se_bottleneck) for dilation in (2, 3, 4)
         )
-        self.layer4 = nn.Conv1d(pooled, pooled, 1)
+        self.layer4 = FrameConv(pooled, pooled, 1)
         self.attention = nn.Sequential(
-            nn.Conv1d(3 * pooled, sizes.attention_channels, 1),
+            FrameConv(3 * pooled, sizes.attention_channels, 1),
             nn.ReLU(),
-            nn.BatchNorm1d(sizes.attention_channels),
+            FrameBatchNorm(sizes.attention_channels),
             nn.Tanh(),
-            nn.Conv1d(sizes.attention_channels, pooled, 1),
-            nn.Softmax(dim=2),
+            FrameConv(sizes.attention_channels, pooled, 1),
+            nn.Softmax(dim=1),
         )
-        self.bn5 = nn.BatchNorm1d(2 * pooled)
+        self.bn5 = FrameBatchNorm(2 * pooled)
         self.fc6 = nn.Linear(2 * pooled, config.embedding)
-        self.bn6 = nn.BatchNorm1d(config.embedding)
+        self.bn6 = FrameBatchNorm(config.embedding)
 
     def forward(self, states: Tensor) -> Tensor:
-        """``(B, L + 1, T, H)`` → ``(B, D)``, not normalised to unit length."""
-        x = self.norm(weighted_sum(states, self.w).transpose(1, 2))  # (B, H, T)
+        """``(B, L + 1, T, H)`` → ``(B, D)``, not scaled to unit length."""
+        x = weighted_sum(states, self.w)  # (B, T, H)
+        x = self.norm(x.transpose(1, 2)).transpose(1, 2)
         if self.training:
             x = self._add_noise(x)
-        x = self.bn2(torch.relu(self.conv2(x)))
+        x = self.bn2(F.relu(self.conv2(x)))
         x1 = self.layer1(x)
         x2 = self.layer2(x + x1)
         x3 = self.layer3(x + x1 + x2)
-        x = torch.relu(self.layer4(torch.cat([x1, x2, x3], dim=1)))
-        x = self.bn5(self.pool(x))
-        return self.bn6(self.fc6(x))
+        x = F.relu(self.layer4(torch.cat([x1, x2, x3], dim=2)))
+        return self.bn6(self.fc6(self.bn5(self.pool(x))))
 
     def pool(self, x: Tensor) -> Tensor:
-        """Attentive statistics pooling with global context: ``(B, C, T)`` → mean and standard deviation ``(B, 2C)``."""
-        context = [x.mean(dim=2, keepdim=True), floored_root(x.var(dim=2, keepdim=True))]
-        weights = self.attention(torch.cat([x, *(c.expand_as(x) for c in context)], dim=1))
-        mean = (x * weights).sum(dim=2)
-        std = floored_root((x.square() * weights).sum(dim=2) - mean.square())
-        return torch.cat([mean, std], dim=1)
+        """Attentive statistics with global context: ``(B, T, C)`` → mean and deviation ``(B, 2C)``."""
+        context = [x.mean(dim=1, keepdim=True), floored_root(x.var(dim=1, keepdim=True))]
+        weights = self.attention(torch.cat([x, *(part.expand_as(x) for part in context)], dim=2))
+        mean = (x * weights).sum(dim=1)
+        deviation = floored_root((x.square() * weights).sum(dim=1) - mean.square())
+        return torch.cat([mean, deviation], dim=1)
 
     def _add_noise(self, x: Tensor) -> Tensor:
         low, high = self.noise
@@ -116,5 +128,5 @@ class Ecapa(nn.Module):
 
 
 def floored_root(variance: Tensor) -> Tensor:
-    """Standard deviation, its variance clamped from below so that the gradient stays finite."""
+    """Standard deviation of a variance that is clamped from below, which keeps the gradient finite."""
     return variance.clamp(min=VARIANCE_FLOOR).sqrt()

@@ -1,0 +1,193 @@
+"""``svmixer embed``, ``svmixer complexity`` and the dispatch of verbs."""
+
+import json
+import subprocess
+import sys
+
+import kaldiio
+import numpy as np
+import pytest
+import soundfile
+
+from svmixer import __version__
+from svmixer.bin import complexity, embed, main
+from svmixer.config import save
+from svmixer.models.io import load_model, save_model
+
+
+@pytest.fixture
+def model_dir(toy_model, tmp_path):
+    save_model(toy_model, tmp_path / "model")
+    return tmp_path / "model"
+
+
+@pytest.fixture
+def files(tmp_path):
+    rng = np.random.default_rng(3)
+    soundfile.write(tmp_path / "a.wav", 0.1 * rng.standard_normal((30000, 2)), 44100)
+    soundfile.write(tmp_path / "b.flac", 0.1 * rng.standard_normal(3000), 8000)
+    return [str(tmp_path / "a.wav"), str(tmp_path / "b.flac")]
+
+
+@pytest.fixture
+def expected(model_dir, files):
+    model = load_model(model_dir)
+    rows = []
+    for name in files:
+        wave, rate = soundfile.read(name, dtype="float32", always_2d=True)
+        rows.append(model.embed(wave.T, rate))
+    return np.stack(rows)
+
+
+def test_embed_prints_kaldi_text(model_dir, files, expected, capsys):
+    embed.main([*files, "--model", str(model_dir)])
+    lines = capsys.readouterr().out.splitlines()
+    for line, name, row in zip(lines, files, expected, strict=True):
+        key, values = line.split("  [ ")
+        assert key == name
+        np.testing.assert_allclose(np.array(values.rstrip(" ]").split(), float), row, atol=1e-6)
+
+
+def test_embed_writes_npy(model_dir, files, expected, tmp_path):
+    embed.main([files[0], f"--model={model_dir}", files[1], "--output", str(tmp_path / "o.npy")])
+    np.testing.assert_array_equal(np.load(tmp_path / "o.npy"), expected)
+
+
+def test_embed_writes_npz(model_dir, files, expected, tmp_path):
+    embed.main([*files, "--model", str(model_dir), "--output", str(tmp_path / "o.npz")])
+    stored = np.load(tmp_path / "o.npz")
+    assert stored.files == files
+    np.testing.assert_array_equal(stored[files[1]], expected[1])
+
+
+def test_embed_writes_ark_and_scp(model_dir, files, expected, tmp_path):
+    embed.main([*files, "--model", str(model_dir), "--output", str(tmp_path / "o.ark")])
+    stored = dict(kaldiio.load_scp(str(tmp_path / "o.scp")))
+    assert list(stored) == files
+    for name, row in zip(files, expected, strict=True):
+        np.testing.assert_array_equal(stored[name], row)
+    assert dict(kaldiio.load_ark(str(tmp_path / "o.ark"))).keys() == set(files)
+
+
+def test_embed_in_the_crops_protocol(model_dir, files, tmp_path):
+    output = str(tmp_path / "o.npy")
+    options = ["--protocol", "crops", "--num-crops", "3", "--output", output]
+    embed.main([files[0], "--model", str(model_dir), *options])
+    wave, rate = soundfile.read(files[0], dtype="float32")
+    model = load_model(model_dir)
+    np.testing.assert_array_equal(np.load(output)[0], model.embed(wave.T, rate, "crops", 3))
+
+
+def test_embed_names_every_bad_file_and_writes_nothing(model_dir, files, tmp_path, capsys):
+    soundfile.write(tmp_path / "empty.wav", np.zeros(0), 16000)
+    output = tmp_path / "o.npy"
+    bad = [str(tmp_path / "empty.wav"), str(tmp_path / "none.wav")]
+    with pytest.raises(SystemExit) as raised:
+        embed.main([*files, *bad, "--model", str(model_dir), "--output", str(output)])
+    assert raised.value.code == 1
+    message = capsys.readouterr().err
+    assert all(name in message for name in bad)
+    assert not any(name in message for name in files)
+    assert not output.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["--model", "m"], 2, "no audio file given"),
+        (["a.wav", "--modle", "m"], 2, "unknown key 'modle'; did you mean 'model'"),
+        (["a.wav"], 2, "missing key 'model'"),
+        (["a.wav", "--model"], 2, "option --model needs a value"),
+        (["a.wav", "--model", "nowhere"], 1, "nowhere: no such model directory"),
+        (["a b.wav", "--model", "m"], 1, "a key of a Kaldi file has no spaces"),
+        (["a.wav", "--model", "m", "--output", "o.txt"], 2, "'o.txt' ends with none of .npy, .npz, .ark"),
+    ],
+)
+def test_embed_mistakes_are_one_line(arguments, status, message, capsys):
+    with pytest.raises(SystemExit) as raised:
+        embed.main(arguments)
+    assert raised.value.code == status
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_complexity_of_the_paper_as_json(capsys):
+    complexity.main(["--format", "json"])
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert {name: row["params"] for name, row in rows.items()} == {
+        "svmixer layer": 3745969,
+        "front end + projection": 4726784,
+        "student L=5": 23458677,
+        "student L=17": 68410305,
+        "ecapa backend L=5": 9578566,
+        "ecapa backend L=17": 9578578,
+        "system L=5": 33037243,
+        "system L=17": 77988883,
+    }
+    assert {name: round(row["macs"] / 1e9, 2) for name, row in rows.items()} == {
+        "svmixer layer": 0.63,
+        "front end + projection": 7.44,
+        "student L=5": 10.61,
+        "student L=17": 18.22,
+        "ecapa backend L=5": 1.28,
+        "ecapa backend L=17": 1.28,
+        "system L=5": 11.89,
+        "system L=17": 19.5,
+    }
+    assert {row["samples"] for row in rows.values()} == {48000}
+    assert all(row["operations"] > row["macs"] for row in rows.values())
+
+
+def test_complexity_of_a_model_directory(toy_model, model_dir, capsys):
+    complexity.main(["--config", str(model_dir / "config.yaml"), "--format", "json"])
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert rows["system"]["params"] == sum(p.numel() for p in toy_model.parameters())
+    assert rows["system"]["macs"] == rows["student"]["macs"] + rows["ecapa backend"]["macs"]
+    assert rows["system"]["samples"] == 8000
+
+
+def test_complexity_table(toy_config, tmp_path, capsys):
+    save(toy_config, tmp_path / "config.yaml")
+    complexity.main(["--config", str(tmp_path / "config.yaml"), "--student.layers", "3"])
+    out = capsys.readouterr().out
+    assert "front end + projection" in out
+    assert "For one input of 8,000 samples" in out
+
+
+def test_complexity_of_an_unknown_encoder(capsys):
+    with pytest.raises(SystemExit) as raised:
+        complexity.main(["--student.encoder", "mixer"])
+    assert raised.value.code == 1
+    assert "unknown encoder 'mixer'; did you mean 'svmixer'" in capsys.readouterr().err
+
+
+def test_verbs(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["svmixer"])
+    main.main([])
+    out = capsys.readouterr().out
+    assert "embed" in out
+    assert "Parameters and MACs of a speaker model" in out
+    main.main(["--version"])
+    assert capsys.readouterr().out.strip() == __version__
+    with pytest.raises(SystemExit) as raised:
+        main.main(["complexty"])
+    assert raised.value.code == 2
+    assert "unknown verb 'complexty'; did you mean 'complexity'" in capsys.readouterr().err
+    main.main(["complexity", "--format", "json"])
+    assert len(json.loads(capsys.readouterr().out)) == 8
+
+
+def test_embed_needs_the_base_install_only(model_dir, files, expected, tmp_path):
+    """As a program, with everything that the base install lacks made impossible to import."""
+    output = tmp_path / "o.npy"
+    code = (
+        "import sys\n"
+        "for name in ('torchaudio', 'espnet2', 'espnet', 'lightning_fabric', 'lightning', 'transformers',"
+        " 'sklearn', 'matplotlib', 'pyroomacoustics', 'tensorboard'):\n"
+        "    sys.modules[name] = None\n"
+        "from svmixer.bin.main import main\n"
+        f"main(['embed', *{files!r}, '--model', {str(model_dir)!r}, '--output', {str(output)!r}])\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    np.testing.assert_allclose(np.load(output), expected, atol=1e-6)

@@ -1,0 +1,202 @@
+"""A recipe for one's own recordings: tools/new_recipe.sh, then lists to data/{train,valid,test}."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from svmixer.lists import (
+    fix_data_dir,
+    partition_data_dir,
+    read_segments,
+    read_trials,
+    read_utt2spk,
+    validate_data_dir,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
+SETS = ("train", "valid", "test")
+
+
+@pytest.fixture
+def project(tmp_path) -> Path:
+    """The project's scripts and the template, in a place of the test's own."""
+    root = tmp_path / "project"
+    root.mkdir()
+    for name in ("tools", "svmixer", "path.sh"):
+        (root / name).symlink_to(ROOT / name)
+    shutil.copytree(ROOT / "egs/TEMPLATE", root / "egs/TEMPLATE")
+    return root
+
+
+def run(*command: object, cwd: Path) -> subprocess.CompletedProcess:
+    env = {**os.environ, "SVMIXER_VENV": sys.prefix}
+    return subprocess.run([*map(str, command)], cwd=cwd, env=env, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def recipe(project) -> Path:
+    """A recipe made by the tool."""
+    done = run(project / "tools/new_recipe.sh", "toy", cwd=project)
+    assert done.returncode == 0, done.stderr
+    return project / "egs/toy/sv1"
+
+
+@pytest.fixture
+def corpus(tmp_path) -> Path:
+    """Eight speakers, three recordings each; lists as people have them: unsorted, with Windows line ends."""
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    names = [f"s{speaker}-{i}" for speaker in range(8) for i in range(3)]
+    for name in names:
+        soundfile.write(folder / f"{name}.flac", 0.1 * rng.standard_normal(800), 16000)
+    (folder / "wav.scp").write_text(
+        "".join(f"{name} {folder}/{name}.flac\r\n" for name in reversed(names)), newline=""
+    )
+    (folder / "utt2spk").write_text("".join(f"{name}\t{name[:2]}\n" for name in [*names, "s9-0"]))
+    return folder
+
+
+def options(corpus: Path) -> list[object]:
+    lists = ["--wav_scp", corpus / "wav.scp", "--utt2spk", corpus / "utt2spk"]
+    return [*lists, "--valid_speakers", 2, "--test_speakers", 3, "--nj", 2]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_new_recipe(project, recipe):
+    assert contents(recipe.parent) == contents(project / "egs/TEMPLATE")
+    for script in ("run.sh", "local/data.sh"):
+        assert os.access(recipe / script, os.X_OK)
+    assert sorted(path.name for path in (project / "egs").iterdir()) == ["TEMPLATE", "toy"]
+    (recipe / "run.sh").write_text("mine")
+    again = run(project / "tools/new_recipe.sh", "toy", cwd=project)
+    assert again.returncode == 1
+    assert "egs/toy exists already" in again.stderr
+    assert (recipe / "run.sh").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["a", "b"], ["../x"], ["a/b"], [""], [".x"], ["a b"], ["TEMPLATE"]]
+)
+def test_unusable_names(project, arguments):
+    done = run(project / "tools/new_recipe.sh", *arguments, cwd=project)
+    assert done.returncode == 1
+    assert "new_recipe.sh" in done.stderr
+    assert [path.name for path in (project / "egs").iterdir()] == ["TEMPLATE"]
+
+
+def test_run_sh_calls_the_driver(project, recipe):
+    """The driver gets the recipe, a tag named after it, and the caller's own options last."""
+    driver = project / "run.sh"
+    driver.write_text('#!/usr/bin/env bash\nprintf "%s\\n" "$PWD" "$@"\n')
+    driver.chmod(0o755)
+    work = project / "work"
+    work.mkdir()
+    done = run(recipe / "run.sh", "--stage", "2", "--tag", "mine", cwd=work)
+    assert done.returncode == 0, done.stderr
+    folder, *arguments = done.stdout.splitlines()
+    assert folder == str(work)
+    assert len(arguments) % 2 == 0
+    given = dict(zip(arguments[::2], arguments[1::2], strict=True))
+    assert given["--recipe"] == str(recipe)
+    assert arguments[arguments.index("--tag") + 1] == "toy"
+    assert arguments[-4:] == ["--stage", "2", "--tag", "mine"]
+    # Every option is one the real driver has.
+    known = run(ROOT / "run.sh", "--help", cwd=work).stdout
+    assert all(f"  {option} " in known for option in given)
+
+
+@pytest.mark.parametrize("name", ["train_distill", "train_speaker"])
+def test_configurations_load(name):
+    from svmixer.config import load
+    from svmixer.train.tasks import TrainConfig
+
+    config = load(TrainConfig, ROOT / f"egs/TEMPLATE/sv1/conf/{name}.yaml")
+    assert config.distill.kind == "distilhubert"
+    # Own data come without noises and rooms: nothing may be read from a list.
+    assert {source.kind for source in config.augment.sources} == {"babble", "coloured", "clip"}
+
+
+@pytest.mark.recipe
+def test_lists_to_sets(recipe, corpus, tmp_path):
+    originals = contents(corpus)
+    work = tmp_path / "work"
+    work.mkdir()
+    done = run(recipe / "local/data.sh", *options(corpus), cwd=work)
+    assert done.returncode == 0, done.stderr
+    assert "data/all/utt2spk: left out 1: not in wav.scp (s9-0)" in done.stdout
+    assert contents(corpus) == originals
+    speakers = {name: set(read_utt2spk(work / "data" / name / "utt2spk").values()) for name in SETS}
+    assert {name: len(own) for name, own in speakers.items()} == {"train": 3, "valid": 2, "test": 3}
+    assert len(set.union(*speakers.values())) == 8
+    for name in SETS:
+        size = validate_data_dir(work / "data" / name, need_speakers=True, check_files=True)
+        assert size.utterances == 3 * len(speakers[name])
+        # Three target pairs a speaker, and as many impostor pairs.
+        assert size.trials == (0 if name == "train" else 6 * len(speakers[name]))
+    # The scripts add nothing of their own to what the functions do.
+    direct = tmp_path / "direct"
+    shutil.copytree(corpus, direct / "all", ignore=shutil.ignore_patterns("*.flac"))
+    fix_data_dir(direct / "all")
+    partition_data_dir(direct / "all", direct, valid_speakers=2, test_speakers=3)
+    for name in SETS:
+        assert contents(work / "data" / name) == contents(direct / name)
+
+
+@pytest.mark.recipe
+def test_lists_folder_segments_and_trials(recipe, corpus, tmp_path):
+    """Without options the lists come from lists/, and given trials are the test set."""
+    shutil.copy(corpus / "wav.scp", recipe / "lists")
+    names = [f"s{speaker}-{i}" for speaker in range(8) for i in range(3)]
+    halves = [(f"{name}_{half}", name, half) for name in names for half in (0, 1)]
+    segments = "".join(
+        f"{utt} {name} {0.025 * half:.3f} {0.025 * half + 0.025:.3f}\n" for utt, name, half in halves
+    )
+    (recipe / "lists/segments").write_text(segments)
+    (recipe / "lists/utt2spk").write_text("".join(f"{utt} {name[:2]}\n" for utt, name, _ in halves))
+    (recipe / "lists/trials").write_text("s4-0_0 s4-1_1 target\ns4-0_0 s6-2_0 nontarget\n")
+    work = tmp_path / "work"
+    work.mkdir()
+    done = run(recipe / "local/data.sh", "--valid_speakers", 3, "--data_dir", "lists", cwd=work)
+    assert done.returncode == 0, done.stderr
+    assert (work / "lists/test/trials").read_text() == "1 s4-0_0 s4-1_1\n0 s4-0_0 s6-2_0\n"
+    assert list(read_segments(work / "lists/test/segments")) == ["s4-0_0", "s4-1_1", "s6-2_0"]
+    assert set(read_utt2spk(work / "lists/train/utt2spk").values()).isdisjoint({"s4", "s6"})
+    assert len(read_trials(work / "lists/valid/trials")) == 3 * 15 * 2
+
+
+@pytest.mark.recipe
+def test_bad_lists_are_explained(recipe, corpus, tmp_path):
+    work = tmp_path / "work"
+    work.mkdir()
+    missing = run(recipe / "local/data.sh", cwd=work)
+    assert missing.returncode == 1
+    assert f"no such list: {recipe}/lists/wav.scp; give it with --wav_scp FILE" in missing.stderr
+
+    (corpus / "s0-0.flac").unlink()
+    absent = run(recipe / "local/data.sh", *options(corpus), cwd=work)
+    assert absent.returncode == 1
+    assert f"data/all/wav.scp:1: utterance s0-0: no such file: {corpus}/s0-0.flac" in absent.stderr
+    assert "--drop_missing true leaves out recordings whose file is missing" in absent.stderr
+    assert not (work / "data/train").exists()
+    dropped = run(recipe / "local/data.sh", *options(corpus), "--drop_missing", "true", cwd=work)
+    assert dropped.returncode == 0, dropped.stderr
+    assert "left out 1: file is missing (s0-0)" in dropped.stdout
+
+    with open(corpus / "utt2spk", "a") as stream:
+        stream.write("s1-0 s2\n")
+    conflict = run(recipe / "local/data.sh", *options(corpus), cwd=work)
+    assert conflict.returncode == 1
+    assert "data/all/utt2spk:26: utterance s1-0: id stands twice, with different values" in conflict.stderr
+    assert f"correct {corpus}/wav.scp {corpus}/utt2spk and run this again" in conflict.stderr

@@ -1,0 +1,145 @@
+"""The results page of a run: its figures, its plots, and what it says of broken input."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from svmixer.bin import report as report_cli
+from svmixer.fileio import read_json
+from svmixer.models.config import BackendConfig, EcapaConfig, FrontendConfig, ModelConfig, StudentConfig
+from svmixer.models.io import save_model
+from svmixer.models.speaker_model import SpeakerModel
+from svmixer.report.page import write_report
+from svmixer.report.results import ReportError, find_results, read_log
+
+
+@pytest.fixture
+def run_dir(make_run):
+    return make_run("exp/toy")
+
+
+def rows_of(text, first_cell):
+    return [line.split(" | ") for line in text.splitlines() if line.startswith(f"| {first_cell} |")]
+
+
+def test_table_has_each_system_and_band(run_dir):
+    write_report(run_dir, "distilled student", "Acted speech: *not* conversation.")
+    text = (run_dir / "RESULTS.md").read_text()
+    rows = rows_of(text, "test")
+    assert [(row[1], row[2]) for row in rows[:4]] == [
+        ("distilled student", "full band"),
+        ("distilled student", "below 3.8 kHz"),
+        ("control, no model", "full band"),
+        ("control, no model", "below 3.8 kHz"),
+    ]
+    for row, folder in zip(rows, ("score/test", "score/test_lp3800", "control/test"), strict=False):
+        metrics = read_json(run_dir / folder / "metrics.json")
+        low, high = metrics["eer_ci95"]
+        assert row[3] == f"{metrics['eer']:.2f} [{low:.2f}, {high:.2f}]"
+        assert row[4:6] == [f"{metrics['min_dcf'][p]:.4f}" for p in ("0.05", "0.01")]
+        assert row[7] == "crops, 10 by 10 of 3 s"
+    assert f"| test | 400 | 120 | 8 | `{metrics['trials_md5']}` |" in text
+    assert "200 draws of 8 speakers" in text
+    assert "Acted speech: *not* conversation." in text
+    assert "./run.sh --tag toy --seed 1" in text
+    assert "Commit `0123456789abcdef0123456789abcdef01234567`, started 2030-01-02T03:04:05Z." in text
+    assert "| `nj` | `2` |" in text
+
+
+def test_plots_are_images_of_a_plausible_size(run_dir):
+    write_report(run_dir, "student")
+    text = (run_dir / "RESULTS.md").read_text()
+    for name in ("det", "scores_hist", "curves"):
+        assert f"(plots/{name}.png)" in text
+        with Image.open(run_dir / f"plots/{name}.png") as image:
+            image.load()
+            assert image.format == "PNG"
+            assert 500 <= image.width <= 3000
+            assert 500 <= image.height <= 3000
+            # Not an empty canvas: the lines' blue is there, and most of it is white.
+            pixels = image.convert("RGB").getcolors(maxcolors=1 << 24)
+        colours = {colour: count for count, colour in pixels}
+        assert sum(count for (r, _, b), count in colours.items() if b > r + 60) > 500
+        assert max(colours, key=colours.get) == (255, 255, 255)
+
+
+def test_html_holds_everything(run_dir):
+    write_report(run_dir, "student", "- one\n- two")
+    page = (run_dir / "report.html").read_text()
+    assert len(re.findall(r'src="data:image/png;base64,[A-Za-z0-9+/=]{1000,}"', page)) == 3
+    assert not re.search(r'(src|href)="(?!data:)', page)
+    assert page.count("<table>") == 3
+    assert "<li>two</li>" in page
+    assert "<title>Results of toy</title>" in page
+
+
+def test_run_without_logs_and_record(make_run):
+    folder = make_run("exp/bare", with_logs=False)
+    (folder / "run.json").unlink()
+    write_report(folder, "student")
+    text = (folder / "RESULTS.md").read_text()
+    assert "curves.png" not in text
+    assert not (folder / "plots/curves.png").exists()
+    assert "Scored at commit" in text
+
+
+def test_complexity_of_the_scored_model(make_run):
+    """A layer of H = 16 with T = 149 and two groups of 8, counted by hand."""
+    folder = make_run("exp/toy")
+    student = StudentConfig(
+        frontend=FrontendConfig(channels=(8,) * 7), layers=1, hidden=16, group_width=8, expansion=2
+    )
+    ecapa = EcapaConfig(channels=8, attention_channels=4, se_bottleneck=4, scale=2)
+    save_model(SpeakerModel(ModelConfig(student, BackendConfig(embedding=6, ecapa=ecapa))), "exp/score")
+    write_report(folder, "student")
+    lgm = 32 + (16 * 7 + 16) + (16 * 3 + 16) + (149 * 298 + 298) + (298 * 149 + 149)
+    msm = 32 + 2 * ((32 * 8 + 32) + (16 * 16 + 16))
+    gcm = (16 * 8 * 3 + 16) + (16 * 16 + 16)
+    assert f"| svmixer layer | {lgm + msm + gcm:,} |" in (folder / "RESULTS.md").read_text()
+
+
+def test_command_line(run_dir, capsys):
+    Path("notes.md").write_text("From the recipe.")
+    report_cli.main(["--exp_dir", str(run_dir), "--notes", "notes.md", "--system", "tiny"])
+    text = (run_dir / "RESULTS.md").read_text()
+    assert "From the recipe." in text
+    assert "| tiny |" in text
+    with pytest.raises(SystemExit) as stop:
+        report_cli.main(["--exp_dir", "exp/none"])
+    assert stop.value.code == 1
+    assert capsys.readouterr().err.splitlines()[-1].startswith("error: exp/none/score: no results")
+
+
+def test_changed_trial_list_is_refused(run_dir):
+    with open("dump/test/trials", "a") as stream:
+        stream.write("0 s0-u0 s1-u1\n")
+    with pytest.raises(ReportError, match="dump/test/trials: has changed since"):
+        write_report(run_dir, "student")
+    Path("dump/test/trials").unlink()
+    with pytest.raises(ReportError, match="dump/test/trials: is missing"):
+        write_report(run_dir, "student")
+    assert not (run_dir / "RESULTS.md").exists()
+
+
+def test_results_are_found_in_order(run_dir):
+    results = find_results(run_dir, "x")
+    assert [result.directory.parent.name for result in results] == ["score", "score", "control", "control"]
+    assert [result.condition for result in results[:2]] == [("test", 0.0), ("test", 3800.0)]
+    scores, labels = results[0].load()
+    assert len(scores) == 400
+    assert labels.sum() == 120
+    assert results[0].load_speakers().max() == 7
+
+
+def test_log_of_a_killed_and_resumed_training(tmp_path):
+    path = tmp_path / "log.jsonl"
+    assert read_log(path) == []
+    records = [{"step": 1, "loss": 3}, {"step": 2, "loss": 2}, {"step": 2, "loss": 1}]
+    path.write_text("".join(json.dumps(record) + "\n" for record in records) + '{"step": 3, "lo')
+    assert read_log(path) == [{"step": 1, "loss": 3}, {"step": 2, "loss": 1}]
+    path.write_text('{"step": 1}\nnonsense\n')
+    with pytest.raises(ReportError, match=r"log\.jsonl:2: not a JSON record"):
+        read_log(path)
