@@ -117,6 +117,7 @@ done
 
 "$root/tools/setup.sh"
 . "$root/path.sh"
+. "$root/tools/run_child.sh"
 
 # Tasks end with this process, however it ends (see tools/run.pl).
 export DISPATCH_DRIVER_PID=$$
@@ -128,19 +129,6 @@ record_run() {
     python -m svmixer.bin.record_run --exp_dir "$expdir/$tag" --command "$command_line" "${record[@]}"
 }
 
-# Run a stage so that a signal to this script alone reaches it: a training then saves before it ends.
-run_stage() {
-    local status=0
-    "$@" &
-    running=$!
-    trap 'kill -TERM "$running" 2>/dev/null' TERM INT HUP
-    wait "$running" || status=$?
-    # A trapped signal ends the wait before the stage has ended.
-    while kill -0 "$running" 2>/dev/null; do wait "$running" || status=$?; done
-    trap - TERM INT HUP
-    [ "$status" -eq 0 ] || exit "$status"
-}
-
 for ((number = first; number <= last; number++)); do
     [ "${skipped[number]:-false}" = false ] || continue
     script=$(printf '%s/stages/%02d_%s.sh' "$root" "$number" "${names[number - 1]}")
@@ -150,6 +138,6 @@ for ((number = first; number <= last; number++)); do
         if [[ -v $name ]]; then arguments+=("--$name" "${!name}"); fi
     done < <(_options_of "$script")
     if [ "$number" -eq 6 ] && [ -d "$expdir/$tag" ]; then record_run; fi
-    run_stage "$script" "${arguments[@]}"
+    run_child "$script" "${arguments[@]}"
 done
 if [ "$last" -ge 3 ]; then record_run; fi

@@ -34,14 +34,14 @@ read -ra options <<<"$local_data_opts"
 
 spec=(--stage data --option "local_data_opts=$local_data_opts" --option "sets=${sets[*]}")
 while IFS= read -r -d '' file; do spec+=(--input "$file"); done \
-    < <(find "$recipe/local" "$recipe/conf" -type f -not -path '*/__pycache__/*' -print0 | sort -z)
+    < <(find "$recipe/local" "$recipe/conf" "$recipe/lists" -type f -not -path '*/__pycache__/*' -print0 2>/dev/null | sort -z)
 if is_done "$datadir/.done" "${spec[@]}"; then
     log "stage 1: $datadir is done"
     exit 0
 fi
 
 log "stage 1: $script ${options[*]}"
-bash "$script" --data_dir "$datadir" --nj "$nj" "${options[@]}"
+run_child bash "$script" --data_dir "$datadir" --nj "$nj" "${options[@]}"
 for set in "${sets[@]}"; do
     python -m svmixer.bin.validate_data_dir --data_dir "$datadir/$set"
 done

@@ -50,7 +50,7 @@ score_set() {
     log "stage 5: $out ($nj jobs, logs in $out/log)"
     rm -f "$out/.done"
     # shellcheck disable=SC2154,SC2086  # from cmd.sh; a command with its options
-    $decode_cmd --gpu "$ngpu" JOB=1:"$nj" "$out/log/extract.JOB.log" \
+    run_child $decode_cmd --gpu "$ngpu" JOB=1:"$nj" "$out/log/extract.JOB.log" \
         python -m svmixer.bin.extract --config "$config" --model "$model" --data_dir "$data" --output_dir "$out" \
         --num_jobs "$nj" --job JOB --lowpass_hz "$band" --ngpu "$ngpu" --force "$force" "${extra[@]}"
     python -m svmixer.bin.score --data_dir "$data" --embeddings_dir "$out" --output_dir "$out" --num_jobs "$nj"

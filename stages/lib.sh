@@ -7,6 +7,8 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../path.sh"
 # shellcheck source=cmd.sh
 . "$SVMIXER_ROOT/cmd.sh"
+# shellcheck source=tools/run_child.sh
+. "$SVMIXER_ROOT/tools/run_child.sh"
 
 log() {
     echo "$(date '+%Y-%m-%d %H:%M:%S') (${BASH_SOURCE[1]##*/}:${BASH_LINENO[0]}) $*"
@@ -97,7 +99,7 @@ dispatch_watched() {
     tail -n +1 -F --pid=$$ "$logfile" 2>/dev/null | grep --line-buffered ') INFO: ' &
     watcher=$!
     # shellcheck disable=SC2086  # $cmd is a command with its options
-    $cmd "$logfile" "$@" || status=$?
+    run_child $cmd "$logfile" "$@" || status=$?
     sleep 0.3
     # The pipe's reader ends when its writer does.
     pkill -P $$ -x tail 2>/dev/null || true

@@ -59,25 +59,37 @@ def _from_huggingface(directory: Path) -> Teacher:
     return Teacher(model, config)
 
 
-def _from_bundle(name: str) -> Teacher:
+def bundle_config(name: str) -> TeacherConfig:
+    """The configuration of the torchaudio bundle ``name``; nothing is downloaded.
+
+    Raises:
+        ModelError: there is no such bundle; the message names the nearest.
+    """
     from torchaudio import pipelines
 
-    known = [key for key in vars(pipelines) if isinstance(getattr(pipelines, key), pipelines.Wav2Vec2Bundle)]
+    known = [key for key, value in vars(pipelines).items() if isinstance(value, pipelines.Wav2Vec2Bundle)]
     if name not in known:
         raise ModelError(f"no torchaudio bundle '{name}'; {configuration.nearest(name, known)}")
     bundle = getattr(pipelines, name)
+    family = "wavlm" if bundle._model_type == "WavLM" else "hubert" if "HUBERT" in name else "wav2vec2"
+    values = {"family": family, "normalise_waveform": bundle._normalize_waveform}
+    # None stands for torchaudio's default, which is ours too; the head of the fine-tuned ones is not wanted.
+    arguments = {key: value for key, value in bundle._params.items() if value is not None}
+    arguments.pop("aux_num_out", None)
+    return configuration.from_dict(TeacherConfig, {**values, **arguments}, name)
+
+
+def _from_bundle(name: str) -> Teacher:
+    from torchaudio import pipelines
+
+    config = bundle_config(name)
     try:
-        model = bundle.get_model()
+        model = getattr(pipelines, name).get_model()
     except OSError as error:
         raise ModelError(
             f"{name}: its weights cannot be downloaded ({error}); run once on a connected machine and copy "
             f"{torch.hub.get_dir()}/checkpoints, or name a directory that has the weights"
         ) from None
-    # torchaudio wraps the models that want normalised waveforms; here each waveform is normalised on its own.
-    normalise = hasattr(model, "normalize_waveform")
-    model = model.model if normalise else model
-    arguments = {
-        key: value for key, value in bundle._params.items() if key != "aux_num_out" and value is not None
-    }
-    family = "wavlm" if "WAVLM" in name else "hubert" if "HUBERT" in name else "wav2vec2"
-    return Teacher(model, TeacherConfig(family=family, normalise_waveform=normalise, **arguments))
+    # torchaudio wraps models that want scaled waveforms in one that scales a whole batch at once; Teacher
+    # scales each waveform on its own.
+    return Teacher(getattr(model, "model", model), config)

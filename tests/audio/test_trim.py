@@ -51,6 +51,14 @@ def test_faint_noise_is_trimmed_and_quiet_speech_is_kept():
     assert start == pytest.approx(16000 - 1600, abs=400) and end == pytest.approx(32000 + 1600, abs=400)
 
 
+def test_loud_noise_is_trimmed():
+    rng = np.random.default_rng(0)
+    wave = rng.normal(scale=10 ** (-40 / 20), size=48000)  # −40 dB of full scale: 31 dB under the speech
+    wave[16000:32000] += speech(1.0, 0.5)
+    start, end = trim_silence(wave.astype(np.float32), RATE)
+    assert start == pytest.approx(16000 - 1600, abs=400) and end == pytest.approx(32000 + 1600, abs=400)
+
+
 def test_no_speech_at_all():
     assert trim_silence(np.zeros(16000, np.float32), RATE) == (0, 0)
     assert trim_silence(np.zeros(0, np.float32), RATE) == (0, 0)

@@ -78,7 +78,7 @@ def test_training_uses_the_batch_statistics():
 
 
 def test_pooling_by_hand(backend):
-    """Attention switched off: frames 1, 2, 3 weigh 1/3 each, deviation √(2/3); a constant channel gets √0.0001."""
+    """Without attention frames 1, 2, 3 weigh 1/3 each: deviation √(2/3); a constant channel gets √0.0001."""
     torch.nn.init.zeros_(backend.attention[4].weight)
     torch.nn.init.zeros_(backend.attention[4].bias)
     x = torch.full((1, 3, 24), 5.0)
@@ -125,6 +125,8 @@ def test_noise_in_training_only(backend):
     for module in backend.modules():
         module.training = module is backend
     assert not torch.equal(backend(states), backend(states)), "noise alone is awake"
+    backend.noise = (0.0, 0.0)
+    assert torch.equal(backend(states), backend(states))
 
 
 def test_noise_level_is_drawn_for_each_sample(backend):

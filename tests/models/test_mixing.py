@@ -23,7 +23,7 @@ def fill(layer, weight, bias=0.0):
 
 
 def test_lgm_by_hand():
-    """Ones in, weights of one: gelu(3) = 2.99595; local 2, 3, 2 times that (borders lose a tap), global 12 times."""
+    """Weights of one: gelu(3) = 2.99595; local 2, 3, 2 times that (borders lose a tap), global 12 times."""
     mixing = LocalGlobalMixing(hidden=2, frames=3, expansion=4, dropout=0.1).eval()
     constant_norm(mixing.norm)
     for layer in (mixing.local_mix1, mixing.local_mix2, mixing.linear1, mixing.linear2):
@@ -34,7 +34,7 @@ def test_lgm_by_hand():
 
 
 def test_gcm_by_hand():
-    """Full rate 2·gelu(1), half rate 0.5, together 2.18269; 0.1 × 2 channels × 3 taps (2 at borders); 2·gelu; + 1."""
+    """Full rate 2·gelu(1), half rate 0.5, sum s = 2.18269; 1 + 2·gelu(0.6·s), borders 1 + 2·gelu(0.4·s)."""
     mixing = MultiScaleGroupMixing(hidden=4, frames=4, groups=2, expansion=4, dropout=0.1).eval()
     constant_norm(mixing.norm1)
     fill(mixing.fc1, 0.0)
@@ -60,7 +60,7 @@ def layer_norm(x, weight, bias):
 
 
 def lgm_reference(x, p):
-    """Formulas of the local-global mixing with every sum written as a loop over taps or a product with a matrix."""
+    """Local-global mixing, every sum written as a loop over taps or a product with a matrix."""
     u = layer_norm(x, p["norm.weight"], p["norm.bias"]).permute(0, 2, 1)  # (B, H, T)
 
     def depthwise(u, weight, bias):

@@ -66,6 +66,18 @@ def test_gradients_are_finite(toy_model, wave):
         assert parameter.grad.isfinite().all(), name
 
 
+def test_bfloat16_autocast(toy_model):
+    wave = 0.1 * torch.randn(4, 8000)
+    with torch.no_grad():
+        expected = toy_model(wave)
+    with torch.autocast("cpu", torch.bfloat16):
+        result = toy_model(wave)
+        loss = result.float().square().sum()
+    loss.backward()
+    assert all(parameter.grad.isfinite().all() for parameter in toy_model.parameters())
+    assert torch.nn.functional.cosine_similarity(result.float(), expected).min() > 0.995
+
+
 def test_every_parameter_learns(toy_model):
     toy_model.train()
     target = torch.randn(4, 12)
@@ -75,7 +87,7 @@ def test_every_parameter_learns(toy_model):
 
 
 def test_another_length_is_refused(student):
-    with pytest.raises(ValueError, match=r"8000 samples \(24 frames\), found shape \(2, 9000\) \(27 frames\)"):
+    with pytest.raises(ValueError, match=r"8000 samples \(24 frames\), found shape \(2, 9000\)"):
         student(torch.randn(2, 9000))
     with pytest.raises(ValueError, match="found shape"):
         student(torch.randn(8000))

@@ -104,7 +104,7 @@ class Ecapa(nn.Module):
         """``(B, L + 1, T, H)`` → ``(B, D)``, not scaled to unit length."""
         x = weighted_sum(states, self.w)  # (B, T, H)
         x = self.norm(x.transpose(1, 2)).transpose(1, 2)
-        if self.training:
+        if self.training and max(self.noise) > 0:
             x = self._add_noise(x)
         x = self.bn2(F.relu(self.conv2(x)))
         x1 = self.layer1(x)
@@ -115,8 +115,10 @@ class Ecapa(nn.Module):
 
     def pool(self, x: Tensor) -> Tensor:
         """Attentive statistics with global context: ``(B, T, C)`` → mean and deviation ``(B, 2C)``."""
-        context = [x.mean(dim=1, keepdim=True), floored_root(x.var(dim=1, keepdim=True))]
-        weights = self.attention(torch.cat([x, *(part.expand_as(x) for part in context)], dim=2))
+        centre = x.mean(dim=1, keepdim=True)
+        # Unbiased; written out because torch.var over the middle dimension is slow.
+        spread = floored_root((x - centre).square().sum(dim=1, keepdim=True) / (x.shape[1] - 1))
+        weights = self.attention(torch.cat([x, centre.expand_as(x), spread.expand_as(x)], dim=2))
         mean = (x * weights).sum(dim=1)
         deviation = floored_root((x.square() * weights).sum(dim=1) - mean.square())
         return torch.cat([mean, deviation], dim=1)

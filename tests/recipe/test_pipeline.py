@@ -1,0 +1,233 @@
+"""The whole pipeline through run.sh on toy voices: what runs, is skipped, is refused; SIGKILL at random."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests/train"))
+
+pytestmark = [pytest.mark.slow, pytest.mark.recipe, pytest.mark.timeout(900)]
+
+DATA_SH = """#!/usr/bin/env bash
+# Copies the toy lists; takes data.sh's usual options.
+set -euo pipefail
+recipe=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# Where the data goes.
+data_dir=data
+# Parallel jobs.
+nj=1
+. "$SVMIXER_ROOT/tools/parse_options.sh"
+for set in train valid test; do
+    mkdir -p "$data_dir/$set"
+    cp "$recipe/lists/$set/"* "$data_dir/$set/"
+done
+"""
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory):
+    """A recipe folder with its lists, audio, configurations and a random teacher."""
+    import yaml
+    from toy import write_config, write_dump, write_teacher
+
+    folder = tmp_path_factory.mktemp("recipe folder")  # with a blank, as users have them
+    for number, (name, speakers) in enumerate((("train", 4), ("valid", 3), ("test", 3))):
+        audio = folder / "audio" / name
+        write_dump(audio, speakers=speakers, utterances=5, seed=number)
+        lists = folder / "lists" / name
+        lists.mkdir(parents=True)
+        spk2utt: dict[str, list[str]] = {}
+        for line in (audio / "utt2spk").read_text().splitlines():
+            utterance, speaker = line.split()
+            spk2utt.setdefault(speaker, []).append(utterance)
+        for file in ("wav.scp", "utt2spk", "trials"):
+            shutil.copy(audio / file, lists / file)
+        (lists / "spk2utt").write_text("".join(f"{s} {' '.join(u)}\n" for s, u in sorted(spk2utt.items())))
+    write_teacher(folder / "teacher")
+    (folder / "conf").mkdir()
+    write_config(folder / "conf/train.yaml", folder)
+    config = yaml.safe_load((folder / "conf/train.yaml").read_text())
+    config["loop"]["workers"] = 0
+    (folder / "conf/train.yaml").write_text(yaml.safe_dump(config))
+    (folder / "local").mkdir()
+    (folder / "local/data.sh").write_text(DATA_SH)
+    return folder
+
+
+def command(recipe: Path, *more: str) -> list[str]:
+    return [
+        str(ROOT / "run.sh"), "--recipe", str(recipe), "--tag", "toy", "--teacher", str(recipe / "teacher"),
+        "--distill_config", "conf/train.yaml", "--train_config", "conf/train.yaml", "--lowpass", "3800",
+        "--control", "true", *more,
+    ]  # fmt: skip
+
+
+def run(recipe: Path, work: Path, *more: str) -> subprocess.CompletedProcess:
+    work.mkdir(exist_ok=True)
+    return subprocess.run(
+        command(recipe, *more),
+        cwd=work,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        timeout=600,
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(recipe, tmp_path_factory):
+    """Work directory of an undisturbed run."""
+    work = tmp_path_factory.mktemp("work")
+    result = run(recipe, work)
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    return work
+
+
+def test_every_stage_leaves_what_it_promises(finished):
+    exp = finished / "exp/toy"
+    metrics = json.loads((exp / "score/test/metrics.json").read_text())
+    assert metrics["set"] == "test" and metrics["trials"] == 105 and metrics["targets"] == 30
+    assert 0 <= metrics["eer"] <= 100 and set(metrics["min_dcf"]) == {"0.05", "0.01"}
+    lines = (exp / "score/test/scores").read_text().splitlines()
+    assert len(lines) == 105 and len(lines[0].split()) == 3
+    for name in ("score/test_lp3800", "control/test", "control/test_lp3800"):
+        assert (exp / name / "metrics.json").is_file()
+    results = (exp / "RESULTS.md").read_text()
+    assert metrics["trials_md5"] in results and "3800" in results
+    assert f"{metrics['eer']:.2f}" in results
+    record = json.loads((exp / "run.json").read_text())
+    assert "--tag toy" in record["command"] and record["options"]["lowpass"] == "3800" and record["commit"]
+    assert (exp / "export/speakers.txt").read_text().splitlines()[:5] == [
+        "s00#sp0.9",
+        "s01#sp0.9",
+        "s02#sp0.9",
+        "s03#sp0.9",
+        "s00",
+    ]
+
+
+def test_the_exported_model_embeds_a_file(finished, recipe):
+    output = subprocess.run(
+        ["svmixer", "embed", str(recipe / "audio/test/s00-000.wav"), "--output", str(finished / "one.npy"),
+         "--model", str(finished / "exp/toy/export")],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert output.returncode == 0, output.stderr
+    import numpy as np
+
+    vector = np.load(finished / "one.npy").reshape(-1)
+    assert vector.shape == (8,) and abs(np.linalg.norm(vector) - 1) < 1e-5
+
+
+def test_a_second_run_does_nothing(finished, recipe):
+    before = {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()}
+    started = time.monotonic()
+    result = run(recipe, finished)
+    assert result.returncode == 0, result.stderr
+    assert time.monotonic() - started < 60  # seconds on an idle machine; generous for a busy one
+    after = {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()}
+    changed = {str(path.relative_to(finished)) for path in after if before.get(path) != after[path]}
+    assert changed <= {"exp/toy/run.json", "exp/toy/commands.log"}
+
+
+def test_stage_names_and_skips(finished, recipe):
+    result = run(recipe, finished, "--stage", "distill", "--stop_stage", "score", "--skip_stages", "4")
+    assert result.returncode == 0, result.stderr
+    stages = [
+        word
+        for word in ("stage 1", "stage 2", "stage 3", "stage 4", "stage 5", "stage 6")
+        if word in result.stdout
+    ]
+    assert stages == ["stage 3", "stage 5"]
+
+
+def test_an_empty_directory_is_told_what_is_missing(recipe, tmp_path):
+    result = run(recipe, tmp_path / "empty", "--stage", "5")
+    assert result.returncode == 1
+    assert "dump/train is missing; it is made by stage 2 (dump): run with --stage 2" in result.stderr
+    assert not list((tmp_path / "empty").iterdir())
+
+
+def test_changed_lists_make_later_stages_stale(finished, recipe, tmp_path):
+    work = tmp_path / "copy"
+    shutil.copytree(finished, work)
+    trials = work / "data/valid/trials"
+    trials.write_text("".join(trials.read_text().splitlines(keepends=True)[:-1]))
+    stale = run(recipe, work, "--stage", "3")
+    assert stale.returncode == 1
+    assert "dump/valid is stale: data/valid/trials changed after it was made" in stale.stderr
+    assert "--stage 2" in stale.stderr
+    # Dumping again is done in silence, training again is not.
+    refused = run(recipe, work)
+    assert refused.returncode == 1
+    assert "again, because data/valid/trials changed" in refused.stdout
+    assert "exp/toy/distill was made from other inputs or options" in refused.stderr
+    assert "--force true" in refused.stderr
+
+
+def test_ten_sigkills_end_in_the_same_scores(finished, recipe, tmp_path):
+    """The whole run is killed at ten random moments; the tenth continuation ends in the same bytes."""
+    work = tmp_path / "killed"
+    work.mkdir()
+    seed = random.randrange(1 << 30)
+    print(f"seed {seed}")
+    moments = random.Random(seed)
+    for _ in range(10):
+        process = subprocess.Popen(
+            command(recipe),
+            cwd=work,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        time.sleep(moments.uniform(0.5, 14))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    result = run(recipe, work)
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    for condition in ("score/test", "score/test_lp3800", "control/test"):
+        one, two = (folder / "exp/toy" / condition / "scores" for folder in (finished, work))
+        assert one.read_bytes() == two.read_bytes(), condition
+    leftovers = [path for path in work.rglob(".*.tmp") if path.is_file()]
+    assert not leftovers
+
+
+def test_term_saves_the_training_and_the_next_run_continues(finished, recipe, tmp_path):
+    work = tmp_path / "terminated"
+    work.mkdir()
+    for name in ("data", "dump"):
+        shutil.copytree(finished / name, work / name)
+    process = subprocess.Popen(
+        command(recipe, "--stage", "3", "--distill_args", "--loop.max_epochs 500"),
+        cwd=work, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+    )  # fmt: skip
+    for line in process.stdout:
+        if "epoch 2/" in line:
+            break
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=90)
+    assert process.returncode != 0
+    log = (work / "exp/toy/distill/distill.log").read_text()
+    assert "stopped by a signal: saved at epoch" in log
+    assert result_of_continuing(recipe, work)
+
+
+def result_of_continuing(recipe: Path, work: Path) -> bool:
+    """Whether the run continues where it was saved (stopped again at once: 500 epochs are not waited for)."""
+    process = subprocess.Popen(
+        command(recipe, "--stage", "3", "--distill_args", "--loop.max_epochs 500"),
+        cwd=work, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+    )  # fmt: skip
+    resumed = any("resumed at epoch" in line for line in process.stdout)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=90)
+    return resumed
