@@ -32,9 +32,15 @@ own "$datadir"
 read -ra sets <<<"$train_set $valid_set $test_sets $aug_sets"
 read -ra options <<<"$local_data_opts"
 
-spec=(--stage data --option "local_data_opts=$local_data_opts" --option "sets=${sets[*]}")
-while IFS= read -r -d '' file; do spec+=(--input "$file"); done \
-    < <(find "$recipe/local" "$recipe/conf" "$recipe/lists" -type f -not -path '*/__pycache__/*' -print0 2>/dev/null | sort -z)
+# What the lists are made by: a change in the recipe makes them anew.
+mapfile -d '' -t files < <(find "$recipe/local" "$recipe/conf" "$recipe/lists" -type f -not -name '*.yaml' -not -name '*.md' \
+    -not -path '*/__pycache__/*' -print0 2>/dev/null | sort -z)
+spec=(--stage data --option "local_data_opts=$local_data_opts" --option "sets=${sets[*]}"
+    --option "recipe=$(digest "${files[@]}")")
+# Lists that were edited by hand are respected; lists that are gone are made again.
+for set in "${sets[@]}"; do
+    [ -f "$datadir/$set/wav.scp" ] || rm -f "$datadir/.done"
+done
 if is_done "$datadir/.done" "${spec[@]}"; then
     log "stage 1: $datadir is done"
     exit 0

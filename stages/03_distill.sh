@@ -41,7 +41,7 @@ config=$(resolve "$distill_config")
 read -ra options <<<"$distill_args"
 require "$dumpdir/$train_set/.done@dump" "$dumpdir/$valid_set/.done@dump"
 spec=(--stage distill --input "$dumpdir/$train_set/.done" --input "$dumpdir/$valid_set/.done" --config "$config"
-    --option "args=$distill_args" --option "seed=$seed" --option "teacher=$teacher")
+    --option "args=$distill_args" --option "seed=$seed" --option "teacher=$teacher $(teacher_digest "$teacher")")
 own "$expdir/$tag"
 if keep_or_continue "$dir" "${spec[@]}"; then
     log "stage 3: $teacher → $dir (log in $dir/distill.log)"

@@ -40,7 +40,7 @@ config=$(resolve "$train_config")
 read -ra options <<<"$train_args"
 require "$dumpdir/$train_set/.done@dump" "$dumpdir/$valid_set/.done@dump"
 spec=(--stage train --input "$dumpdir/$train_set/.done" --input "$dumpdir/$valid_set/.done" --config "$config"
-    --option "args=$train_args" --option "seed=$seed" --option "teacher=$teacher" --option "init_distilled=$init_distilled")
+    --option "args=$train_args" --option "seed=$seed" --option "teacher=$teacher $(teacher_digest "$teacher")" --option "init_distilled=$init_distilled")
 start=(--teacher "$teacher")
 if [ "$teacher" = none ]; then
     start=(--teacher "" --frontend_from_teacher false)

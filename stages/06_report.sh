@@ -25,7 +25,7 @@ done
 notes=()
 if [ -f "$recipe/conf/notes.md" ]; then
     notes=(--notes "$recipe/conf/notes.md")
-    spec+=(--input "$recipe/conf/notes.md")
+    spec+=(--option "notes=$(digest "$recipe/conf/notes.md")")
 fi
 for marker in "$dir"/score/*/.done; do
     require "$marker@score"

@@ -35,6 +35,22 @@ resolve() {
     fi
 }
 
+# digest FILE…: one checksum of their contents; of nothing if there are none.
+digest() {
+    cat "$@" </dev/null | md5sum | cut -d' ' -f1
+}
+
+# teacher_digest NAME: checksum of a teacher that is a directory here or comes with the package; else nothing.
+teacher_digest() {
+    local folder
+    for folder in "$1" "$SVMIXER_ROOT/svmixer/assets/$1"; do
+        if [ -f "$folder/model.safetensors" ]; then
+            digest "$folder/model.safetensors"
+            return 0
+        fi
+    done
+}
+
 # require MARKER@STAGE…: stop, naming the first missing or stale input and the stage that makes it.
 require() {
     python -m svmixer.bin.done require "$@" || exit 1
@@ -96,13 +112,12 @@ dispatch_watched() {
         mv "$logfile" "${logfile%.log}.$n.log"
     fi
     : >"$logfile"
-    tail -n +1 -F --pid=$$ "$logfile" 2>/dev/null | grep --line-buffered ') INFO: ' &
+    tail -n +1 -F --pid=$$ "$logfile" 2>/dev/null > >(exec grep --line-buffered ') INFO: ') &
     watcher=$!
     # shellcheck disable=SC2086  # $cmd is a command with its options
     run_child $cmd "$logfile" "$@" || status=$?
     sleep 0.3
-    # The pipe's reader ends when its writer does.
-    pkill -P $$ -x tail 2>/dev/null || true
+    kill "$watcher" 2>/dev/null || true
     wait "$watcher" 2>/dev/null || true
     return "$status"
 }

@@ -25,8 +25,13 @@ from svmixer.log import fail
 STAGES = {"data": 1, "dump": 2, "distill": 3, "train": 4, "score": 5, "report": 6, "export": 7}
 
 
-def describe(stage: str, inputs: list[str], options: list[str], outputs: list[str]) -> dict:
+def describe(
+    stage: str, inputs: list[str], configs: list[str], options: list[str], outputs: list[str]
+) -> dict:
     """The marker's content for files as they are now.
+
+    Configurations go by their base names: the checkout may move, and a later edit makes no result stale, it
+    only makes the step itself ask to be done again.
 
     Raises:
         FileNotFoundError: an input or output is missing.
@@ -34,6 +39,7 @@ def describe(stage: str, inputs: list[str], options: list[str], outputs: list[st
     return {
         "stage": stage,
         "inputs": {name: md5_file(name) for name in sorted(set(inputs))},
+        "configs": dict(sorted((os.path.basename(name), md5_file(name)) for name in configs)),
         "options": dict(sorted(option.split("=", 1) for option in options)),
         "outputs": {name: os.stat(name).st_size for name in sorted(set(outputs))},
     }
@@ -58,7 +64,12 @@ def yaml_files(name: str) -> list[str]:
 def differences(found: dict, wanted: dict) -> list[str]:
     """What changed between two markers, in words."""
     changes = []
-    for part, noun in (("inputs", ""), ("options", "option "), ("outputs", "")):
+    for part, noun in (
+        ("inputs", ""),
+        ("configs", "configuration "),
+        ("options", "option "),
+        ("outputs", ""),
+    ):
         old, new = found.get(part, {}), wanted[part]
         for name in sorted(old.keys() | new.keys()):
             if old.get(name) != new.get(name):
@@ -117,7 +128,7 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(1)
     try:
         configs = [file for name in args.config for file in yaml_files(name)]
-        wanted = describe(args.stage, args.input + configs, args.option, args.output)
+        wanted = describe(args.stage, args.input, configs, args.option, args.output)
     except ConfigError as error:
         raise fail(str(error)) from None
     except FileNotFoundError as error:

@@ -118,7 +118,7 @@ class _TeacherTask:
         """Add the frozen teacher's states of the clean crops."""
         if self.teacher is None:
             return batch
-        return {**batch, "teacher": self.teacher.hidden_states(batch["clean"])}
+        return {**batch, "teacher": self.teacher.hidden_states(batch["clean"], final_norm=True)}
 
 
 class DistillTask(_TeacherTask):

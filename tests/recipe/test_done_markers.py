@@ -1,0 +1,94 @@
+"""Markers: what counts as a change, and what is told."""
+
+import pytest
+
+from svmixer.bin import done
+
+
+@pytest.fixture
+def work(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in.txt").write_text("one\n")
+    (tmp_path / "out.txt").write_text("made of one\n")
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf/train.yaml").write_text("model: {student: conf/student.yaml}\nlr: 1\n")
+    (tmp_path / "conf/student.yaml").write_text("layers: 3\n")
+    return tmp_path
+
+
+def spec(seed=0):
+    return [
+        "--stage", "train", "--input", "in.txt", "--config", "conf/train.yaml", "--option", f"seed={seed}",
+        "--output", "out.txt",
+    ]  # fmt: skip
+
+
+def check(*arguments) -> int:
+    try:
+        done.main(["check", "x/.done", *arguments])
+    except SystemExit as stop:
+        return stop.code
+    return 0
+
+
+def test_current_until_something_changes(work, capsys):
+    assert check(*spec()) == 1  # not there yet
+    done.main(["write", "x/.done", *spec()])
+    assert check(*spec()) == 0
+    assert check(*spec(seed=1)) == 1
+    assert "option seed (0 → 1) changed" in capsys.readouterr().out
+    (work / "conf/student.yaml").write_text("layers: 4\n")
+    assert check(*spec()) == 1
+    assert "configuration student.yaml changed" in capsys.readouterr().out
+    (work / "conf/student.yaml").write_text("layers: 3\n")
+    (work / "in.txt").write_text("two\n")
+    assert check(*spec()) == 1
+    assert "in.txt changed" in capsys.readouterr().out
+    (work / "in.txt").write_text("one\n")
+    (work / "out.txt").unlink()
+    assert check(*spec()) == 1
+    assert "out.txt is missing" in capsys.readouterr().out
+
+
+def test_the_marker_is_the_same_at_another_time(work):
+    done.main(["write", "a/.done", *spec()])
+    done.main(["write", "b/.done", *spec()])
+    assert (work / "a/.done").read_bytes() == (work / "b/.done").read_bytes()
+
+
+def require(work, capsys) -> str:
+    with pytest.raises(SystemExit) as stop:
+        done.main(["require", "x/.done@train"])
+    assert stop.value.code == 1
+    return capsys.readouterr().err
+
+
+def test_require_names_what_is_wrong_and_the_stage(work, capsys):
+    assert "x is missing; it is made by stage 4 (train): run with --stage 4" in require(work, capsys)
+    done.main(["write", "x/.done", *spec()])
+    done.main(["require", "x/.done@train"])
+    (work / "out.txt").write_text("cut")
+    assert "x is damaged: out.txt has 3 bytes, it had 12" in require(work, capsys)
+    (work / "out.txt").unlink()
+    assert "x is incomplete: out.txt is missing" in require(work, capsys)
+    (work / "out.txt").write_text("made of one\n")
+    (work / "in.txt").write_text("two\n")
+    assert "x is stale: in.txt changed after it was made" in require(work, capsys)
+    # An input that is gone cannot have changed: people delete raw data.
+    (work / "in.txt").unlink()
+    done.main(["require", "x/.done@train"])
+
+
+def test_writing_without_the_output_is_an_error(work, capsys):
+    (work / "out.txt").unlink()
+    with pytest.raises(SystemExit):
+        done.main(["write", "x/.done", *spec()])
+    assert "out.txt: stage train was to use or write it, but it is missing" in capsys.readouterr().err
+    assert not (work / "x/.done").exists()
+
+
+def test_a_configuration_that_names_a_missing_file(work, capsys):
+    (work / "conf/student.yaml").unlink()
+    with pytest.raises(SystemExit):
+        done.main(["write", "x/.done", *spec()])
+    assert "no such configuration file: conf/student.yaml" in capsys.readouterr().err

@@ -1,0 +1,110 @@
+"""Configurations: every key checked, files inside files, overrides, help from the comments."""
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from svmixer.config import ConfigError, field_comments, from_dict, help_text, load, parse_args, save, to_dict
+
+
+@dataclass(frozen=True)
+class Inner:
+    """A section."""
+
+    width: int = 4  # how wide
+    rates: tuple[float, ...] = (0.9, 1.0)  # several numbers
+    pair: tuple[int, int] = (1, 2)  # exactly two
+
+    def __post_init__(self) -> None:
+        if self.width < 1:
+            raise ValueError("width: must be at least 1")
+
+
+@dataclass(frozen=True)
+class Outer:
+    """Options."""
+
+    name: str  # a required key
+    # two lines above
+    # the field
+    flag: bool = False
+    limit: float | None = None  # may be nothing
+    inner: Inner = field(default_factory=Inner)  # a section
+
+
+def test_values_and_defaults():
+    config = from_dict(Outer, {"name": "x", "inner": {"rates": [1, 2]}, "flag": "true", "limit": 3})
+    assert config == Outer("x", True, 3.0, Inner(4, (1.0, 2.0)))
+    assert isinstance(config.limit, float)
+    assert from_dict(Outer, {"name": "x", "limit": None}).limit is None
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"name": "x", "flg": True}, "unknown key 'flg'; did you mean 'flag'"),
+        ({"name": "x", "inner": {"widht": 3}}, "unknown key 'inner.widht'; did you mean 'width'"),
+        ({}, "missing key 'name'"),
+        ({"name": "x", "flag": "maybe"}, "flag: expected true or false, found 'maybe'"),
+        ({"name": "x", "inner": {"width": "wide"}}, "inner.width: expected int"),
+        ({"name": "x", "inner": {"width": 1.5}}, "inner.width: expected int"),
+        ({"name": "x", "inner": {"width": 0}}, "width: must be at least 1"),
+        ({"name": "x", "inner": {"pair": [1]}}, "inner.pair: expected 2 values, found 1"),
+        ({"name": "x", "inner": {"rates": 3}}, "inner.rates: expected a list"),
+        ({"name": "x", "inner": 3}, "expected keys and values"),
+        ({"name": "x", "limit": True}, "limit: expected float"),
+    ],
+)
+def test_errors_name_the_key(data, message):
+    with pytest.raises(ConfigError, match="here: .*") as error:
+        from_dict(Outer, data, "here")
+    assert message in str(error.value)
+
+
+def test_files_overrides_and_a_section_from_a_file(tmp_path):
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf/inner.yaml").write_text("width: 7\n")
+    (tmp_path / "conf/outer.yaml").write_text("name: a\ninner: conf/inner.yaml\n")
+    assert load(Outer, tmp_path / "conf/outer.yaml").inner.width == 7
+    config = load(Outer, tmp_path / "conf/outer.yaml", {"inner.pair": "[5, 6]", "name": "b", "limit": "2e-4"})
+    assert config == Outer("b", False, 2e-4, Inner(7, (0.9, 1.0), (5, 6)))
+    with pytest.raises(ConfigError, match="no such configuration file: nowhere"):
+        load(Outer, tmp_path / "conf/outer.yaml", {"inner": "nowhere.yaml"})
+
+
+def test_saved_configurations_read_back(tmp_path):
+    config = Outer("x", True, 0.5, Inner(2, (1.5,)))
+    save(config, tmp_path / "config.yaml")
+    assert load(Outer, tmp_path / "config.yaml") == config
+    assert to_dict(config)["inner"]["rates"] == [1.5]
+
+
+def test_python_tags_in_yaml_are_refused(tmp_path):
+    (tmp_path / "bad.yaml").write_text("name: !!python/object/apply:os.getcwd []\n")
+    with pytest.raises(ConfigError, match="not valid YAML"):
+        load(Outer, tmp_path / "bad.yaml")
+
+
+def test_command_line(tmp_path, capsys):
+    (tmp_path / "c.yaml").write_text("name: a\n")
+    config = parse_args(Outer, ["--config", str(tmp_path / "c.yaml"), "--inner.width=9", "--flag", "yes"])
+    assert config == Outer("a", True, None, Inner(9))
+    with pytest.raises(SystemExit) as stop:
+        parse_args(Outer, ["--nmae", "a"])
+    assert stop.value.code == 2
+    assert "did you mean 'name'" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        parse_args(Outer, ["--name"])
+    assert "needs a value" in capsys.readouterr().err
+
+
+def test_help_comes_from_the_comments():
+    assert field_comments(Outer)["flag"] == "two lines above the field"
+    text = help_text(Outer, "What it does.")
+    assert "--inner.width" in text and "how wide (default: 4)" in text
+    assert "a required key (default: required)" in text
+
+
+@pytest.mark.parametrize("text", ["1e-4", "0.0001", "1.0e-4"])
+def test_numbers_in_any_notation(text):
+    assert load(Outer, None, {"name": "x", "limit": text}).limit == 1e-4
