@@ -100,6 +100,10 @@ keep_or_continue() {
     mark_done "$dir/.inputs" "$@"
 }
 
+# glibc gives large blocks back to the system and takes them anew, page fault by page fault, at every training step. Keeping
+# them makes a step on the CPU a fifth to a third shorter; the peak stays the same.
+keep_memory=(MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184 MALLOC_TOP_PAD_=268435456)
+
 # dispatch_watched "$cmd" LOG command…: one job whose progress lines are shown while it runs.
 dispatch_watched() {
     local cmd=$1 logfile=$2 watcher status=0
@@ -115,7 +119,7 @@ dispatch_watched() {
     tail -n +1 -F --pid=$$ "$logfile" 2>/dev/null > >(exec grep --line-buffered ') INFO: ') &
     watcher=$!
     # shellcheck disable=SC2086  # $cmd is a command with its options
-    run_child $cmd "$logfile" "$@" || status=$?
+    run_child env "${keep_memory[@]}" $cmd "$logfile" "$@" || status=$?
     sleep 0.3
     kill "$watcher" 2>/dev/null || true
     wait "$watcher" 2>/dev/null || true
