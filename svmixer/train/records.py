@@ -49,7 +49,9 @@ class EpochLog:
 
         kept = []
         if self.path.exists():
-            records = [json.loads(line) for line in self.path.read_text(encoding="utf-8").splitlines()]
+            lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
+            # A killed run may have left half a line.
+            records = [json.loads(line) for line in lines if line.endswith("\n")]
             kept = [record for record in records if record["step"] <= total_steps]
         with atomic_write(self.path) as stream:
             stream.writelines(json.dumps(record) + "\n" for record in kept)
