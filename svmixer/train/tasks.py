@@ -19,7 +19,7 @@ from svmixer.losses.aam import AAMConfig
 from svmixer.losses.distillation import DistillConfig
 from svmixer.models.config import ModelConfig
 from svmixer.models.embedding import utterance_embedding
-from svmixer.models.io import load_tensors, save_model, save_tensors
+from svmixer.models.io import ModelError, load_tensors, save_model, save_tensors
 from svmixer.models.speaker_model import SpeakerModel
 from svmixer.score.evaluate import evaluate
 from svmixer.teachers import init_frontend_from_teacher, load_teacher
@@ -28,6 +28,8 @@ from svmixer.train.loop import DeviceConfig, LoopConfig
 from svmixer.train.objectives import DistillObjective, SpeakerObjective
 
 log = get_logger(__name__)
+
+HEADS = "distill_heads.safetensors"
 
 
 @dataclass(frozen=True)
@@ -156,9 +158,10 @@ class DistillTask(_TeacherTask):
         return {"valid_loss": loss / count}
 
     def finish(self, state: dict[str, torch.Tensor], output_dir: Path) -> None:
-        """Write the student's weights alone; the heads are thrown away."""
-        student = {k.removeprefix("student."): v for k, v in state.items() if k.startswith("student.")}
-        save_tensors(student, output_dir / "student.safetensors")
+        """Write the student's weights, and beside them those of the distillation heads for stage 4."""
+        for part, name in (("student.", "student.safetensors"), ("distill.", HEADS)):
+            tensors = {key.removeprefix(part): value for key, value in state.items() if key.startswith(part)}
+            save_tensors(tensors, output_dir / name)
 
 
 class SpeakerTask(_TeacherTask):
@@ -179,8 +182,20 @@ class SpeakerTask(_TeacherTask):
         counts = self.train_set.counts().tolist()
         teacher_dim = self.teacher.config.hidden if self.teacher is not None else None
         self.module = SpeakerObjective(self.model, config.speaker, counts, config.distill, teacher_dim)
+        if config.init_student and self.module.distill is not None:
+            self._start_heads(Path(config.init_student).with_name(HEADS))
         self.valid_dump = DumpSet(config.data.valid)
         self.trials = read_trials(Path(config.data.valid) / "trials")
+
+    def _start_heads(self, path: Path) -> None:
+        """Go on with stage 3's heads: untrained ones would pull the distilled student apart at first."""
+        if not path.exists():
+            return
+        try:
+            load_tensors(self.module.distill, path)
+            log.info("distillation heads from %s", path)
+        except ModelError as error:
+            log.warning("distillation heads start anew: %s", error)
 
     def validate(self, fabric: Fabric, module: nn.Module) -> dict[str, float]:
         """EER (%) and minDCF on the validation trials; every rank embeds its share."""

@@ -4,7 +4,8 @@ from svmixer.train.records import EpochLog
 
 
 def test_records_to_be_done_again_and_half_lines_are_dropped(tmp_path):
-    (tmp_path / "log.jsonl").write_text('{"step": 10, "epoch": 1}\n{"step": 20, "epoch": 2}\n{"step": 30, "ep')
+    killed = '{"step": 10, "epoch": 1}\n{"step": 20, "epoch": 2}\n{"step": 30, "ep'
+    (tmp_path / "log.jsonl").write_text(killed)
     log = EpochLog(tmp_path, total_steps=15, write=True)
     log.add(20, {"epoch": 2, "lr": 0.5})
     records = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]

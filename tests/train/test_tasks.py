@@ -1,0 +1,64 @@
+import torch
+from safetensors.torch import load_file
+
+from svmixer.config import load
+from svmixer.train.tasks import HEADS, DistillTask, SpeakerTask, TrainConfig
+
+
+def distilled(toy, folder):
+    task = DistillTask(load(TrainConfig, toy / "config.yaml"))
+    with torch.no_grad():
+        for parameter in task.module.parameters():
+            parameter.add_(0.01)
+    state = {name: value.clone() for name, value in task.module.state_dict().items()}
+    task.finish(state, folder)
+    return state
+
+
+def test_stage_4_goes_on_with_student_and_heads_of_stage_3(toy, tmp_path):
+    state = distilled(toy, tmp_path)
+    path = str(tmp_path / "student.safetensors")
+    task = SpeakerTask(load(TrainConfig, toy / "config.yaml", {"init_student": path}))
+    for name, value in task.model.student.state_dict().items():
+        assert torch.equal(value, state[f"student.{name}"])
+    for name, value in task.module.distill.state_dict().items():
+        assert torch.equal(value, state[f"distill.{name}"])
+    assert set(load_file(tmp_path / HEADS)) == set(task.module.distill.state_dict())
+
+
+def test_heads_for_other_layers_start_anew(toy, tmp_path, caplog):
+    distilled(toy, tmp_path)
+    overrides = {"init_student": str(tmp_path / "student.safetensors"), "distill.layers": "[2]"}
+    task = SpeakerTask(load(TrainConfig, toy / "config.yaml", overrides))
+    again = SpeakerTask(load(TrainConfig, toy / "config.yaml", {"distill.layers": "[2]"}))
+    for name, value in task.module.distill.state_dict().items():
+        assert torch.equal(value, again.module.distill.state_dict()[name])
+
+
+def test_the_teacher_is_outside_the_trained_module(toy):
+    task = SpeakerTask(load(TrainConfig, toy / "config.yaml"))
+    names = list(task.module.state_dict())
+    assert not any("teacher" in name for name in names)
+    task.module.train()
+    assert not any(module.training for module in task.teacher.model.modules())
+    batch = {"clean": torch.randn(2, 8000)}
+    states = task.prepare(batch)["teacher"]
+    assert states.shape == (2, 3, 24, 12) and not states.requires_grad
+
+
+def test_a_frozen_front_end_stays_as_the_teachers(toy):
+    task = SpeakerTask(load(TrainConfig, toy / "config.yaml", {"freeze_frontend": "true"}))
+    assert not any(p.requires_grad for p in task.model.student.conv_layers.parameters())
+    own = task.model.student.state_dict()
+    for name, value in task.teacher.frontend_state_dict().items():
+        if name.startswith("conv_layers"):
+            assert torch.equal(own[name], value.float())
+
+
+def test_without_a_teacher_there_is_the_speaker_loss_alone(toy):
+    overrides = {"teacher": "''", "frontend_from_teacher": "false"}
+    task = SpeakerTask(load(TrainConfig, toy / "config.yaml", overrides))
+    assert task.teacher is None and task.module.distill is None
+    batch = {"noisy": torch.randn(2, 8000), "label": torch.tensor([0, 3])}
+    loss, stats = task.module(task.prepare(batch))
+    assert loss.item() == stats["speaker"].item() and "distill" not in stats
