@@ -139,3 +139,14 @@ def test_a_second_process_in_the_same_directory_is_refused(toy, tmp_path):
         errors = process.communicate(timeout=120)[1]
     assert process.returncode == 1
     assert "is being trained by another process (pid 1 on elsewhere)" in errors
+
+
+@pytest.mark.slow
+def test_bfloat16_and_accumulation_resume_too(toy, tmp_path):
+    more = ("--device.threads", "1", "--loop.precision", "bf16-mixed", "--loop.accumulate", "2")
+    one, two = tmp_path / "undisturbed", tmp_path / "killed"
+    finish(command(toy, one, "train", *more))
+    arguments = command(toy, two, "train", *more)
+    stop_at(arguments, 2, 1, signal.SIGKILL)
+    finish(arguments)
+    assert_same(one, two)
