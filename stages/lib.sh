@@ -101,7 +101,7 @@ keep_or_continue() {
 }
 
 # glibc gives large blocks back to the system and takes them anew, page fault by page fault, at every training step. Keeping
-# them makes a step on the CPU a fifth to a third shorter; the peak stays the same.
+# them saves that.
 keep_memory=(MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184 MALLOC_TOP_PAD_=268435456)
 
 # dispatch_watched "$cmd" LOG command…: one job whose progress lines are shown while it runs.
