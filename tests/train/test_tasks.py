@@ -26,7 +26,7 @@ def test_stage_4_goes_on_with_student_and_heads_of_stage_3(toy, tmp_path):
     assert set(load_file(tmp_path / HEADS)) == set(task.module.distill.state_dict())
 
 
-def test_heads_for_other_layers_start_anew(toy, tmp_path, caplog):
+def test_heads_for_other_layers_start_anew(toy, tmp_path):
     distilled(toy, tmp_path)
     overrides = {"init_student": str(tmp_path / "student.safetensors"), "distill.layers": "[2]"}
     task = SpeakerTask(load(TrainConfig, toy / "config.yaml", overrides))
