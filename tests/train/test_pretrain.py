@@ -9,7 +9,8 @@ from toy import CONV
 from svmixer.bin import pretrain
 from svmixer.teachers import load_teacher
 from svmixer.teachers.config import TeacherConfig
-from svmixer.train.pretrain import MaskedPrediction, mfcc, span_mask
+from svmixer.train.pretrain import MaskedPrediction, span_mask
+from svmixer.train.targets import Targets, log_mel, mfcc
 
 
 def test_mfcc_lies_on_the_frame_grid_and_ignores_gain():
