@@ -18,6 +18,9 @@ class FrontendConfig:
     strides: tuple[int, ...] = (5, 2, 2, 2, 2, 2, 2)
     # group_norm: over time in the first layer alone; layer_norm: over channels in every layer.
     norm: Literal["group_norm", "layer_norm"] = "group_norm"
+    # How the first layer starts: random, or mel (a filterbank, see svmixer/models/filterbank.py; it wants a
+    # kernel of about 25 ms and a multiple of four channels).
+    first_layer: Literal["random", "mel"] = "random"
 
     def __post_init__(self) -> None:
         if not len(self.channels) == len(self.kernels) == len(self.strides) > 0:
@@ -27,6 +30,11 @@ class FrontendConfig:
             )
         if min(*self.channels, *self.kernels, *self.strides) < 1:
             raise ValueError("frontend: channels, kernels and strides must be at least 1")
+        if self.first_layer == "mel" and self.channels[0] % 4:
+            raise ValueError(
+                "frontend: first_layer mel takes four phases a band, so channels[0] must be a multiple of 4, "
+                f"found {self.channels[0]}"
+            )
 
     @property
     def hop(self) -> int:
@@ -112,6 +120,8 @@ class EcapaConfig:
     se_bottleneck: int = 128
     # Parts that a Res2 convolution splits its channels into.
     scale: int = 4
+    # Every channel of the input is normalised over time first, which takes its mean and level away.
+    instance_norm: bool = True
     # In training Gaussian noise is added to the input; its standard deviation is drawn from this range.
     noise: tuple[float, float] = (0.001, 0.01)
 

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from svmixer.models.config import FrontendConfig
+from svmixer.models.filterbank import start_as_mel
 from svmixer.models.layers import FrameConv, TimeGroupNorm
 
 
@@ -44,6 +45,8 @@ class ConvFrontend(nn.Sequential):
             layers.append(ConvLayer(in_channels, channels, kernel, stride, norm))
             in_channels = channels
         super().__init__(*layers)
+        if config.first_layer == "mel":
+            start_as_mel(self[0].conv.weight)
 
     def forward(self, wave: Tensor) -> Tensor:
         """Waveforms ``(B, N)`` → features ``(B, T, C)``."""

@@ -5,9 +5,6 @@ for the masked frames, which k-means cluster of MFCC vectors the clean speech be
 2021, §II); the frames in the open count less. As in WavLM (Chen et al. 2022, §III-B) a part of another
 utterance is mixed into some of the inputs while the targets stay those of the first speaker, so the model has
 to keep track of who is speaking.
-
-Few steps on few hours do not teach a front end to hear through the cluster numbers alone, so a linear map of its output
-may also be asked for the log-mel spectrum of its input (weight ``spectral_weight``).
 """
 
 from __future__ import annotations
@@ -23,12 +20,13 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from svmixer.audio.dumpset import DumpSet
+from svmixer.models.filterbank import start_as_mel
 from svmixer.teachers.builder import build_torchaudio
 from svmixer.teachers.config import TeacherConfig
 from svmixer.teachers.load import save_teacher
 from svmixer.train.crops import read_crop
 from svmixer.train.loop import DeviceConfig, LoopConfig
-from svmixer.train.targets import MEL_BANDS, Targets, fit_targets
+from svmixer.train.targets import Targets, fit_targets
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ class PretrainConfig:
     mask_prob: float = 0.8  # share of frames masked if spans did not overlap
     mask_length: int = 10  # frames in a masked span
     unmasked_weight: float = 0.5  # weight of the loss on the frames that are not masked
-    spectral_weight: float = 0.0  # weight of the front end's error in the log-mel spectrum
+    mel_frontend: bool = False  # start the first convolution as a filterbank on the mel scale
     mix_prob: float = 0.2  # probability of mixing in a part of another utterance
     mix_snr: tuple[float, float] = (-5.0, 10.0)  # dB of the first speaker over the other
     valid_batches: int = 24  # batches of fixed crops that the accuracy is measured on
@@ -85,10 +83,7 @@ class PretrainSet(Dataset):
         target = self.targets.clusters(torch.from_numpy(clean))
         wave = torch.from_numpy(self._mix(clean, rng) if rng.random() < config.mix_prob else clean)
         mask = torch.from_numpy(span_mask(len(target), config.mask_prob, config.mask_length, rng))
-        item = {"wave": wave, "target": target, "mask": mask}
-        if config.spectral_weight:
-            item["spectrum"] = self.targets.spectrum(wave)
-        return item
+        return {"wave": wave, "target": target, "mask": mask}
 
     def _mix(self, clean: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         other = read_crop(self.dump, int(rng.integers(len(self.dump))), self.samples, rng)
@@ -108,27 +103,17 @@ class MaskedPrediction(nn.Module):
 
     temperature = 0.1
 
-    def __init__(
-        self,
-        config: TeacherConfig,
-        clusters: int,
-        unmasked_weight: float = 0.0,
-        spectral_weight: float = 0.0,
-    ) -> None:
+    def __init__(self, config: TeacherConfig, clusters: int, unmasked_weight: float = 0.0) -> None:
         super().__init__()
-        self.unmasked_weight, self.spectral_weight = unmasked_weight, spectral_weight
+        self.unmasked_weight = unmasked_weight
         self.teacher = build_torchaudio(config)
-        projection = self.teacher.encoder.feature_projection.projection
-        width = projection.out_features
+        width = self.teacher.encoder.feature_projection.projection.out_features
         self.mask_vector = nn.Parameter(torch.randn(width) * 0.1)
         self.head = nn.Linear(width, width)
         self.clusters = nn.Parameter(torch.randn(clusters, width))
-        if spectral_weight:
-            channels = projection.in_features
-            self.spectrum = nn.Sequential(nn.LayerNorm(channels), nn.Linear(channels, MEL_BANDS))
 
     def forward(self, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """``wave`` (B, N), ``target`` and ``mask`` (B, T), maybe ``spectrum`` (B, T, 80) → loss and figures."""
+        """``wave`` (B, N), ``target`` (B, T) and ``mask`` (B, T) → loss and figures."""
         features, _ = self.teacher.feature_extractor(batch["wave"], None)
         projected = self.teacher.encoder.feature_projection(features)
         mask = batch["mask"]
@@ -142,9 +127,6 @@ class MaskedPrediction(nn.Module):
         stats = {"masked": loss, "accuracy": correct[mask].mean(), "unmasked_accuracy": correct[~mask].mean()}
         if self.unmasked_weight:
             loss = loss + self.unmasked_weight * F.cross_entropy(logits[~mask], target[~mask])
-        if self.spectral_weight:
-            stats["spectral"] = F.mse_loss(self.spectrum(features).float(), batch["spectrum"])
-            loss = loss + self.spectral_weight * stats["spectral"]
         # HuBERT's small penalty on the size of the front end's output keeps it bounded.
         loss = loss + 10 * 0.001 * features.float().pow(2).mean()
         return loss, {name: value.detach() for name, value in stats.items()}
@@ -169,9 +151,9 @@ class PretrainTask:
         self.valid_set = PretrainSet(valid, config, targets)
         # Weights must not depend on what ran before.
         torch.manual_seed(config.loop.seed)
-        self.module = MaskedPrediction(
-            config.teacher, config.clusters, config.unmasked_weight, config.spectral_weight
-        )
+        self.module = MaskedPrediction(config.teacher, config.clusters, config.unmasked_weight)
+        if config.mel_frontend:
+            start_as_mel(self.module.teacher.feature_extractor.conv_layers[0].conv.weight)
 
     def dataset(self) -> Dataset:
         return self.train_set
@@ -198,9 +180,7 @@ class PretrainTask:
         loader = DataLoader(
             self.valid_set, batch_sampler=[items[i : i + size] for i in range(0, len(items), size)]
         )
-        names = ["masked", "accuracy", "unmasked_accuracy"]
-        if self.config.spectral_weight:
-            names.append("spectral")
+        names = ("masked", "accuracy", "unmasked_accuracy")
         sums = torch.zeros(len(names) + 1, dtype=torch.float64)
         targets = torch.zeros(self.config.clusters, dtype=torch.float64)
         for batch in loader:

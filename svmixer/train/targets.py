@@ -1,4 +1,4 @@
-"""What pretraining predicts: clusters of MFCC frames, and the log-mel spectrum."""
+"""What pretraining predicts: clusters of MFCC frames."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from svmixer.train.crops import read_crop
 
 log = get_logger(__name__)
 
-MEL_BANDS = 80
-# Kaldi's features expect 16-bit amplitudes; the front end's frames are 20 ms apart and see 25 ms, as these do.
+# Kaldi's features expect 16-bit amplitudes. The front end's frames are 20 ms apart and see 25 ms, too.
 _AMPLITUDE = 32768.0
 _FRAMES = {"frame_shift": 20.0, "sample_frequency": 16000, "dither": 0.0}
 
@@ -33,46 +32,29 @@ def mfcc(wave: torch.Tensor) -> torch.Tensor:
     return torch.cat([base, delta, torchaudio.functional.compute_deltas(delta.T).T], dim=1)
 
 
-def log_mel(wave: torch.Tensor) -> torch.Tensor:
-    """Natural logarithms of 80 mel band energies on the front end's grid: (N,) → (T, 80)."""
-    return torchaudio.compliance.kaldi.fbank(wave[None] * _AMPLITUDE, num_mel_bins=MEL_BANDS, **_FRAMES)
-
-
 @dataclass(frozen=True)
 class Targets:
     """Everything that the targets of a crop depend on."""
 
     centroids: torch.Tensor  # (clusters, 39), of standardised MFCC
-    mfcc_scale: torch.Tensor  # (2, 39), mean and deviation
-    mel_scale: torch.Tensor  # (2, 80), mean and deviation
+    scale: torch.Tensor  # (2, 39), mean and deviation
 
     def clusters(self, wave: torch.Tensor) -> torch.Tensor:
         """Nearest centroid of every frame: (N,) → (T,) integers."""
-        mean, deviation = self.mfcc_scale
+        mean, deviation = self.scale
         return torch.cdist((mfcc(wave) - mean) / deviation, self.centroids).argmin(dim=1)
-
-    def spectrum(self, wave: torch.Tensor) -> torch.Tensor:
-        """Standardised log-mel bands less their mean over the crop, one number for its level: (N,) → (T, 80).
-
-        The front end's norms hide the level of a crop, so it cannot be asked for it; the spectrum's shape,
-        the channel's and the voice's, stays in.
-        """
-        mean, deviation = self.mel_scale
-        bands = (log_mel(wave) - mean) / deviation
-        return bands - bands.mean()
 
 
 def fit_targets(dump: DumpSet, clusters: int, frames: int, samples: int, seed: int) -> Targets:
-    """Estimate the clusters (k-means) and scales on about ``frames`` frames of random crops of ``samples``."""
+    """Clusters (k-means) and their scale, from about ``frames`` frames in random crops of ``samples``."""
     rng = np.random.default_rng([seed, 1])
     per_crop = 1 + (samples - 400) // 320
     chosen = rng.permutation(len(dump))[: -(-frames // per_crop)]
     crops = [torch.from_numpy(read_crop(dump, int(index), samples, rng)) for index in chosen]
     cepstra = torch.cat([mfcc(crop) for crop in crops])
-    bands = torch.cat([log_mel(crop) for crop in crops])
-    mfcc_scale = torch.stack([cepstra.mean(0), cepstra.std(0)])
+    scale = torch.stack([cepstra.mean(0), cepstra.std(0)])
     kmeans = MiniBatchKMeans(clusters, batch_size=10000, n_init=3, random_state=seed)
-    kmeans.fit(((cepstra - mfcc_scale[0]) / mfcc_scale[1]).numpy())
+    kmeans.fit(((cepstra - scale[0]) / scale[1]).numpy())
     log.info("k-means: %d clusters of %d MFCC frames", clusters, len(cepstra))
     centroids = torch.from_numpy(kmeans.cluster_centers_.astype(np.float32))
-    return Targets(centroids, mfcc_scale, torch.stack([bands.mean(0), bands.std(0)]))
+    return Targets(centroids, scale)

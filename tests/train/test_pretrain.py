@@ -10,16 +10,11 @@ from svmixer.bin import pretrain
 from svmixer.teachers import load_teacher
 from svmixer.teachers.config import TeacherConfig
 from svmixer.train.pretrain import MaskedPrediction, span_mask
-from svmixer.train.targets import Targets, log_mel, mfcc
 
-
-def test_mfcc_lies_on_the_frame_grid_and_ignores_gain():
-    rng = np.random.default_rng(0)
-    wave = torch.from_numpy(rng.standard_normal(48000).astype(np.float32) * 0.1)
-    features = mfcc(wave)
-    assert features.shape == (149, 39)
-    assert features[:, :13].mean(0).abs().max() < 1e-3
-    assert torch.allclose(features, mfcc(wave * 0.5), atol=2e-2)
+TINY = TeacherConfig(
+    extractor_conv_layer_config=tuple(map(tuple, CONV)), encoder_embed_dim=12, encoder_pos_conv_kernel=8,
+    encoder_pos_conv_groups=2, encoder_num_layers=1, encoder_num_heads=2, encoder_ff_interm_features=16,
+)  # fmt: skip
 
 
 def test_span_mask_has_whole_spans_of_the_asked_share():
@@ -34,11 +29,7 @@ def test_span_mask_has_whole_spans_of_the_asked_share():
 
 def test_masked_frames_are_hidden_and_gradients_are_finite():
     torch.manual_seed(0)
-    config = TeacherConfig(
-        extractor_conv_layer_config=tuple(map(tuple, CONV)), encoder_embed_dim=12, encoder_pos_conv_kernel=8,
-        encoder_pos_conv_groups=2, encoder_num_layers=1, encoder_num_heads=2, encoder_ff_interm_features=16,
-    )  # fmt: skip
-    module = MaskedPrediction(config, clusters=5, unmasked_weight=0.0).eval()
+    module = MaskedPrediction(TINY, clusters=5).eval()
     wave = torch.randn(2, 8000)
     target, mask = torch.randint(5, (2, 24)), torch.ones(2, 24, dtype=torch.bool)
     # With every frame masked nothing of the signal reaches the prediction.
@@ -51,6 +42,23 @@ def test_masked_frames_are_hidden_and_gradients_are_finite():
     assert all(torch.isfinite(p.grad).all() for p in module.parameters() if p.grad is not None)
     assert module.mask_vector.grad.abs().sum() > 0
     assert set(stats) == {"masked", "accuracy", "unmasked_accuracy"}
+
+
+def test_open_frames_count_with_their_weight():
+    torch.manual_seed(0)
+    module = MaskedPrediction(TINY, clusters=5, unmasked_weight=0.5).eval()
+    wave, mask = torch.randn(2, 8000), torch.rand(2, 24) < 0.5
+    batch = {"wave": wave, "target": torch.randint(5, (2, 24)), "mask": mask}
+    both, stats = module(batch)
+    module.unmasked_weight = 0.0
+    masked, _ = module(batch)
+    module.unmasked_weight = 1.0
+    twice, _ = module(batch)
+    features, _ = module.teacher.feature_extractor(wave, None)
+    penalty = 10 * 0.001 * features.pow(2).mean().item()
+    assert masked.item() == pytest.approx(stats["masked"].item() + penalty, rel=1e-5)
+    assert twice.item() - masked.item() == pytest.approx(2 * (both.item() - masked.item()), rel=1e-4)
+    assert both.item() > masked.item()
 
 
 @pytest.mark.slow
@@ -73,3 +81,5 @@ def test_a_toy_pretraining_makes_a_teacher(toy, tmp_path):
     records = [json.loads(line) for line in (tmp_path / "out/log.jsonl").read_text().splitlines()]
     assert [record["epoch"] for record in records] == [1, 2]
     assert 0 <= records[0]["valid_accuracy"] <= 1
+    # Four clusters: the most frequent one holds a quarter of the frames or more.
+    assert 0.25 <= records[0]["valid_chance"] < 1

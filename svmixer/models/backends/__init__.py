@@ -5,12 +5,14 @@ from __future__ import annotations
 from torch import nn
 
 from svmixer.models.backends.ecapa import Ecapa
+from svmixer.models.backends.linear import LinearBackend
 from svmixer.models.config import BackendConfig
 from svmixer.models.registry import Registry
 
 # A builder takes (config: BackendConfig, states: int, hidden: int).
 BACKENDS = Registry("backend")
 BACKENDS.register("ecapa")(Ecapa)
+BACKENDS.register("linear")(LinearBackend)
 
 
 def build_backend(config: BackendConfig, states: int, hidden: int) -> nn.Module:

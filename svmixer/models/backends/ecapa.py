@@ -81,7 +81,7 @@ class Ecapa(nn.Module):
         channels, pooled = sizes.channels, 3 * sizes.channels
         self.noise = sizes.noise
         self.w = state_weights(states)
-        self.norm = nn.InstanceNorm1d(hidden)
+        self.norm = nn.InstanceNorm1d(hidden) if sizes.instance_norm else nn.Identity()
         self.conv2 = FrameConv(hidden, channels, 5, padding=2)
         self.bn2 = FrameBatchNorm(channels)
         self.layer1, self.layer2, self.layer3 = (
