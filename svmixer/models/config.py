@@ -161,5 +161,7 @@ class ModelConfig:
     student: StudentConfig = field(default_factory=StudentConfig)
     # Speaker backend: a section or the name of a YAML file (conf/backend).
     backend: BackendConfig = field(default_factory=BackendConfig)
+    # Embeddings pass a whitening of their scatter within training speakers, fitted after every epoch.
+    whiten: bool = False
     # Sampling rate of the waveforms in Hz.
     sample_rate: int = 16000

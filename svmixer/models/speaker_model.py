@@ -10,6 +10,7 @@ from svmixer.models.backends import build_backend
 from svmixer.models.config import ModelConfig
 from svmixer.models.embedding import WINDOWS_AT_ONCE, evaluating, utterance_embedding
 from svmixer.models.student import Student
+from svmixer.models.whitening import Whitening
 from svmixer.models.windows import Protocol, frame_windows, repeat_pad
 
 
@@ -25,6 +26,7 @@ class SpeakerModel(nn.Module):
         self.config = config
         self.student = Student(config.student)
         self.backend = build_backend(config.backend, config.student.layers + 1, config.student.hidden)
+        self.whitening = Whitening(config.backend.embedding) if config.whiten else None
 
     @property
     def window(self) -> int:
@@ -37,8 +39,9 @@ class SpeakerModel(nn.Module):
         return next(self.parameters()).device
 
     def forward(self, wave: Tensor) -> Tensor:
-        """Windows ``(B, window)`` → raw embeddings ``(B, D)``."""
-        return self.backend(self.student(wave))
+        """Windows ``(B, window)`` → embeddings ``(B, D)``, not scaled to unit length."""
+        embedding = self.backend(self.student(wave))
+        return embedding if self.whitening is None else self.whitening(embedding)
 
     def embed(
         self,

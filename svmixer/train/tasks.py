@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from svmixer.log import get_logger
 from svmixer.losses.aam import AAMConfig
 from svmixer.losses.distillation import DistillConfig
 from svmixer.models.config import ModelConfig
-from svmixer.models.embedding import utterance_embedding
+from svmixer.models.embedding import evaluating, utterance_embedding
 from svmixer.models.io import ModelError, load_tensors, save_model, save_tensors
 from svmixer.models.speaker_model import SpeakerModel
 from svmixer.score.evaluate import evaluate
@@ -26,6 +27,7 @@ from svmixer.teachers import init_frontend_from_teacher, load_teacher
 from svmixer.train.data import DataConfig, TrainSet
 from svmixer.train.loop import DeviceConfig, LoopConfig
 from svmixer.train.objectives import DistillObjective, SpeakerObjective
+from svmixer.train.sampler import epoch_order
 
 log = get_logger(__name__)
 
@@ -38,6 +40,20 @@ class ValidConfig:
 
     protocol: str = "crops"  # crops or whole, as in scoring
     num_crops: int = 10  # crops an utterance
+
+
+@dataclass(frozen=True)
+class WhitenConfig:
+    """What the whitening is fitted on, if the model has one."""
+
+    crops: int = 2048  # augmented training crops, every speaker equally often
+    shrinkage: float = 0.1  # between the scatter found (0) and the same scatter in all directions (1)
+
+    def __post_init__(self) -> None:
+        if self.crops < 1:
+            raise ValueError("crops: must be at least 1")
+        if not 0.0 <= self.shrinkage <= 1.0:
+            raise ValueError(f"shrinkage: must be between 0 and 1, found {self.shrinkage}")
 
 
 @dataclass(frozen=True)
@@ -63,6 +79,8 @@ class TrainConfig:
     distill: DistillConfig = field(default_factory=DistillConfig)
     # Speaker loss (stage 4).
     speaker: AAMConfig = field(default_factory=AAMConfig)
+    # Whitening of the embeddings (stage 4).
+    whiten: WhitenConfig = field(default_factory=WhitenConfig)
     # Validation (stage 4).
     valid: ValidConfig = field(default_factory=ValidConfig)
     # The training loop.
@@ -199,6 +217,7 @@ class SpeakerTask(_TeacherTask):
 
     def validate(self, fabric: Fabric, module: nn.Module) -> dict[str, float]:
         """EER (%) and minDCF on the validation trials; every rank embeds its share."""
+        self._fit_whitening()
         valid = self.config.valid
         row = {utterance: index for index, utterance in enumerate(self.valid_dump.utterances)}
         wanted = [row[utterance] for utterance in self.trials.utterances]
@@ -214,4 +233,28 @@ class SpeakerTask(_TeacherTask):
     def finish(self, state: dict[str, torch.Tensor], output_dir: Path) -> None:
         """Write the averaged model as a model directory."""
         self.module.load_state_dict(state)
+        self._fit_whitening()
         save_model(self.model, output_dir / "model", self.train_set.names)
+
+    def _fit_whitening(self) -> None:
+        """Fit the model's whitening, if it has one; the same on every rank."""
+        whitening = self.model.whitening
+        if whitening is None:
+            return
+        config, data = self.config, self.train_set
+        chosen = epoch_order(data.labels, config.loop.seed, 0, balance=1.0)[: config.whiten.crops].tolist()
+        # An item that is drawn again gives another crop.
+        seen: Counter[int] = Counter()
+        items = []
+        for index in chosen:
+            items.append((seen[index], index))
+            seen[index] += 1
+        size = config.loop.batch_size
+        batches = [items[start : start + size] for start in range(0, len(items), size)]
+        embeddings, labels = [], []
+        with evaluating(self.model):
+            for batch in DataLoader(data, batch_sampler=batches):
+                states = self.model.student(batch["noisy"].to(self.model.device))
+                embeddings.append(self.model.backend(states))
+                labels.append(batch["label"])
+        whitening.fit(torch.cat(embeddings), torch.cat(labels).to(self.model.device), config.whiten.shrinkage)

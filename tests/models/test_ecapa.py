@@ -19,7 +19,7 @@ def backend():
     return randomised(Ecapa(CONFIG, STATES, HIDDEN)).eval()
 
 
-def reference(states, p):
+def reference(states, p, instance_norm=True):
     """The backend on (B, C, T) from its state dict with torch's plain functions."""
 
     def conv(x, name, **options):
@@ -41,7 +41,8 @@ def reference(states, p):
         return x + y * torch.sigmoid(gate)
 
     x = sum(p["w"][0, i, 0, 0] * states[:, i] for i in range(states.shape[1])).transpose(1, 2)
-    x = (x - x.mean(2, keepdim=True)) / (x.var(2, keepdim=True, correction=0) + 1e-5).sqrt()
+    if instance_norm:
+        x = (x - x.mean(2, keepdim=True)) / (x.var(2, keepdim=True, correction=0) + 1e-5).sqrt()
     x = norm(F.relu(conv(x, "conv2", padding=2)), "bn2")
     x1 = res2(x, "layer1", 2)
     x2 = res2(x + x1, "layer2", 3)
@@ -62,6 +63,16 @@ def test_equals_the_reference(backend):
     result = backend(states)
     assert result.std() > 0.1
     torch.testing.assert_close(result, reference(states, backend.state_dict()), atol=1e-5, rtol=1e-4)
+
+
+def test_without_the_instance_norm_the_mean_over_time_stays():
+    config = BackendConfig(embedding=6, ecapa=EcapaConfig(8, 4, 2, instance_norm=False))
+    backend = randomised(Ecapa(config, STATES, HIDDEN)).eval()
+    states = torch.randn(4, STATES, FRAMES, HIDDEN)
+    expected = reference(states, backend.state_dict(), instance_norm=False)
+    torch.testing.assert_close(backend(states), expected, atol=1e-5, rtol=1e-4)
+    shifted = backend(states + torch.randn(1, 1, 1, HIDDEN))
+    assert (shifted - expected).abs().max() > 1e-2
 
 
 def test_training_uses_the_batch_statistics():

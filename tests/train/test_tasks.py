@@ -2,6 +2,8 @@ import torch
 from safetensors.torch import load_file
 
 from svmixer.config import load
+from svmixer.models.io import load_model
+from svmixer.train.loop import DeviceConfig, make_fabric
 from svmixer.train.tasks import HEADS, DistillTask, SpeakerTask, TrainConfig
 
 
@@ -62,3 +64,32 @@ def test_without_a_teacher_there_is_the_speaker_loss_alone(toy):
     batch = {"noisy": torch.randn(2, 8000), "label": torch.tensor([0, 3])}
     loss, stats = task.module(task.prepare(batch))
     assert loss.item() == stats["speaker"].item() and "distill" not in stats
+
+
+def test_the_whitening_is_fitted_by_validation_and_again_for_the_final_model(toy, tmp_path):
+    task = SpeakerTask(load(TrainConfig, toy / "config.yaml"))
+    fabric = make_fabric(DeviceConfig(threads=1), "32-true")
+    eye = task.model.whitening.matrix.clone()
+    task.validate(fabric, task.module)
+    fitted = task.model.whitening.matrix.clone()
+    assert torch.equal(eye, torch.eye(8)) and not torch.equal(fitted, eye)
+    # The averaged weights are others: what was fitted before does not go with them.
+    state = {name: value.clone() for name, value in task.module.state_dict().items()}
+    state["model.backend.fc6.weight"] *= 2.0
+    task.finish(state, tmp_path)
+    model = load_model(tmp_path / "model")
+    assert not torch.equal(model.whitening.matrix, fitted)
+    # Crops of training speakers, as they were drawn for it: scatter within speakers of about one each way.
+    items = [(0, index) for index in range(len(task.train_set))]
+    drawn = [task.train_set[item] for item in items]
+    with torch.no_grad():
+        embeddings = model(torch.stack([item["noisy"] for item in drawn]))
+    labels = torch.stack([item["label"] for item in drawn])
+    spread = torch.cat([embeddings[labels == k] - embeddings[labels == k].mean(0) for k in labels.unique()])
+    assert 0.3 < spread.square().sum().item() / (len(drawn) - len(labels.unique())) / 8 < 3.0
+
+
+def test_without_whitening_there_is_none(toy, tmp_path):
+    task = SpeakerTask(load(TrainConfig, toy / "config.yaml", {"model.whiten": "false"}))
+    task.finish(task.module.state_dict(), tmp_path)
+    assert load_model(tmp_path / "model").whitening is None

@@ -6,6 +6,7 @@ from torch import nn
 
 from svmixer.models.backends.ecapa import Ecapa
 from svmixer.models.backends.linear import LinearBackend
+from svmixer.models.backends.statistics import StatisticsBackend
 from svmixer.models.config import BackendConfig
 from svmixer.models.registry import Registry
 
@@ -13,6 +14,7 @@ from svmixer.models.registry import Registry
 BACKENDS = Registry("backend")
 BACKENDS.register("ecapa")(Ecapa)
 BACKENDS.register("linear")(LinearBackend)
+BACKENDS.register("statistics")(StatisticsBackend)
 
 
 def build_backend(config: BackendConfig, states: int, hidden: int) -> nn.Module:

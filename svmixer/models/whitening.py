@@ -1,0 +1,54 @@
+"""Within-speaker whitening of embeddings (WCCN: Hatch et al., Interspeech 2006), fitted in closed form."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class Whitening(nn.Module):
+    """``(x − mean) · matrix``: directions in which a speaker's own embeddings scatter count less.
+
+    Part of the model but not trained by its loss: :meth:`fit` sets it from embeddings of training speakers.
+    It starts as the identity.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(dim))
+        self.register_buffer("matrix", torch.eye(dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, D)`` → ``(B, D)``."""
+        return (x - self.mean) @ self.matrix
+
+    @torch.no_grad()
+    def fit(self, embeddings: Tensor, labels: Tensor, shrinkage: float) -> None:
+        """Set mean and matrix from embeddings ``(N, D)`` of the speakers ``labels (N,)``.
+
+        The scatter W within speakers, pooled over all, is shrunk to (1 − λ) W + λ tr(W) / D · I, where λ is
+        ``shrinkage``. With λ = 0 the covariance of the result within speakers is I.
+
+        Raises:
+            ValueError: every speaker has only one embedding, or the scatter is zero or not finite.
+        """
+        x = embeddings.double()
+        speakers, index = labels.unique(return_inverse=True)
+        counts = torch.bincount(index).double()
+        sums = torch.zeros(len(speakers), x.shape[1], dtype=x.dtype, device=x.device).index_add_(0, index, x)
+        centred = x - (sums / counts[:, None])[index]
+        freedom = len(x) - len(speakers)
+        if freedom < 1:
+            raise ValueError(
+                f"whitening: {len(x)} embeddings of {len(speakers)} speakers have no scatter within"
+            )
+        scatter = centred.T @ centred / freedom
+        level = scatter.trace() / len(scatter)
+        if not 0 < level < float("inf"):
+            raise ValueError("whitening: the scatter of the embeddings within speakers is zero or not finite")
+        identity = torch.eye(len(scatter), dtype=x.dtype, device=x.device)
+        shrunk = (1 - shrinkage) * scatter + shrinkage * level * identity
+        # shrunk = C Cᵀ, so C⁻¹ x has unit covariance; for rows that is x · C⁻ᵀ.
+        root = torch.linalg.cholesky(shrunk)
+        self.matrix.copy_(torch.linalg.solve_triangular(root, identity, upper=False).T)
+        self.mean.copy_(x.mean(dim=0))
