@@ -25,6 +25,8 @@ class ComplexityConfig:
     student: StudentConfig | None = None
     # Backend: a section or a YAML file.
     backend: BackendConfig | None = None
+    # Whether the embeddings are whitened.
+    whiten: bool = False
     # Sampling rate of the waveforms in Hz.
     sample_rate: int = 16000
     # table for people, json for programs.
@@ -59,7 +61,7 @@ def paper_rows() -> Iterator[dict[str, Any]]:
 def model_rows(config: ComplexityConfig) -> Iterator[dict[str, Any]]:
     """Rows of one model; a part that the options leave out has its default."""
     student, backend = config.student or StudentConfig(), config.backend or BackendConfig()
-    yield from _parts(ModelConfig(student, backend, config.sample_rate)).values()
+    yield from _parts(ModelConfig(student, backend, config.whiten, config.sample_rate)).values()
 
 
 def _parts(config: ModelConfig) -> dict[str, dict[str, Any]]:

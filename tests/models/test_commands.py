@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import fields
 
 import kaldiio
 import numpy as np
@@ -12,6 +13,7 @@ import soundfile
 from svmixer import __version__
 from svmixer.bin import complexity, embed, main
 from svmixer.config import save
+from svmixer.models.config import ModelConfig
 from svmixer.models.io import load_model, save_model
 
 
@@ -145,6 +147,11 @@ def test_complexity_of_a_model_directory(toy_model, model_dir, capsys):
     assert rows["system"]["params"] == sum(p.numel() for p in toy_model.parameters())
     assert rows["system"]["macs"] == rows["student"]["macs"] + rows["ecapa backend"]["macs"]
     assert rows["system"]["samples"] == 8000
+
+
+def test_complexity_reads_every_key_of_a_model():
+    keys = [{field.name for field in fields(config)} for config in (ModelConfig, complexity.ComplexityConfig)]
+    assert keys[0] <= keys[1]
 
 
 def test_complexity_table(toy_config, tmp_path, capsys):
