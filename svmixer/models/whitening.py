@@ -39,9 +39,7 @@ class Whitening(nn.Module):
         centred = x - (sums / counts[:, None])[index]
         freedom = len(x) - len(speakers)
         if freedom < 1:
-            raise ValueError(
-                f"whitening: {len(x)} embeddings of {len(speakers)} speakers have no scatter within"
-            )
+            raise ValueError(f"whitening: each of {len(speakers)} speakers has one embedding only")
         scatter = centred.T @ centred / freedom
         level = scatter.trace() / len(scatter)
         if not 0 < level < float("inf"):
