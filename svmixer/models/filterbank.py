@@ -18,9 +18,12 @@ LOWEST_HZ, HIGHEST_HZ = 30.0, 7900.0  # edges of the first and of the last band
 NARROWEST_HZ = 60.0
 
 
-def mel_centres(bands: int) -> np.ndarray:
-    """Edges and centres of ``bands`` bands, equally far apart on the mel scale, in Hz: ``(bands + 2,)``."""
-    low, high = (2595 * np.log10(1 + f / 700) for f in (LOWEST_HZ, HIGHEST_HZ))
+def mel_centres(bands: int, lowest: float = LOWEST_HZ, highest: float = HIGHEST_HZ) -> np.ndarray:
+    """First edge, centres and last edge of ``bands`` bands in Hz, ``(bands + 2,)``.
+
+    They are equally far apart on the mel scale 2595·log10(1 + f/700).
+    """
+    low, high = (2595 * np.log10(1 + f / 700) for f in (lowest, highest))
     return 700 * (10 ** (np.linspace(low, high, bands + 2) / 2595) - 1)
 
 

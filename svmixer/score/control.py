@@ -14,6 +14,7 @@ from scipy.fft import rfft
 from torch import Tensor, nn
 
 from svmixer.audio.dumpset import DumpSet
+from svmixer.models.filterbank import mel_centres
 from svmixer.models.windows import utterance_windows
 from svmixer.score.filters import lowpass
 
@@ -83,8 +84,7 @@ def mel_bands(num_bands: int, fft: int, sample_rate: int) -> np.ndarray:
 
     They are equally wide on the mel scale 2595·log10(1 + f/700) from 0 Hz to half the sample rate.
     """
-    top = 2595 * np.log10(1 + sample_rate / 2 / 700)
-    edges = 700 * (10 ** (np.linspace(0, top, num_bands + 2) / 2595) - 1)
+    edges = mel_centres(num_bands, 0, sample_rate / 2)
     frequencies = np.fft.rfftfreq(fft, 1 / sample_rate)
     low, centre, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
     rising, falling = (frequencies - low) / (centre - low), (high - frequencies) / (high - centre)

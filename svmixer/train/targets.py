@@ -15,7 +15,7 @@ from svmixer.train.crops import read_crop
 
 log = get_logger(__name__)
 
-# Kaldi's features expect 16-bit amplitudes. The front end's frames are 20 ms apart and see 25 ms, too.
+# Kaldi's features expect 16-bit amplitudes. The front end's frames are 20 ms apart, too.
 _AMPLITUDE = 32768.0
 _FRAMES = {"frame_shift": 20.0, "sample_frequency": 16000, "dither": 0.0}
 
