@@ -70,7 +70,7 @@ seed=0
 score_config=conf/score.yaml
 # Upper band edges in Hz at which every test set is scored once more, separated by blanks.
 lowpass=
-# true: also score the control without a model.
+# true: also score the controls without a model: statistics of log-mel bands, plain and whitened.
 control=false
 # true: do finished work of the chosen stages again; earlier trainings are set aside.
 force=false

@@ -10,7 +10,7 @@ dumpdir=dump
 expdir=exp
 # Name of the experiment.
 tag=default
-# Training set, whose mean the control takes off.
+# Training set, whose mean or whitening the controls use.
 train_set=train
 # Test sets, separated by blanks.
 test_sets="test"
@@ -18,7 +18,7 @@ test_sets="test"
 score_config=conf/score.yaml
 # Upper band edges in Hz at which every test set is scored once more, separated by blanks.
 lowpass=
-# true: also score the control without a model (statistics of log-mel bands).
+# true: also score the controls without a model: statistics of log-mel bands, plain and whitened.
 control=false
 # Parallel jobs.
 nj=2
@@ -40,7 +40,7 @@ score_set() {
     local model=$1 data=$dumpdir/$2 band=$3 out=$4 spec input
     shift 4
     local extra=()
-    [ "$model" != control ] || extra=(--train_dir "$dumpdir/$train_set")
+    [[ $model != control* ]] || extra=(--train_dir "$dumpdir/$train_set")
     spec=(--stage score --input "$data/.done" --config "$config" --option "lowpass=$band")
     for input in "$@"; do spec+=(--input "$input"); done
     if is_done "$out/.done" "${spec[@]}" --output "$out/scores" --output "$out/metrics.json"; then
@@ -66,8 +66,10 @@ for set in $test_sets; do
         condition=$set
         [ "$band" = 0 ] || condition=${set}_lp$band
         score_set "$expdir/$tag/train/model" "$set" "$band" "$expdir/$tag/score/$condition" "$expdir/$tag/train/.done"
-        [ "$control" = false ] || score_set control "$set" "$band" "$expdir/$tag/control/$condition" \
-            "$dumpdir/$train_set/.done"
+        [ "$control" = true ] || continue
+        for model in control control_whitened; do
+            score_set "$model" "$set" "$band" "$expdir/$tag/$model/$condition" "$dumpdir/$train_set/.done"
+        done
     done
 done
 log "stage 5: done"

@@ -16,9 +16,11 @@ force=false
 require_bool force
 
 dir=$expdir/$tag
+[ -d "$dir/score" ] || die "$dir/score is missing; it is made by stage 5 (score): run with --stage 5"
+own "$dir"
 spec=(--stage report)
 shopt -s nullglob
-for metrics in "$dir"/score/*/metrics.json "$dir"/control/*/metrics.json; do
+for metrics in "$dir"/score/*/metrics.json "$dir"/control*/*/metrics.json; do
     spec+=(--input "$metrics")
 done
 [ ${#spec[@]} -gt 2 ] || die "$dir/score is missing; it is made by stage 5 (score): run with --stage 5"

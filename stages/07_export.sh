@@ -17,13 +17,13 @@ require_bool force
 
 out=$expdir/$tag/export
 require "$expdir/$tag/train/.done@train"
+own "$expdir/$tag"
 spec=(--stage export --input "$expdir/$tag/train/.done")
 outputs=(--output "$out/config.yaml" --output "$out/model.safetensors" --output "$out/speakers.txt")
 if is_done "$out/.done" "${spec[@]}" "${outputs[@]}"; then
     log "stage 7: $out is done"
     exit 0
 fi
-own "$out"
 python -m svmixer.bin.export --model "$expdir/$tag/train/model" --output_dir "$out"
 mark_done "$out/.done" "${spec[@]}" "${outputs[@]}"
 log "stage 7: model directory $out; try: svmixer embed --model $out FILE…"

@@ -57,11 +57,13 @@ require() {
 }
 
 # own DIR: be the only run that works in DIR; a run that was just killed gets a moment to go. The kernel lets go of it when
-# this script and all its jobs have ended, however they end.
+# this script and all its jobs have ended, however they end. Half-written files of a killed run are then removed: they have
+# the names that svmixer.fileio.atomic_path gives, and nobody else is writing here.
 own() {
     mkdir -p "$1"
     exec 9<"$1"
     flock -w 20 9 || die "$1 is in use by another run"
+    find "$1" -type f -name '.?*.????????.tmp' -delete
 }
 
 # is_done MARKER SPEC…: true if that step is finished and still current; says why if it is finished but not current.

@@ -18,20 +18,22 @@ from svmixer.score.extract import extract, job_indices
 
 logger = get_logger(__name__)
 
-CONTROL = "control"
+# Systems without a model.
+CONTROLS = ("control", "control_whitened")
 
 
 @dataclass(frozen=True)
 class ExtractConfig:
     """Options of the extraction of embeddings."""
 
-    # Model directory, or `control`: statistics of log-mel bands without any model.
+    # Model directory, or `control`: statistics of log-mel bands without any model, or `control_whitened`: the
+    # same with whitening.
     model: str
     # Dumped set, as dump/test.
     data_dir: str
     # Where embeddings.JOB.{ark,scp,json} go.
     output_dir: str
-    # Dumped set of other speakers, as dump/train, whose mean the control takes off; no model reads it.
+    # Dumped set of other speakers, as dump/train, for a control's mean or whitening; no model reads it.
     train_dir: str = ""
     # Number of jobs that share the set.
     num_jobs: int = 1
@@ -52,8 +54,8 @@ class ExtractConfig:
     def __post_init__(self) -> None:
         if not 1 <= self.job <= self.num_jobs:
             raise ValueError(f"job: {self.job} is not among 1 … {self.num_jobs}")
-        if self.model == CONTROL and not self.train_dir:
-            raise ValueError("train_dir: the control needs a set to take the mean of")
+        if self.model in CONTROLS and not self.train_dir:
+            raise ValueError("train_dir: the control needs a set of other speakers")
         if self.num_crops < 1:
             raise ValueError(f"num_crops: at least 1, found {self.num_crops}")
         if self.lowpass_hz < 0:
@@ -91,23 +93,33 @@ def run(config: ExtractConfig) -> None:
 
 
 def _load(config: ExtractConfig) -> Any:
-    if config.model == CONTROL:
-        from svmixer.score.control import LogMelControl, mean_statistics
-
-        return LogMelControl(mean_statistics(DumpSet(config.train_dir), config.lowpass_hz))
+    if config.model in CONTROLS:
+        return _control(config)
     from svmixer.models.io import load_model
 
     device = f"cuda:{(config.job - 1) % config.ngpu}" if config.ngpu else "cpu"
     return load_model(config.model, device)
 
 
+def _control(config: ExtractConfig) -> Any:
+    from svmixer.score.control import LogMelControl, WhitenedControl, fitted_whitening, mean_statistics
+
+    train = DumpSet(config.train_dir)
+    if config.model == "control":
+        return LogMelControl(mean_statistics(train, config.lowpass_hz))
+    try:
+        return WhitenedControl(fitted_whitening(train, config.lowpass_hz))
+    except ValueError as error:
+        raise EmbeddingError(f"{config.train_dir}: {error}") from None
+
+
 def _inputs(config: ExtractConfig) -> list[Path]:
     """Files that the embeddings depend on."""
     from svmixer.models.io import find_directory
 
-    dumps = [config.data_dir, config.train_dir] if config.model == CONTROL else [config.data_dir]
+    dumps = [config.data_dir, config.train_dir] if config.model in CONTROLS else [config.data_dir]
     files = [Path(dump) / name for dump in dumps for name in ("wav.scp", "utt2num_samples")]
-    if config.model != CONTROL:
+    if config.model not in CONTROLS:
         directory = find_directory(config.model, "model")
         files += [directory / name for name in ("config.yaml", "model.safetensors")]
     return files

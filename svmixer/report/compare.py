@@ -10,7 +10,7 @@ import numpy as np
 
 from svmixer.fileio import atomic_write
 from svmixer.report.page import run_lines
-from svmixer.report.results import CONTROL, MODEL, ReportError, Result, find_results, read_run
+from svmixer.report.results import CONTROLS, MODEL, ReportError, Result, find_results, read_run
 from svmixer.report.tables import condition_name, list_table, protocol_name, table, with_interval
 from svmixer.score.bootstrap import eer_replicates, percentile_interval
 
@@ -103,7 +103,7 @@ def write_comparison(
 def _condition(
     runs: dict[str, list[list[Result]]], condition: Condition, replicates: int, seed: int
 ) -> list[str]:
-    """Tables of one condition: a row a group and the control, then the differences."""
+    """Tables of one condition: a row a group and each control, then the differences."""
     picked = {name: [_pick(run, condition, MODEL) for run in group] for name, group in runs.items()}
     _check_same([result for group in picked.values() for result in group])
     figures = {name: group_figures(results, replicates, seed) for name, results in picked.items()}
@@ -126,15 +126,14 @@ def _condition(
 
 
 def _control_rows(runs: dict[str, list[list[Result]]], condition: Condition) -> list[list[str]]:
-    """The control's row from the first run that has one: it does not depend on the run."""
-    for group in runs.values():
-        for run in group:
-            for result in run:
-                if result.kind == CONTROL and result.condition == condition:
-                    metrics = result.metrics
-                    eer = with_interval(metrics["eer"], metrics["eer_ci95"])
-                    return [[result.system, "", eer, "", f"{metrics['min_dcf']['0.05']:.4f}"]]
-    return []
+    """A row for each control from the first run that has it: it does not depend on the run."""
+    rows = {}
+    for result in (result for group in runs.values() for run in group for result in run):
+        if result.kind in CONTROLS and result.condition == condition and result.kind not in rows:
+            metrics = result.metrics
+            eer = with_interval(metrics["eer"], metrics["eer_ci95"])
+            rows[result.kind] = [result.system, "", eer, "", f"{metrics['min_dcf']['0.05']:.4f}"]
+    return [rows[kind] for kind in CONTROLS if kind in rows]
 
 
 def _pick(run: list[Result], condition: Condition, kind: str) -> Result:

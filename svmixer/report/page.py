@@ -22,8 +22,10 @@ _DEFINITIONS = """\
   training.
 - minDCF: minimum detection cost at target prior 0.05 and 0.01, C_miss = C_fa = 1, normalised by the prior.
 - Bands: "below … kHz" = every recording low-passed before any system hears it, so that what is left is less
-  of the recording set-up. The control is the mean and standard deviation of 40 log-mel bands less their
-  average over training speakers, scored in the same way.
+  of the recording set-up.
+- The control is the mean and standard deviation of 40 log-mel bands less their average over training
+  speakers, scored in the same way. The whitened control goes through the whitening that a model's embeddings
+  may go through (WCCN), fitted on undisturbed training speech low-passed like the test set.
 """
 
 _STYLE = (
@@ -38,7 +40,7 @@ def write_report(exp_dir: str | Path, system: str, notes: str = "") -> list[Resu
     """Write ``RESULTS.md``, ``report.html`` and ``plots/*.png`` into an experiment; returns its results.
 
     Args:
-        exp_dir: experiment with ``score/*`` and, as far as they exist, ``control/*``, ``distill`` and
+        exp_dir: experiment with ``score/*`` and, as far as they exist, ``control*/*``, ``distill`` and
             ``train`` logs, ``run.json``.
         system: what its model is called in tables.
         notes: Markdown of the recipe, printed right under the table.

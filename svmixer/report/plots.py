@@ -18,12 +18,12 @@ from matplotlib.ticker import MaxNLocator
 from scipy.special import ndtri
 
 from svmixer.fileio import atomic_path
-from svmixer.report.results import CONTROL, MODEL, Result
+from svmixer.report.results import CONTROLS, MODEL, Result
 from svmixer.score.metrics import equal_error_rate, error_rates
 
 # Colours that colour-blind readers tell apart (Okabe and Ito).
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
-SYSTEM_COLOURS = {MODEL: BLUE, CONTROL: ORANGE}
+SYSTEM_COLOURS = dict(zip((MODEL, *CONTROLS), (BLUE, ORANGE, GREEN), strict=True))
 # Rates in percent that get a tick on DET axes.
 DET_TICKS = (0.01, 0.1, 0.5, 1, 2, 5, 10, 20, 40, 60, 80)
 STYLE = {

@@ -13,8 +13,9 @@ from svmixer.fileio import md5_file, read_json
 from svmixer.lists import Trials, read_trials
 from svmixer.score.result import read_metrics, read_scores, trial_speakers
 
-# Folders of an experiment that hold results of the model and of the control.
-MODEL, CONTROL = "score", "control"
+# Folders of an experiment that hold results of the model; of the controls, with their names in tables.
+MODEL = "score"
+CONTROLS = {"control": "control, no model", "control_whitened": "control, whitened"}
 
 
 class ReportError(ValueError):
@@ -27,7 +28,7 @@ class Result:
 
     # Folder of `scores` and `metrics.json`.
     directory: Path
-    # MODEL or CONTROL.
+    # MODEL or a key of CONTROLS.
     kind: str
     # Name of the system in tables.
     system: str
@@ -74,7 +75,7 @@ def band_name(lowpass_hz: float) -> str:
 
 
 def find_results(exp_dir: str | Path, system: str = "student") -> list[Result]:
-    """Every result of an experiment: by test set, then the model before the control, then the full band
+    """Every result of an experiment: by test set, then the model before the controls, then the full band
     first.
 
     Args:
@@ -85,14 +86,16 @@ def find_results(exp_dir: str | Path, system: str = "student") -> list[Result]:
         ReportError: there is none.
     """
     found = []
-    for kind, name in ((MODEL, system), (CONTROL, "control, no model")):
+    kinds = {MODEL: system, **CONTROLS}
+    for kind, name in kinds.items():
         for path in sorted((Path(exp_dir) / kind).glob("*/metrics.json")):
             found.append(Result(path.parent, kind, name, read_metrics(path.parent)))
     if not found:
         raise ReportError(f"{exp_dir}/{MODEL}: no results (*/metrics.json); run the score stage")
+    order = list(kinds)
     return sorted(
         found,
-        key=lambda result: (result.metrics["set"], result.kind == CONTROL, result.metrics["lowpass_hz"]),
+        key=lambda result: (result.metrics["set"], order.index(result.kind), result.metrics["lowpass_hz"]),
     )
 
 

@@ -1,7 +1,8 @@
 """A control without any model: mean and standard deviation of log-mel bands.
 
 It measures how far the recording set-up alone tells speakers apart on a test set. A speaker model that does
-not beat it clearly has not shown that it knows voices.
+not beat it clearly has not shown that it knows voices. The whitened form gets from the training speakers what
+a model with whitening gets from them, but learns nothing else: it is the harder bar.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from svmixer.audio.dumpset import DumpSet
 from svmixer.models.filterbank import mel_centres
+from svmixer.models.whitening import Whitening
 from svmixer.models.windows import utterance_windows
 from svmixer.score.filters import lowpass
 
@@ -25,6 +27,8 @@ FRAME, HOP, FFT = 400, 160, 512
 FLOOR_DB = 80.0
 # Utterances that the mean is taken over, evenly spaced in the list; more do not change the result.
 MEAN_OVER = 128
+# Utterances that the whitening is fitted on, and its shrinkage: as for the models (svmixer.train.tasks).
+WHITEN_OVER, SHRINKAGE = 2048, 0.1
 
 
 class LogMelControl(nn.Module):
@@ -47,17 +51,54 @@ class LogMelControl(nn.Module):
         return torch.from_numpy(log_mel_statistics(wave.numpy()) - self.mean)
 
 
+class WhitenedControl(LogMelControl):
+    """The control with the whitening of the models behind it, fitted on training speakers."""
+
+    def __init__(self, whitening: Whitening) -> None:
+        """``whitening``: of 80 numbers, see :func:`fitted_whitening`."""
+        super().__init__(np.zeros(2 * NUM_BANDS, dtype=np.float32))
+        self.whitening = whitening
+
+    def forward(self, wave: Tensor) -> Tensor:
+        """Windows ``(B, N)`` at 16 kHz → whitened statistics ``(B, 80)``."""
+        return self.whitening(super().forward(wave))
+
+
 def mean_statistics(dump: DumpSet, lowpass_hz: float = 0.0) -> np.ndarray:
     """Mean statistics ``[80]`` of a set whose speakers are not tested, low-passed like the test set."""
-    chosen = np.unique(np.linspace(0, len(dump) - 1, MEAN_OVER).astype(int))
-    statistics = []
-    for index in chosen.tolist():
+    return np.mean(_statistics(dump, _evenly_spaced(len(dump), MEAN_OVER), lowpass_hz), axis=0)
+
+
+def fitted_whitening(dump: DumpSet, lowpass_hz: float = 0.0) -> Whitening:
+    """Whitening of the statistics of a set whose speakers are not tested, low-passed like the test set.
+
+    Raises:
+        ValueError: the set has no utt2spk, or no speaker with two utterances: see :meth:`Whitening.fit`.
+    """
+    if dump.speakers is None:
+        raise ValueError("whitening: no utt2spk")
+    chosen = _evenly_spaced(len(dump), WHITEN_OVER)
+    names = [dump.speakers[index] for index in chosen]
+    labels = torch.from_numpy(np.unique(names, return_inverse=True)[1])
+    whitening = Whitening(2 * NUM_BANDS)
+    whitening.fit(torch.from_numpy(_statistics(dump, chosen, lowpass_hz)), labels, SHRINKAGE)
+    return whitening
+
+
+def _evenly_spaced(total: int, most: int) -> list[int]:
+    return np.unique(np.linspace(0, total - 1, most).astype(int)).tolist()
+
+
+def _statistics(dump: DumpSet, indices: list[int], lowpass_hz: float) -> np.ndarray:
+    """Statistics ``[len(indices), 80]`` of whole utterances: the average over their windows."""
+    rows = []
+    for index in indices:
         wave = dump.read(index)
         if lowpass_hz:
             wave = lowpass(wave, lowpass_hz)
         windows = utterance_windows(wave, LogMelControl.window, "whole")
-        statistics.append(log_mel_statistics(windows).mean(axis=0))
-    return np.mean(statistics, axis=0)
+        rows.append(log_mel_statistics(windows).mean(axis=0))
+    return np.stack(rows)
 
 
 def log_mel_statistics(waves: np.ndarray, sample_rate: int = 16000) -> np.ndarray:

@@ -99,7 +99,7 @@ def test_every_stage_leaves_what_it_promises(finished):
     assert 0 <= metrics["eer"] <= 100 and set(metrics["min_dcf"]) == {"0.05", "0.01"}
     lines = (exp / "score/test/scores").read_text().splitlines()
     assert len(lines) == 105 and len(lines[0].split()) == 3
-    for name in ("score/test_lp3800", "control/test", "control/test_lp3800"):
+    for name in ("score/test_lp3800", "control/test", "control/test_lp3800", "control_whitened/test"):
         assert (exp / name / "metrics.json").is_file()
     results = (exp / "RESULTS.md").read_text()
     assert metrics["trials_md5"] in results and "3800" in results
@@ -194,11 +194,25 @@ def test_ten_sigkills_end_in_the_same_scores(finished, recipe, tmp_path):
         process.wait()
     result = run(recipe, work)
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
-    for condition in ("score/test", "score/test_lp3800", "control/test"):
+    for condition in ("score/test", "score/test_lp3800", "control/test", "control_whitened/test"):
         one, two = (folder / "exp/toy" / condition / "scores" for folder in (finished, work))
         assert one.read_bytes() == two.read_bytes(), condition
     leftovers = [path for path in work.rglob(".*.tmp") if path.is_file()]
     assert not leftovers
+
+
+def test_half_written_files_of_a_killed_run_are_removed(finished, recipe, tmp_path):
+    work = tmp_path / "copy"
+    shutil.copytree(finished, work)
+    folders = ("data/test", "dump/test/data", "exp/toy/score/test")
+    halves = [work / folder / ".name.a1b2c3_z.tmp" for folder in folders]
+    kept = work / "exp/toy/name.tmp"
+    for path in (*halves, kept):
+        path.write_text("half")
+    result = run(recipe, work)
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert [path.exists() for path in halves] == [False] * 3
+    assert kept.exists()
 
 
 def test_term_saves_the_training_and_the_next_run_continues(finished, recipe, tmp_path):

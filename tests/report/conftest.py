@@ -49,8 +49,8 @@ def make_eval_set(folder: Path) -> Path:
 
 
 def write_experiment(folder: Path, data_dir: Path, spread: float, seed: int, with_logs: bool) -> Path:
-    """Results of a model and of a worse control in both bands, logs and ``run.json``."""
-    for kind, extra in (("score", 0.0), ("control", 0.8)):
+    """Results of a model and of two worse controls in both bands, logs and ``run.json``."""
+    for kind, extra in (("score", 0.0), ("control", 0.8), ("control_whitened", 0.4)):
         for band, more in (("test", 0.0), ("test_lp3800", 0.2)):
             lowpass = 3800.0 if band.endswith("3800") else 0.0
             write_result(folder / kind / band, data_dir, spread + extra + more, seed, lowpass, kind)

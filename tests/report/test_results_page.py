@@ -21,6 +21,9 @@ def run_dir(make_run):
     return make_run("exp/toy")
 
 
+KINDS = ("score", "control", "control_whitened")
+
+
 def rows_of(text, first_cell):
     return [line.split(" | ") for line in text.splitlines() if line.startswith(f"| {first_cell} |")]
 
@@ -29,13 +32,16 @@ def test_table_has_each_system_and_band(run_dir):
     write_report(run_dir, "distilled student", "Acted speech: *not* conversation.")
     text = (run_dir / "RESULTS.md").read_text()
     rows = rows_of(text, "test")
-    assert [(row[1], row[2]) for row in rows[:4]] == [
+    assert [(row[1], row[2]) for row in rows[:6]] == [
         ("distilled student", "full band"),
         ("distilled student", "below 3.8 kHz"),
         ("control, no model", "full band"),
         ("control, no model", "below 3.8 kHz"),
+        ("control, whitened", "full band"),
+        ("control, whitened", "below 3.8 kHz"),
     ]
-    for row, folder in zip(rows, ("score/test", "score/test_lp3800", "control/test"), strict=False):
+    folders = [f"{kind}/{name}" for kind in KINDS for name in ("test", "test_lp3800")]
+    for row, folder in zip(rows, folders, strict=False):
         metrics = read_json(run_dir / folder / "metrics.json")
         low, high = metrics["eer_ci95"]
         assert row[3] == f"{metrics['eer']:.2f} [{low:.2f}, {high:.2f}]"
@@ -126,7 +132,7 @@ def test_changed_trial_list_is_refused(run_dir):
 
 def test_results_are_found_in_order(run_dir):
     results = find_results(run_dir, "x")
-    assert [result.directory.parent.name for result in results] == ["score", "score", "control", "control"]
+    assert [result.directory.parent.name for result in results] == [kind for kind in KINDS for _ in range(2)]
     assert [result.condition for result in results[:2]] == [("test", 0.0), ("test", 3800.0)]
     scores, labels = results[0].load()
     assert len(scores) == 400

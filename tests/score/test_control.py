@@ -6,7 +6,17 @@ import torch
 
 from svmixer.audio.dumpset import DumpSet
 from svmixer.models.embedding import utterance_embedding
-from svmixer.score.control import FLOOR_DB, LogMelControl, log_mel_statistics, mean_statistics, mel_bands
+from svmixer.models.whitening import Whitening
+from svmixer.score.control import (
+    FLOOR_DB,
+    SHRINKAGE,
+    LogMelControl,
+    WhitenedControl,
+    fitted_whitening,
+    log_mel_statistics,
+    mean_statistics,
+    mel_bands,
+)
 from svmixer.score.filters import lowpass
 
 
@@ -85,3 +95,27 @@ def test_mean_over_a_dump(make_dump):
     np.testing.assert_allclose(mean_statistics(dump), expected, atol=1e-4)
     filtered = np.mean([log_mel_statistics(lowpass(dump.read(k), 3800.0)[None])[0] for k in range(3)], axis=0)
     np.testing.assert_allclose(mean_statistics(dump, 3800.0), filtered, atol=1e-4)
+
+
+def test_whitened_control(make_dump, noise):
+    """Its whitening is the one fitted on the statistics of whole utterances, speaker by speaker."""
+    random = np.random.default_rng(3)
+    waves = {f"{s}-{k}": np.clip(0.1 * random.normal(size=48000), -1, 1) for s in "ab" for k in range(3)}
+    dump = DumpSet(make_dump("train", waves))
+    for edge in (0.0, 3800.0):
+        heard = [dump.read(k) if not edge else lowpass(dump.read(k), edge) for k in range(6)]
+        rows = torch.from_numpy(np.concatenate([log_mel_statistics(wave[None]) for wave in heard]))
+        expected = Whitening(80)
+        expected.fit(rows, torch.tensor([0, 0, 0, 1, 1, 1]), SHRINKAGE)
+        found = fitted_whitening(dump, edge)
+        torch.testing.assert_close(found.matrix, expected.matrix, rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(found.mean, expected.mean, rtol=1e-4, atol=1e-4)
+    control = WhitenedControl(found)
+    statistics = torch.from_numpy(log_mel_statistics(noise))
+    torch.testing.assert_close(control(torch.from_numpy(noise)), (statistics - found.mean) @ found.matrix)
+
+
+def test_whitened_control_needs_speakers_with_two_utterances(make_dump):
+    waves = {f"{s}-0": np.full(48000, 0.1) for s in "ab"}
+    with pytest.raises(ValueError, match="each of 2 speakers has one embedding only"):
+        fitted_whitening(DumpSet(make_dump("train", waves)))

@@ -96,10 +96,11 @@ def test_lowpass_is_in_front_of_the_system(eval_set):
     np.testing.assert_array_equal(seen[2], dump.read(0))
 
 
-def test_control_end_to_end(eval_set, train_set, tmp_path):
+@pytest.mark.parametrize("system", ["control", "control_whitened"])
+def test_control_end_to_end(eval_set, train_set, tmp_path, system):
     """The tilts of the three "voices" are told apart without an error, and the files say how."""
     out = tmp_path / "out"
-    run_jobs(eval_set, out, "control", 2, "--train_dir", str(train_set))
+    run_jobs(eval_set, out, system, 2, "--train_dir", str(train_set))
     metrics = score(eval_set, out)
     assert metrics["eer"] == 0.0
     assert metrics["min_dcf"] == {"0.05": 0.0, "0.01": 0.0}
@@ -107,7 +108,7 @@ def test_control_end_to_end(eval_set, train_set, tmp_path):
     expected = {"set": "test", "trials": 66, "targets": 18, "protocol": "crops", "normalisation": "none"}
     assert {key: metrics[key] for key in expected} == expected
     assert metrics["trials_md5"] == md5_file(eval_set / "trials")
-    assert metrics["model"] == "control"
+    assert metrics["model"] == system
     assert metrics["bootstrap"]["speakers"] == 3
     assert metrics["units"]["eer"] == "percent"
     lines = (out / "scores").read_text().splitlines()
@@ -242,6 +243,7 @@ def test_embedding_that_is_not_finite_names_the_utterance(eval_set):
     ("options", "status", "what"),
     [
         (["--model", "control"], 2, "train_dir: the control needs"),
+        (["--model", "control_whitened"], 2, "train_dir: the control needs"),
         (["--model", "nowhere"], 1, "nowhere: no such model directory"),
         (["--model", "nowhere", "--protocol", "corps"], 2, "'corps' is none of"),
         (["--model", "nowhere", "--job", "2"], 2, "job: 2 is not among"),
