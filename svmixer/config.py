@@ -88,7 +88,7 @@ def load(cls: type[T], path: str | Path | None = None, overrides: dict[str, str]
                 name = section.get(parent)
                 section[parent] = read_yaml(find_yaml(name, path)) if isinstance(name, str) else {}
             section = section[parent]
-        section[last] = yaml.safe_load(text) if isinstance(text, str) else text
+        section[last] = _Text(text) if isinstance(text, str) else text
     return _build(cls, data, str(path or "command line"), "", base=path)
 
 
@@ -217,8 +217,26 @@ def _build(cls: type[T], data: Any, where: str, prefix: str, base: str | Path | 
         raise ConfigError(f"{where}: {prefix}{error}") from None
 
 
+class _Text(str):
+    """A value from the command line: what it means depends on the type of the field that it is for."""
+
+    def parsed(self, where: str, key: str) -> Any:
+        """The value that it would be in a YAML file."""
+        try:
+            return yaml.safe_load(str(self))
+        except yaml.YAMLError as error:
+            raise ConfigError(f"{where}: {key}: {str(self)!r} is not YAML: {error}") from None
+
+
 def _convert(hint: Any, value: Any, where: str, key: str, base: str | Path | None) -> Any:
     origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if isinstance(value, _Text):
+        # Text stays text: YAML would make nothing of "" and a number of "007".
+        if hint is str:
+            return str(value)
+        parsed = value.parsed(where, key)
+        if origin not in (typing.Union, types.UnionType) or parsed is None:
+            value = parsed
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in args:
             return None

@@ -98,6 +98,22 @@ def test_command_line(tmp_path, capsys):
     assert "needs a value" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("text", ["", "007", "1e3", "yes", "null", "a: b", "[x", "none"])
+def test_text_of_the_command_line_stays_as_it_is(text):
+    assert parse_args(Outer, ["--name", text]).name == text
+
+
+def test_other_types_of_the_command_line_are_read_as_yaml(capsys):
+    config = parse_args(
+        Outer, ["--name", "x", "--inner.rates", "[1,2e0]", "--limit", "null", "--flag", "yes"]
+    )
+    assert config == Outer("x", True, None, Inner(4, (1.0, 2.0)))
+    assert parse_args(Outer, ["--name", "x", "--limit", "2"]).limit == 2.0
+    with pytest.raises(SystemExit):
+        parse_args(Outer, ["--name", "x", "--inner.rates", "[1"])
+    assert "inner.rates: '[1' is not YAML" in capsys.readouterr().err
+
+
 def test_help_comes_from_the_comments():
     assert field_comments(Outer)["flag"] == "two lines above the field"
     text = help_text(Outer, "What it does.")

@@ -68,8 +68,11 @@ class StudentConfig:
 
     # Convolutions over the waveform.
     frontend: FrontendConfig = field(default_factory=FrontendConfig)
-    # Kind of encoder layer, by its name in the registry of svmixer/models/student.py.
+    # Kind of encoder layer, by its name in the registry of svmixer/models/students: svmixer or, to compare,
+    # transformer, mlp_mixer, cycle_mlp, conv_mixer.
     encoder: str = "svmixer"
+    # Parts of SV-Mixer that stand in a vanilla mixer layer (encoder svmixer): fewer for an ablation.
+    mixing: tuple[Literal["lgm", "msm", "gcm"], ...] = ("lgm", "msm", "gcm")
     # Encoder layers L; the student returns L + 1 hidden states.
     layers: int = 5
     # Hidden size H.
@@ -89,6 +92,8 @@ class StudentConfig:
                 raise ValueError(f"{name} must be at least 1, found {getattr(self, name)}")
         if self.hidden % self.group_width:
             raise ValueError(f"hidden ({self.hidden}) is not a multiple of group_width ({self.group_width})")
+        if self.encoder != "svmixer" and set(self.mixing) != {"lgm", "msm", "gcm"}:
+            raise ValueError(f"mixing is read by encoder svmixer alone, not by {self.encoder}")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must be in [0, 1), found {self.dropout}")
         if self.frames < 2:

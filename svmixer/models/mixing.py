@@ -33,35 +33,54 @@ class LocalGlobalMixing(nn.Module):
 
 
 class MultiScaleGroupMixing(nn.Module):
-    """MSM and GCM: grouped channel MLPs at half and full frame rate, added; then a grouped convolution."""
+    """MSM and GCM: grouped channel MLPs at half and full frame rate, added; then a grouped convolution.
 
-    def __init__(self, hidden: int, frames: int, groups: int, expansion: int, dropout: float) -> None:
+    For the ablations (Table II) either can be left out. Without ``multi_scale`` (MSM) there is the branch at
+    full rate alone; without ``grouped`` (GCM) the branches are full MLPs and nothing follows their sum.
+    """
+
+    def __init__(
+        self,
+        hidden: int,
+        frames: int,
+        groups: int,
+        expansion: int,
+        dropout: float,
+        multi_scale: bool = True,
+        grouped: bool = True,
+    ) -> None:
         super().__init__()
         inner = expansion * hidden
-        self.groups = groups
+        self.groups = groups if grouped else 1
+        self.multi_scale = multi_scale
+        self.grouped = grouped
         self.norm1 = nn.LayerNorm(hidden)
-        # Half frame rate.
-        self.fc1 = GroupedLinear(hidden, inner, groups)
-        self.fc2 = GroupedLinear(inner, hidden, groups)
+        if multi_scale:
+            # Half frame rate.
+            self.fc1 = GroupedLinear(hidden, inner, self.groups)
+            self.fc2 = GroupedLinear(inner, hidden, self.groups)
+            self.register_buffer("upsample", upsampling_matrix(frames // 2, frames), persistent=False)
         # Full frame rate.
-        self.fc3 = GroupedLinear(hidden, inner, groups)
-        self.fc4 = GroupedLinear(inner, hidden, groups)
-        # Their sum.
-        self.fc5 = FrameConv(hidden, hidden, 3, padding=1, groups=groups)
-        self.fc6 = FrameConv(hidden, hidden, 1)
+        self.fc3 = GroupedLinear(hidden, inner, self.groups)
+        self.fc4 = GroupedLinear(inner, hidden, self.groups)
+        if grouped:
+            # Their sum.
+            self.fc5 = FrameConv(hidden, hidden, 3, padding=1, groups=groups)
+            self.fc6 = FrameConv(hidden, hidden, 1)
         self.dropout = nn.Dropout(dropout)
-        self.register_buffer("upsample", upsampling_matrix(frames // 2, frames), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, T, H)`` → ``(B, T, H)``, residual included."""
         v = self.norm1(x)
-        pairs = v[:, : v.shape[1] // 2 * 2].unflatten(1, (-1, 2))  # (B, T // 2, 2, H)
-        half = self._grouped(pairs.mean(dim=2), self.fc1, self.fc2)
-        full = self._grouped(v, self.fc3, self.fc4)
-        mixed = self.fc6(F.gelu(self.fc5(full + torch.matmul(self.upsample, half))))
+        mixed = self._mlp(v, self.fc3, self.fc4)
+        if self.multi_scale:
+            pairs = v[:, : v.shape[1] // 2 * 2].unflatten(1, (-1, 2))  # (B, T // 2, 2, H)
+            mixed = mixed + torch.matmul(self.upsample, self._mlp(pairs.mean(dim=2), self.fc1, self.fc2))
+        if self.grouped:
+            mixed = self.fc6(F.gelu(self.fc5(mixed)))
         return x + self.dropout(mixed)
 
-    def _grouped(self, x: Tensor, expand: GroupedLinear, reduce: GroupedLinear) -> Tensor:
+    def _mlp(self, x: Tensor, expand: GroupedLinear, reduce: GroupedLinear) -> Tensor:
         batch, frames, _ = x.shape
         rows = x.reshape(batch * frames, self.groups, -1).transpose(0, 1)  # (G, B * T, H / G)
         rows = reduce(F.gelu(expand(rows)))

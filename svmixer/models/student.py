@@ -7,26 +7,7 @@ from torch import Tensor, nn
 
 from svmixer.models.config import StudentConfig
 from svmixer.models.frontend import ConvFrontend, FeatureProjection
-from svmixer.models.mixing import LocalGlobalMixing, MixerBlock, MultiScaleGroupMixing
-from svmixer.models.registry import Registry
-
-# Kinds of encoder layer: builders (config: StudentConfig, last: bool) → module (B, T, H) → (B, T, H).
-ENCODER_LAYERS = Registry("encoder")
-
-
-@ENCODER_LAYERS.register("svmixer")
-def svmixer_block(config: StudentConfig, last: bool) -> MixerBlock:
-    """The SV-Mixer block; the channel mixing of the last block has no dropout."""
-    return MixerBlock(
-        LocalGlobalMixing(config.hidden, config.frames, config.expansion, config.dropout),
-        MultiScaleGroupMixing(
-            config.hidden,
-            config.frames,
-            config.groups,
-            config.expansion,
-            0.0 if last else config.dropout,
-        ),
-    )
+from svmixer.models.students import build_layers
 
 
 class Student(nn.Module):
@@ -39,10 +20,9 @@ class Student(nn.Module):
     def __init__(self, config: StudentConfig) -> None:
         super().__init__()
         self.config = config
-        build = ENCODER_LAYERS[config.encoder]
         self.conv_layers = ConvFrontend(config.frontend)
         self.feat_projection = FeatureProjection(config.frontend.channels[-1], config.hidden, config.dropout)
-        self.layers = nn.ModuleList(build(config, i == config.layers - 1) for i in range(config.layers))
+        self.layers = build_layers(config)
         self.layer_norm = nn.LayerNorm(config.hidden)
 
     def forward(self, wave: Tensor) -> Tensor:

@@ -8,7 +8,8 @@ import torch
 from svmixer.config import ConfigError
 from svmixer.models.config import StudentConfig
 from svmixer.models.registry import Registry
-from svmixer.models.student import ENCODER_LAYERS, Student
+from svmixer.models.student import Student
+from svmixer.models.students import ENCODER_LAYERS
 
 
 @pytest.fixture
@@ -114,6 +115,10 @@ def test_registry_refuses_a_second_builder():
         ({"hidden": 100}, "not a multiple of group_width"),
         ({"layers": 0}, "layers must be at least 1"),
         ({"dropout": 1.0}, "dropout"),
+        (
+            {"encoder": "transformer", "mixing": ("lgm",)},
+            "mixing is read by encoder svmixer alone, not by transformer",
+        ),
         ({"window": 700}, r"less than two frames; it takes 720 samples"),
     ],
 )

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/train"))
@@ -199,6 +200,23 @@ def test_ten_sigkills_end_in_the_same_scores(finished, recipe, tmp_path):
         assert one.read_bytes() == two.read_bytes(), condition
     leftovers = [path for path in work.rglob(".*.tmp") if path.is_file()]
     assert not leftovers
+
+
+def test_without_a_teacher(finished, recipe, tmp_path):
+    """Nothing is distilled; the speaker training starts from random weights and is scored like any other."""
+    work = tmp_path / "alone"
+    work.mkdir()
+    for name in ("data", "dump"):
+        shutil.copytree(finished / name, work / name)
+    result = run(recipe, work, "--stage", "3", "--stop_stage", "5", "--tag", "alone", "--teacher", "none")
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    assert "no teacher, nothing to distil" in result.stdout
+    assert not (work / "exp/alone/distill").exists()
+    config = yaml.safe_load((work / "exp/alone/train/config.yaml").read_text())
+    assert config["teacher"] == "" and config["init_student"] in ("", None)
+    records = [json.loads(line) for line in (work / "exp/alone/train/log.jsonl").read_text().splitlines()]
+    assert all("train_distill" not in record for record in records)
+    assert (work / "exp/alone/score/test/metrics.json").is_file()
 
 
 def test_half_written_files_of_a_killed_run_are_removed(finished, recipe, tmp_path):

@@ -58,7 +58,7 @@ def test_a_frozen_front_end_stays_as_the_teachers(toy):
 
 
 def test_without_a_teacher_there_is_the_speaker_loss_alone(toy):
-    overrides = {"teacher": "''", "frontend_from_teacher": "false"}
+    overrides = {"teacher": "", "frontend_from_teacher": "false"}
     task = SpeakerTask(load(TrainConfig, toy / "config.yaml", overrides))
     assert task.teacher is None and task.module.distill is None
     batch = {"noisy": torch.randn(2, 8000), "label": torch.tensor([0, 3])}
