@@ -118,6 +118,10 @@ def test_complexity_of_the_paper_as_json(capsys):
     complexity.main(["--format", "json"])
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
     assert {name: row["params"] for name, row in rows.items()} == {
+        "transformer layer": 8399872,
+        "mlp_mixer layer": 8576177,
+        "cycle_mlp layer": 9448704,
+        "conv_mixer layer": 8980657,
         "svmixer layer": 3745969,
         "front end + projection": 4726784,
         "student L=5": 23458677,
@@ -128,6 +132,10 @@ def test_complexity_of_the_paper_as_json(capsys):
         "system L=17": 77988883,
     }
     assert {name: round(row["macs"] / 1e9, 2) for name, row in rows.items()} == {
+        "transformer layer": 1.25,
+        "mlp_mixer layer": 1.43,
+        "cycle_mlp layer": 1.25,
+        "conv_mixer layer": 1.49,
         "svmixer layer": 0.63,
         "front end + projection": 7.44,
         "student L=5": 10.61,
@@ -139,6 +147,22 @@ def test_complexity_of_the_paper_as_json(capsys):
     }
     assert {row["samples"] for row in rows.values()} == {48000}
     assert all(row["operations"] > row["macs"] for row in rows.values())
+    # The two products of the attention are no layer, but they are executed: 2 × T² × H.
+    extra = rows["transformer layer"]["operations"] - rows["transformer layer"]["macs"]
+    assert extra > 2 * 149 * 149 * 1024
+    stated = {name: row["stated"] for name, row in rows.items() if "stated" in row}
+    assert len(stated) == 7
+    assert stated["cycle_mlp layer"] == {"params": 9450000, "macs": 1420000000}
+    assert stated["system L=17"] == {"params": 80000000, "macs": 19400000000}
+
+
+def test_complexity_of_the_paper_as_a_table(capsys):
+    complexity.main([])
+    text = capsys.readouterr().out
+    lines = {line.split("  ")[0]: line.split() for line in text.splitlines()}
+    assert lines["svmixer layer"][2:] == ["3,745,969", "634.6", lines["svmixer layer"][4], "3.75M", "630"]
+    assert lines["student L=5"][-1] == lines["student L=5"][4], "nobody states figures for the student alone"
+    assert "Stated: by the paper" in text
 
 
 def test_complexity_of_a_model_directory(toy_model, model_dir, capsys):
@@ -182,7 +206,7 @@ def test_verbs(capsys, monkeypatch):
     assert raised.value.code == 2
     assert "unknown verb 'complexty'; did you mean 'complexity'" in capsys.readouterr().err
     main.main(["complexity", "--format", "json"])
-    assert len(json.loads(capsys.readouterr().out)) == 8
+    assert len(json.loads(capsys.readouterr().out)) == 12
 
 
 def test_embed_needs_the_base_install_only(model_dir, files, expected, tmp_path):
