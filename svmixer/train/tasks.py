@@ -20,6 +20,7 @@ from svmixer.losses.aam import AAMConfig
 from svmixer.losses.distillation import DistillConfig
 from svmixer.models.config import ModelConfig
 from svmixer.models.embedding import evaluating, utterance_embedding
+from svmixer.models.init_param import InitParam, init_param
 from svmixer.models.io import ModelError, load_tensors, save_model, save_tensors
 from svmixer.models.speaker_model import SpeakerModel
 from svmixer.score.evaluate import evaluate
@@ -65,6 +66,9 @@ class TrainConfig:
     init_student: str = (
         ""  # stage 4: student weights to start from (stage 3's student.safetensors); empty starts anew
     )
+    # Tensors of other models to start from, each PATH[:SRC[:DST[:EXCLUDE]]] with the prefixes student and
+    # backend, as "exp/a/export:student"; they come last.
+    init_param: tuple[str, ...] = ()
     frontend_from_teacher: bool = (
         False  # start the student's front end from the teacher's, where shapes agree
     )
@@ -121,6 +125,13 @@ class _TeacherTask:
         if self.config.freeze_frontend:
             student.conv_layers.requires_grad_(False)
 
+    def _init_param(self, model: nn.Module) -> None:
+        """Take over what ``init_param`` asks for; ``model`` has the parts ``student`` and ``backend``."""
+        for text in self.config.init_param:
+            log.info("init_param %s", text)
+            for line in init_param(model, InitParam.parse(text)).lines():
+                log.info("  %s", line)
+
     def dataset(self) -> Dataset:
         return self.train_set
 
@@ -155,6 +166,7 @@ class DistillTask(_TeacherTask):
 
         student = Student(config.model.student)
         self._start_frontend(student)
+        self._init_param(nn.ModuleDict({"student": student}))
         self.module = DistillObjective(student, config.distill, self.teacher.config.hidden)
         data = DataConfig(valid=config.data.valid, speeds=(1.0,))
         self.valid_set = TrainSet(DumpSet(config.data.valid), data, None, config.model.student.window, 0)
@@ -197,6 +209,7 @@ class SpeakerTask(_TeacherTask):
                 self.model.student.conv_layers.requires_grad_(False)
         else:
             self._start_frontend(self.model.student)
+        self._init_param(self.model)
         counts = self.train_set.counts().tolist()
         teacher_dim = self.teacher.config.hidden if self.teacher is not None else None
         self.module = SpeakerObjective(self.model, config.speaker, counts, config.distill, teacher_dim)

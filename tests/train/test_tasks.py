@@ -2,7 +2,7 @@ import torch
 from safetensors.torch import load_file
 
 from svmixer.config import load
-from svmixer.models.io import load_model
+from svmixer.models.io import load_model, save_model
 from svmixer.train.loop import DeviceConfig, make_fabric
 from svmixer.train.tasks import HEADS, DistillTask, SpeakerTask, TrainConfig
 
@@ -26,6 +26,18 @@ def test_stage_4_goes_on_with_student_and_heads_of_stage_3(toy, tmp_path):
     for name, value in task.module.distill.state_dict().items():
         assert torch.equal(value, state[f"distill.{name}"])
     assert set(load_file(tmp_path / HEADS)) == set(task.module.distill.state_dict())
+
+
+def test_init_param_in_both_stages(toy, tmp_path):
+    source = SpeakerTask(load(TrainConfig, toy / "config.yaml", {"loop.seed": "5"})).model
+    save_model(source, tmp_path / "source")
+    for task_class, attribute in ((SpeakerTask, "model"), (DistillTask, "module")):
+        overrides = {"init_param": f"['{tmp_path}/source:student.layers']"}
+        own = getattr(task_class(load(TrainConfig, toy / "config.yaml", overrides)), attribute).state_dict()
+        for name, value in source.student.layers.state_dict().items():
+            assert torch.equal(own[f"student.layers.{name}"], value)
+        other = "student.layer_norm.weight"
+        assert torch.equal(own[other], torch.ones_like(own[other]))
 
 
 def test_heads_for_other_layers_start_anew(toy, tmp_path):
