@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,8 +21,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from svmixer.log import get_logger
 from svmixer.train.checkpoint import load_newest, rotate
+from svmixer.train.phases import PhaseConfig, PhasedSchedule, locate, make_optimizer, total_steps
 from svmixer.train.records import EpochLog, StepMeter
-from svmixer.train.sampler import epoch_batches, epoch_order, steps_per_epoch
+from svmixer.train.sampler import BatchPlan
 from svmixer.train.schedule import Schedule, ScheduleConfig
 from svmixer.train.selection import BestModels
 
@@ -39,6 +40,7 @@ class LoopConfig:
     batch_size: int = 32  # utterances per process and backward pass
     accumulate: int = 1  # backward passes per optimiser step
     max_epochs: int = 20  # epochs at most
+    epoch_steps: int = 0  # optimiser steps from one validation to the next; 0 = one pass over the data
     lr: float = 2e-4  # AdamW's learning rate
     weight_decay: float = 2e-5  # AdamW's weight decay
     clip: float = 10.0  # largest gradient norm; 0 does not clip
@@ -49,6 +51,8 @@ class LoopConfig:
     keep_best: int = 3  # how many of the best epochs are kept, and averaged at the end
     # Learning-rate schedule and early stopping.
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    # Optimisers one after another, in place of max_epochs, lr, weight_decay and schedule.
+    phases: tuple[PhaseConfig, ...] = ()
 
     def __post_init__(self) -> None:
         if self.precision not in ("32-true", "bf16-mixed"):
@@ -56,6 +60,13 @@ class LoopConfig:
         for name in ("batch_size", "accumulate", "max_epochs", "save_every", "log_every", "keep_best"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: must be at least 1")
+        if self.epoch_steps < 0:
+            raise ValueError("epoch_steps: must not be negative")
+        if self.phases:
+            plain = {item.name: item.default for item in fields(self)} | {"schedule": ScheduleConfig()}
+            for name in ("max_epochs", "lr", "weight_decay", "schedule"):
+                if getattr(self, name) != plain[name]:
+                    raise ValueError(f"{name}: not read beside phases, which have their own")
 
 
 @dataclass(frozen=True)
@@ -113,19 +124,26 @@ class Loop:
     def __init__(self, fabric: Fabric, config: LoopConfig, task: Task, output_dir: str | Path) -> None:
         self.fabric, self.config, self.task, self.dir = fabric, config, task, Path(output_dir)
         self.rank, self.world = fabric.global_rank, fabric.world_size
-        self.speakers = task.speakers()
-        order = epoch_order(self.speakers, config.seed, 1, task.balance())
-        self.steps = steps_per_epoch(len(order), config.batch_size, config.accumulate, self.world)
-        if self.steps == 0:
+        self.plan = BatchPlan(
+            task.speakers(), config.seed, task.balance(), config.batch_size, config.accumulate, self.rank,
+            self.world,
+        )  # fmt: skip
+        if self.plan.steps == 0:
             raise ValueError(
-                f"{len(self.speakers)} training items do not fill one step of "
-                f"{config.batch_size * config.accumulate * self.world}: lower batch_size"
+                f"{len(self.plan.speakers)} training items do not fill one step of "
+                f"{self.plan.utterances_per_step}: lower batch_size"
             )
-        trained = [p for p in task.module.parameters() if p.requires_grad]
-        optimizer = torch.optim.AdamW(trained, lr=config.lr, weight_decay=config.weight_decay)
-        self.module, self.optimizer = fabric.setup(task.module, optimizer)
+        # An epoch is what lies between two validations.
+        self.steps = config.epoch_steps or self.plan.steps
+        self.limit = total_steps(config.phases) if config.phases else self.steps * config.max_epochs
+        self.phase = 0
+        self.schedule: Schedule | PhasedSchedule = (
+            PhasedSchedule(config.phases)
+            if config.phases
+            else Schedule(config.schedule, config.lr, self.limit)
+        )
+        self.module, self.optimizer = fabric.setup(task.module, self._new_optimizer())
         task.to(fabric.device)
-        self.schedule = Schedule(config.schedule, config.lr, self.steps * config.max_epochs)
         self.best = BestModels(self.dir / "best", config.keep_best)
         self.epoch, self.step, self.total, self.stopped = 1, 0, 0, False
         self.sums: dict[str, float] = {}
@@ -138,7 +156,8 @@ class Loop:
         torch.manual_seed(self.config.seed * 1000 + self.rank)
         self._resume()
         records = EpochLog(self.dir, self.total, write=self.rank == 0)
-        while self.epoch <= self.config.max_epochs and not self.stopped:
+        # A signal may have come between an epoch's last step and its end: then the step is not 0.
+        while (self.total < self.limit or self.step) and not self.stopped:
             self._train_epoch()
             self._end_epoch(records)
         if self.rank == 0:
@@ -147,20 +166,15 @@ class Loop:
 
     def _train_epoch(self) -> None:
         config = self.config
-        order = epoch_order(self.speakers, config.seed, self.epoch, self.task.balance())
-        batches = epoch_batches(
-            order, config.batch_size, config.accumulate, self.rank, self.world, self.epoch, skip=self.step
-        )
+        # The last epoch of phases may be a short one.
+        steps = min(self.steps, self.limit - (self.total - self.step))
         meter = StepMeter(
-            self.epoch,
-            config.max_epochs,
-            self.steps,
-            self.step,
-            config.batch_size * config.accumulate * self.world,
+            self.epoch, -(-self.limit // self.steps), steps, self.step, self.plan.utterances_per_step
         )
+        batches = self.plan.batches(self.total, self.total - self.step + steps)
         loader = iter(self._loader(batches))
         self.module.train()
-        while self.step < self.steps:
+        while self.step < steps:
             lr = self.schedule.lr(self.total)
             for group in self.optimizer.param_groups:
                 group["lr"] = lr
@@ -178,6 +192,7 @@ class Loop:
             self.optimizer.step()
             self.optimizer.zero_grad()
             self.step, self.total = self.step + 1, self.total + 1
+            self._change_phase()
             for name, value in stats.items():
                 self.sums[name] = self.sums.get(name, 0.0) + value
             if self.rank == 0:
@@ -190,8 +205,24 @@ class Loop:
                     self.step,
                 )
                 sys.exit(INTERRUPTED)
-            if self.total % config.save_every == 0 and self.step < self.steps:
+            if self.total % config.save_every == 0 and self.step < steps:
                 self._save()
+
+    def _new_optimizer(self) -> torch.optim.Optimizer:
+        trained = [p for p in self.task.module.parameters() if p.requires_grad]
+        config = self.config
+        if config.phases:
+            return make_optimizer(config.phases[self.phase], trained)
+        return torch.optim.AdamW(trained, lr=config.lr, weight_decay=config.weight_decay)
+
+    def _change_phase(self) -> None:
+        """Take the optimiser of the next step's phase, before a checkpoint can be written."""
+        phases = self.config.phases
+        phase = locate(phases, self.total)[0] if phases else 0
+        if phase != self.phase:
+            self.phase = phase
+            self.optimizer = self.fabric.setup_optimizers(self._new_optimizer())
+            log.info("step %d: %s", self.total, phases[phase])
 
     def _backward(self, batch: dict[str, torch.Tensor], last: bool) -> dict[str, float]:
         batch = self.task.prepare(batch)
@@ -207,7 +238,7 @@ class Loop:
         return dict(zip(["loss", *sorted(stats)], values, strict=True))
 
     def _end_epoch(self, records: EpochLog) -> None:
-        means = {f"train_{name}": value / self.steps for name, value in self.sums.items()}
+        means = {f"train_{name}": value / self.step for name, value in self.sums.items()}
         self.module.eval()
         with torch.no_grad():
             figures = self.task.validate(self.fabric, self.module)
@@ -216,7 +247,7 @@ class Loop:
             self.best.offer(self.epoch, metric, self.module.module.state_dict())
             records.add(
                 self.total,
-                {"epoch": self.epoch, "lr": self.optimizer.param_groups[0]["lr"], **means, **figures},
+                {"epoch": self.epoch, "lr": self.schedule.lr(self.total - 1), **means, **figures},
             )
         self.stopped = self.schedule.epoch_end(metric)
         if self.stopped:
@@ -284,12 +315,14 @@ class Loop:
                 f"{self.dir}/last.ckpt was made by {tree['world']} processes, this run has {self.world}"
             )
         self.module.module.load_state_dict(tree["module"])
+        self.total = tree["counters"]["total"]
+        self._change_phase()
         self.optimizer.load_state_dict(tree["optimizer"])
         self.schedule.load_state_dict(tree["schedule"])
         self.best.load_state_dict(tree["best"])
         self.sums = dict(tree["sums"])
         counters = tree["counters"]
-        self.epoch, self.step, self.total = counters["epoch"], counters["step"], counters["total"]
+        self.epoch, self.step = counters["epoch"], counters["step"]
         self.stopped = counters["stopped"]
         _set_random_state(
             {name: values[self.rank] for name, values in tree["random"].items()}, self.fabric.device

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
 
 
@@ -62,3 +65,51 @@ def epoch_batches(
 def steps_per_epoch(items: int, batch_size: int, accumulate: int, world: int) -> int:
     """Whole optimiser steps in one epoch of ``items``."""
     return items // (batch_size * world * accumulate)
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """The batches of one rank: an endless row of passes over the items, cut anywhere by optimiser steps."""
+
+    # Speaker number of every item, (items,).
+    speakers: np.ndarray
+    # Seed of the order.
+    seed: int
+    # See epoch_order.
+    balance: float
+    # Items of one batch of one rank.
+    batch_size: int
+    # Batches of one rank in an optimiser step.
+    accumulate: int
+    # This process, and how many there are.
+    rank: int
+    world: int
+
+    @property
+    def utterances_per_step(self) -> int:
+        """Items of one optimiser step, over all ranks."""
+        return self.batch_size * self.accumulate * self.world
+
+    @cached_property
+    def steps(self) -> int:
+        """Optimiser steps of one pass; every pass has as many as the first."""
+        order = epoch_order(self.speakers, self.seed, 1, self.balance)
+        return steps_per_epoch(len(order), self.batch_size, self.accumulate, self.world)
+
+    def batches(self, first: int, last: int) -> list[list[tuple[int, int]]]:
+        """Batches of optimiser steps ``first`` … ``last`` − 1, counted from 0 over all passes.
+
+        A step's items depend on its number alone, not on where a stretch begins. They carry the number of
+        their pass, from 1, so that each pass cuts other crops.
+        """
+        batches: list[list[tuple[int, int]]] = []
+        while first < last:
+            done, skip = divmod(first, self.steps)
+            order = epoch_order(self.speakers, self.seed, done + 1, self.balance)
+            part = epoch_batches(
+                order, self.batch_size, self.accumulate, self.rank, self.world, done + 1, skip
+            )
+            taken = min(last - first, self.steps - skip)
+            batches += part[: taken * self.accumulate]
+            first += taken
+        return batches

@@ -1,6 +1,7 @@
 """A killed training, continued, ends in the same bits as an undisturbed one."""
 
 import json
+import math
 import os
 import re
 import signal
@@ -10,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -150,3 +152,42 @@ def test_bfloat16_and_accumulation_resume_too(toy, tmp_path):
     stop_at(arguments, 2, 1, signal.SIGKILL)
     finish(arguments)
     assert_same(one, two)
+
+
+PHASES = (
+    "[{optimizer: adamw, steps: 5, lr: 0.003, start_lr: 0.0003, warmup_steps: 2}, "
+    "{optimizer: sgd, steps: 7, lr: 0.05, final_lr: 0.001}]"
+)
+
+
+@pytest.mark.slow
+def test_resume_across_a_change_of_optimiser(toy, tmp_path):
+    """Twelve steps in epochs of four: killed before, right at and after the change at step 5."""
+    config = tmp_path / "config.yaml"
+    values = yaml.safe_load((toy / "config.yaml").read_text())
+    for name in ("max_epochs", "lr", "schedule"):
+        del values["loop"][name]
+    config.write_text(yaml.safe_dump(values))
+    more = (
+        "--config",
+        str(config),
+        "--loop.phases",
+        PHASES,
+        "--loop.epoch_steps",
+        "4",
+        "--device.threads",
+        "1",
+    )
+    more = (*more, "--loop.save_every", "1")
+    one, two = tmp_path / "undisturbed", tmp_path / "killed"
+    errors = finish(command(toy, one, "train", *more))
+    assert "step 5: PhaseConfig(optimizer='sgd'" in errors
+    arguments = command(toy, two, "train", *more)
+    assert stop_at(arguments, 1, 3, signal.SIGKILL) == -signal.SIGKILL
+    assert stop_at(arguments, 2, 1, signal.SIGTERM) == 75
+    assert stop_at(arguments, 2, 2, signal.SIGKILL) == -signal.SIGKILL
+    finish(arguments)
+    assert_same(one, two)
+    rates = [json.loads(line)["lr"] for line in (two / "log.jsonl").read_text().splitlines()]
+    falling = [0.001 + 0.049 * 0.5 * (1 + math.cos(math.pi * k / 6)) for k in range(7)]
+    assert rates == pytest.approx([0.003 * 0.5 * (1 + math.cos(math.pi / 2)), falling[2], falling[6]])

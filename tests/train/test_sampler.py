@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from svmixer.train.sampler import epoch_batches, epoch_order, steps_per_epoch
+from svmixer.train.sampler import BatchPlan, epoch_batches, epoch_order, steps_per_epoch
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=60), st.integers(0, 3), st.integers(1, 5))
@@ -65,3 +65,21 @@ def test_accumulation_keeps_whole_steps_only_and_skip_continues():
     assert steps_per_epoch(23, 2, 3, 1) == 3
     assert len(batches) == 9 and batches[0] == [(7, 0), (7, 1)]
     assert epoch_batches(order, 2, 3, 0, 1, 7, skip=2) == batches[6:]
+
+
+@given(st.integers(1, 3), st.integers(1, 2), st.lists(st.integers(0, 14), min_size=2, max_size=2))
+def test_stretches_do_not_depend_on_where_they_are_cut(accumulate, world, ends):
+    speakers = np.repeat(np.arange(3), 9)
+    plan = BatchPlan(speakers, 1, 0.5, 2, accumulate, world - 1, world)
+    first, last = sorted(ends)
+    whole = plan.batches(0, 14)
+    assert len(whole) == 14 * accumulate
+    assert plan.batches(first, last) == whole[first * accumulate : last * accumulate]
+
+
+def test_a_stretch_goes_through_passes():
+    speakers = np.repeat(np.arange(3), 4)
+    plan = BatchPlan(speakers, 5, 0.0, 2, 2, 0, 1)
+    assert plan.steps == 3 and plan.utterances_per_step == 4
+    passes = [epoch_batches(epoch_order(speakers, 5, n), 2, 2, 0, 1, n) for n in (1, 2, 3)]
+    assert plan.batches(2, 7) == passes[0][4:] + passes[1] + passes[2][:2]
