@@ -16,13 +16,14 @@ ngpu=0
 
 recipe=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$recipe/../../../tools/parse_options.sh"
+. "$recipe/../../../tools/run_child.sh"
 
 with=() without=()
 for seed in $seeds; do
     for teacher in wavlm_tiny none; do
         tag=compare_${teacher}_seed$seed
-        "$recipe/run.sh" --tag "$tag" --expdir "$expdir" --teacher "$teacher" --seed "$seed" --nj "$nj" --ngpu "$ngpu" \
-            --stop_stage score
+        run_child "$recipe/run.sh" --tag "$tag" --expdir "$expdir" --teacher "$teacher" --seed "$seed" --nj "$nj" \
+            --ngpu "$ngpu" --stop_stage score
         if [ "$teacher" = none ]; then without+=("$expdir/$tag"); else with+=("$expdir/$tag"); fi
     done
 done
