@@ -2,6 +2,10 @@
 
 Files of any format, rate, length and number of channels. Without --output the embeddings go to standard
 output as Kaldi text vectors.
+
+A whole directory: svmixer embed --input_dir DIR --output_dir OUT --model DIR writes OUT/path/name.npy for
+every DIR/path/name.wav (or .flac, .m4a …). What is there is not done again, so a run that was stopped goes
+on; OUT/failures.tsv lists the files that could not be embedded, and the status is then 1.
 """
 
 from __future__ import annotations
@@ -28,6 +32,12 @@ class EmbedConfig:
     model: str
     # .npy: a matrix, one row a file; .npz: one vector a file name; .ark: Kaldi vectors with an .scp.
     output: str = ""
+    # Directory whose audio files are embedded, one .npy each.
+    input_dir: str = ""
+    # Where they go, under the same relative names.
+    output_dir: str = ""
+    # With --input_dir: also write embeddings.ark and embeddings.scp.
+    kaldi: bool = False
     # whole: every sample, unit length; crops: mean over evenly spaced windows (the paper's evaluation).
     protocol: Literal["whole", "crops"] = "whole"
     # Windows of the crops protocol.
@@ -38,14 +48,28 @@ class EmbedConfig:
     def __post_init__(self) -> None:
         if Path(self.output).suffix not in FORMATS:
             raise ValueError(f"output: '{self.output}' ends with none of {', '.join(FORMATS[1:])}")
+        if bool(self.input_dir) != bool(self.output_dir):
+            raise ValueError("input_dir, output_dir: one needs the other")
+        if self.input_dir and self.output:
+            raise ValueError("output: not read beside input_dir, whose results go to output_dir")
+        if self.kaldi and not self.input_dir:
+            raise ValueError("kaldi: read beside input_dir alone; for single files name an --output FILE.ark")
 
 
 def main(argv: list[str] | None = None) -> None:
     """Embed the files; if any cannot be read, each is named, nothing is written and the status is 1."""
     files, options = split_arguments(sys.argv[1:] if argv is None else argv)
     config = parse_args(EmbedConfig, options, __doc__)
-    if not files:
+    if files and config.input_dir:
+        raise fail(f"'{files[0]}': audio files or an --input_dir, not both", 2)
+    if not files and not config.input_dir:
         raise fail("no audio file given: svmixer embed FILE... --model DIR", 2)
+    if config.input_dir:
+        try:
+            embed_tree(config)
+        except (ValueError, OSError) as error:
+            raise fail(str(error)) from None
+        return
     kaldi = Path(config.output).suffix in ("", ".ark")
     spaced = [name for name in files if kaldi and any(map(str.isspace, name))]
     if spaced:
@@ -93,6 +117,36 @@ def embed_files(files: list[str], config: EmbedConfig) -> dict[str, np.ndarray]:
     if problems:
         raise ValueError("\n".join(problems))
     return embeddings
+
+
+def embed_tree(config: EmbedConfig) -> None:
+    """Embed ``input_dir`` into ``output_dir``; files that fail are counted in the error at the end.
+
+    Raises:
+        ConfigError, ModelError: the model cannot be loaded.
+        DirectoryError: see :mod:`svmixer.score.embed_dir`; or files that could not be embedded.
+    """
+    from svmixer.audio import read_audio
+    from svmixer.fileio import md5_file
+    from svmixer.models.io import find_directory, load_model
+    from svmixer.score.embed_dir import FAILURES, DirectoryError, embed_directory, find_audio, write_kaldi
+
+    files, output = find_audio(Path(config.input_dir)), Path(config.output_dir)
+    model = load_model(config.model, config.device)
+    weights = find_directory(config.model, "model") / "model.safetensors"
+    settings = {"protocol": config.protocol, "num_crops": config.num_crops, "model_md5": md5_file(weights)}
+
+    def embed(path: Path) -> np.ndarray:
+        wave, rate = read_audio(str(path))
+        return model.embed(wave, rate, config.protocol, config.num_crops)
+
+    outcome = embed_directory(files, output, embed, settings)
+    if config.kaldi:
+        write_kaldi([name for name, path in files.items() if str(path) not in outcome.failures], output)
+    if outcome.failures:
+        raise DirectoryError(
+            f"{len(outcome.failures)} of {len(files)} files could not be embedded: {output / FAILURES}"
+        )
 
 
 def write(embeddings: dict[str, np.ndarray], output: str) -> None:

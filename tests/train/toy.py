@@ -38,12 +38,12 @@ def write_dump(folder: Path, speakers: int, utterances: int, seconds: float = 1.
     (folder / "trials").write_text("".join(f"{int(a[:3] == b[:3])} {a} {b}\n" for a, b in trials))
 
 
-def write_teacher(folder: Path, seed: int = 0) -> None:
-    """A WavLM of two layers with random weights, as a teacher directory."""
+def write_teacher(folder: Path, seed: int = 0, layers: int = 2) -> None:
+    """A WavLM of a few layers with random weights, as a teacher directory."""
     torch.manual_seed(seed)
     config = TeacherConfig(
         extractor_conv_layer_config=tuple(map(tuple, CONV)),
-        encoder_embed_dim=12, encoder_pos_conv_kernel=8, encoder_pos_conv_groups=2, encoder_num_layers=2,
+        encoder_embed_dim=12, encoder_pos_conv_kernel=8, encoder_pos_conv_groups=2, encoder_num_layers=layers,
         encoder_num_heads=2, encoder_ff_interm_features=16,
     )  # fmt: skip
     save_teacher(build_torchaudio(config), config, folder)

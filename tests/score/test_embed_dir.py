@@ -1,0 +1,125 @@
+"""``svmixer embed --input_dir``: names, values, resume, failures, Kaldi files."""
+
+import kaldiio
+import numpy as np
+import pytest
+import soundfile
+
+from svmixer.bin import embed
+from svmixer.models.config import BackendConfig, FrontendConfig, ModelConfig, StudentConfig
+from svmixer.models.io import load_model, save_model
+from svmixer.models.speaker_model import SpeakerModel
+
+
+@pytest.fixture
+def model_dir(tmp_path):
+    import torch
+
+    torch.manual_seed(0)
+    student = StudentConfig(
+        FrontendConfig(channels=(8,) * 7), layers=1, hidden=16, group_width=8, expansion=2
+    )
+    save_model(SpeakerModel(ModelConfig(student, BackendConfig("linear", 6))), tmp_path / "model")
+    return tmp_path / "model"
+
+
+@pytest.fixture
+def audio(tmp_path):
+    """Three recordings in two folders, a text file and a file that only looks like audio."""
+    rng = np.random.default_rng(1)
+    root = tmp_path / "in"
+    for name, rate in (("b/x.wav", 16000), ("b/é é.flac", 8000), ("a.OGG", 16000)):
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, 0.1 * rng.standard_normal(20000), rate, format=path.suffix[1:].upper())
+    (root / "notes.txt").write_text("no audio")
+    return root
+
+
+def run(audio, output, model_dir, *more):
+    embed.main(["--input_dir", str(audio), "--output_dir", str(output), "--model", str(model_dir), *more])
+
+
+def test_one_file_a_recording_with_the_values_of_the_model(audio, model_dir, tmp_path):
+    run(audio, tmp_path / "out", model_dir)
+    found = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.npy")}
+    assert found == {"a.npy", "b/x.npy", "b/é é.npy"}
+    model = load_model(model_dir)
+    wave, rate = soundfile.read(audio / "b/é é.flac", dtype="float32")
+    np.testing.assert_array_equal(np.load(tmp_path / "out/b/é é.npy"), model.embed(wave, rate))
+    assert (tmp_path / "out/failures.tsv").read_text() == ""
+
+
+def test_what_is_there_is_not_done_again(audio, model_dir, tmp_path):
+    out = tmp_path / "out"
+    run(audio, out, model_dir)
+    kept = (out / "a.npy").stat().st_mtime_ns
+    (out / "b/x.npy").unlink()
+    run(audio, out, model_dir)
+    assert (out / "a.npy").stat().st_mtime_ns == kept
+    assert (out / "b/x.npy").is_file()
+
+
+def test_other_settings_are_not_mixed_in(audio, model_dir, tmp_path, capsys):
+    run(audio, tmp_path / "out", model_dir)
+    with pytest.raises(SystemExit):
+        run(audio, tmp_path / "out", model_dir, "--protocol", "crops", "--num_crops", "3")
+    assert "holds embeddings made otherwise (num_crops, protocol)" in capsys.readouterr().err
+
+
+def test_failures_are_listed_and_the_others_done(audio, model_dir, tmp_path, capsys):
+    (audio / "broken.wav").write_bytes(b"RIFF nothing")
+    soundfile.write(audio / "empty.wav", np.zeros(0), 16000)
+    out = tmp_path / "out"
+    with pytest.raises(SystemExit) as stop:
+        run(audio, out, model_dir, "--kaldi", "false")
+    assert stop.value.code == 1
+    assert "2 of 5 files could not be embedded" in capsys.readouterr().err
+    rows = [line.split("\t") for line in (out / "failures.tsv").read_text().splitlines()]
+    assert [row[0] for row in rows] == [str(audio / "broken.wav"), str(audio / "empty.wav")]
+    assert all(len(row) == 2 and row[1] for row in rows)
+    assert len(list(out.rglob("*.npy"))) == 3
+    # Mended, the next run ends well and the list is empty again.
+    for name in ("broken.wav", "empty.wav"):
+        soundfile.write(audio / name, 0.1 * np.ones(4000), 16000)
+    run(audio, out, model_dir)
+    assert (out / "failures.tsv").read_text() == "" and len(list(out.rglob("*.npy"))) == 5
+
+
+def test_kaldi_files(audio, model_dir, tmp_path, capsys):
+    out = tmp_path / "out"
+    with pytest.raises(SystemExit):
+        run(audio, out, model_dir, "--kaldi", "true")
+    assert "'b/é é': a key of a Kaldi file has no spaces" in capsys.readouterr().err
+    (audio / "b/é é.flac").rename(audio / "b/é.flac")
+    (out / "b/é é.npy").unlink()
+    run(audio, out, model_dir, "--kaldi", "true")
+    table = kaldiio.load_scp(str(out / "embeddings.scp"))
+    assert sorted(table) == ["a", "b/x", "b/é"]
+    for name in table:
+        np.testing.assert_array_equal(table[name], np.load(out / f"{name}.npy"))
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "what"),
+    [
+        (["--input_dir", "in"], 2, "input_dir, output_dir: one needs the other"),
+        (["--input_dir", "in", "--output_dir", "o", "--output", "a.npy"], 2, "output: not read beside"),
+        (["--input_dir", "in", "--output_dir", "o", "a.wav"], 2, "'a.wav': audio files or an"),
+        ([], 2, "no audio file given"),
+        (["a.wav", "--kaldi", "true"], 2, "kaldi: read beside input_dir alone"),
+        (["--input_dir", "nowhere", "--output_dir", "o"], 1, "nowhere: no such directory"),
+        (["--input_dir", "bare", "--output_dir", "o"], 1, "bare: no audio files (.aac"),
+        (["--input_dir", "twins", "--output_dir", "o"], 1, "would both be called a.npy"),
+    ],
+)
+def test_mistakes(model_dir, tmp_path, monkeypatch, capsys, words, status, what):
+    monkeypatch.chdir(tmp_path)
+    for name in ("bare/a.txt", "twins/a.wav", "twins/a.flac"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    with pytest.raises(SystemExit) as stop:
+        embed.main([*words, "--model", str(model_dir)])
+    assert stop.value.code == status
+    assert what in capsys.readouterr().err
+    assert not (tmp_path / "o").exists()
