@@ -76,7 +76,12 @@ control=false
 force=false
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-command_line="$0 $*"
+# As recorded: with paths inside the project relative to it.
+command_line="./run.sh $*"
+command_line=${command_line//"$root/"/}
+printf -v begun '%(%s)T' -1
+# What a run before this one did within the same second is not ours.
+begun=$((begun + 1))
 for argument in "$@"; do
     case $argument in
         --recipe | --recipe=* | --help | -h) given=true ;;
@@ -122,9 +127,12 @@ done
 # Tasks end with this process, however it ends (see tools/run.pl).
 export DISPATCH_DRIVER_PID=$$
 
-# The command line, options and commit, saved beside the results.
+# The command line, options and commit, saved beside the results; those of a run that found everything done are not.
 record_run() {
     local name record=()
+    if [ -f "$expdir/$tag/run.json" ] && [ -z "$(find "$expdir/$tag" -name '*.done' -newermt "@$begun" -print -quit)" ]; then
+        return 0
+    fi
     while IFS=$'\t' read -r name _; do record+=(--option "$name=${!name}"); done < <(_options_of "$root/run.sh")
     python -m svmixer.bin.record_run --exp_dir "$expdir/$tag" --command "$command_line" "${record[@]}"
 }
