@@ -1,0 +1,65 @@
+"""tools/run_tables.sh: the commands it would give, and those it gives to a recipe that only notes them."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TABLES = """
+tables:
+  - key: one
+    title: First
+    rows:
+      - {name: A, tag: a, seeds: [0, 1]}
+      - {name: B, tag: b, teacher: T, distill_args: "--y [1,2]", train_args: "--y [1,2] --z 3"}
+"""
+RECIPE = """#!/usr/bin/env bash
+set -euo pipefail
+printf '<%s> ' "$@" >>"$(dirname "$0")/calls"
+echo >>"$(dirname "$0")/calls"
+[ "$2" != a_seed1 ]
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    folder = tmp_path / "my recipe"
+    (folder / "conf").mkdir(parents=True)
+    (folder / "conf/tables.yaml").write_text(TABLES)
+    (folder / "run.sh").write_text(RECIPE)
+    (folder / "run.sh").chmod(0o755)
+    return folder
+
+
+def run(recipe, cwd, *more):
+    command = [str(ROOT / "tools/run_tables.sh"), "--recipe", str(recipe), *more]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300)
+
+
+def test_every_run_is_given_to_the_recipe_and_failures_are_named(recipe, tmp_path):
+    result = run(recipe, tmp_path, "--seeds", "7", "--test_sets", "x y")
+    assert result.returncode == 1
+    assert "run_tables.sh: failed: a_seed1" in result.stderr
+    calls = [line.strip("<> ").split("> <") for line in (recipe / "calls").read_text().splitlines()]
+    assert [call[1] for call in calls] == ["a_seed0", "a_seed1", "b_seed7"]
+    given = dict(zip(calls[2][::2], calls[2][1::2], strict=True))
+    assert given["--seed"] == "7" and given["--teacher"] == "T" and given["--test_sets"] == "x y"
+    assert given["--distill_args"] == "--y [1,2]" and given["--train_args"] == "--y [1,2] --z 3"
+    assert "--teacher" not in calls[0] and "--train_args" not in calls[0]
+    assert "Not finished: 3 of 3 runs" in (tmp_path / "tables.md").read_text()
+
+
+def test_dry_run_runs_nothing(recipe, tmp_path):
+    result = run(recipe, tmp_path, "--dry_run", "true", "--only", "one")
+    assert result.returncode == 0, result.stderr
+    assert len(result.stdout.splitlines()) == 3
+    assert "--distill_args --y\\ \\[1\\,2\\]" in result.stdout
+    assert not (recipe / "calls").exists() and not (tmp_path / "tables.md").exists()
+
+
+def test_an_unknown_table_is_named(recipe, tmp_path):
+    result = run(recipe, tmp_path, "--only", "two")
+    assert result.returncode == 1
+    assert "no table 'two'; known: one" in result.stderr
+    assert not (recipe / "calls").exists()
