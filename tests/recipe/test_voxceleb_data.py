@@ -329,6 +329,11 @@ def test_bad_lists_are_explained(own):
     keys.write_text(DEV_KEYS + "a b maybe\n")
     done = data_sh(own, "--test_sets", "voices_dev")
     assert "dev-trial-keys.lst:3: expected 'model recording tgt|imp', found 'a b maybe'" in done.stderr
+    # The usual form is read for every set.
+    (own / "corpora/lists/voices_dev.txt").write_text(f"0 {ENROL}.wav sp0084/{FAR.format('0084')}.wav\n")
+    done = data_sh(own, "--test_sets", "voices_dev")
+    assert done.returncode == 0, done.stderr
+    assert lines(own / "data/voices_dev/trials") == [f"0 {ENROL} {FAR.format('0084')}"]
     write_wav(own / "corpora/voxsrc23/copy/ab1.wav")
     done = data_sh(own, "--test_sets", "voxsrc23_val")
     assert "VoxSRC2023_val.txt:1: ab1.wav: can be corpora/voxsrc23/VoxSRC2023_val/ab1.wav or" in done.stderr

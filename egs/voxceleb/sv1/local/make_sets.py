@@ -92,7 +92,7 @@ def make_valid(config: PrepareConfig, pool: dict[str, str]) -> frozenset[str]:
     usable = sorted(name for name, videos in speakers.items() if len(videos) > 1)
     if len(usable) < 2:
         raise CorpusError(
-            f"--valid {config.valid}: two speakers with two videos are needed, besides VoxCeleb1's test part; "
+            f"--valid {config.valid} needs two speakers with two videos, besides VoxCeleb1's test part: "
             f"there are {len(usable)}; it can also be voxceleb1, voxceleb2, vox1_o or a trial list"
         )
     if len(usable) < config.valid_speakers:

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from eval_sets import VOX1, EvalSet, Places
@@ -34,6 +35,7 @@ Resolver = Callable[[str], "tuple[str, str] | None"]
 
 _VOXCELEB_PATH = re.compile(r"(?:.*/)?(id\d{5}/[^/]+/[^/]+)")
 _VOICES_SPEAKER = re.compile(r"sp\d+")
+_KEY_LABELS = {"tgt": 1, "imp": 0}
 _SHOWN = 5  # names that a message gives as examples
 
 
@@ -94,21 +96,25 @@ def _voices(part: str, files: list[str], lists: Path) -> Resolver:
     return find
 
 
-def rows_of(known: EvalSet, path: Path) -> Iterator[tuple[int, Row]]:
-    """(line number, (label, enrolment, test)) of the set's list, names as they stand there.
+def rows_of(path: Path) -> Iterator[tuple[int, Row]]:
+    """(line number, (label, enrolment, test)) of a trial list, names as they stand there.
+
+    The first line tells VOiCES's form, ``model recording tgt|imp``, from those of ``read_trials``.
 
     Raises:
         ListError: a line of another form.
     """
-    if not known.name.startswith("voices"):
-        yield from parse_trials(path, iter_lines(path))
+    lines = iter_lines(path)
+    first = next(lines, (1, ""))
+    is_key = len(fields := first[1].split()) > 2 and fields[2] in _KEY_LABELS
+    if not is_key:
+        yield from parse_trials(path, chain([first], lines))
         return
-    labels = {"tgt": 1, "imp": 0}
-    for number, line in iter_lines(path):
+    for number, line in chain([first], lines):
         fields = line.split()
-        if len(fields) < 3 or fields[2] not in labels:
+        if len(fields) < 3 or fields[2] not in _KEY_LABELS:
             raise ListError(f"expected 'model recording tgt|imp', found '{line}'", path=path, line=number)
-        yield number, (labels[fields[2]], fields[0], fields[1])
+        yield number, (_KEY_LABELS[fields[2]], fields[0], fields[1])
 
 
 class _Reader:
@@ -158,7 +164,7 @@ def write_set(folder: Path, known: EvalSet, path: Path, find: Resolver, max_miss
         ListError, CorpusError: the list is broken, or too many of its trials lack their recordings.
     """
     reader = _Reader(find)
-    trials = Trials.from_rows(reader(path, rows_of(known, path)))
+    trials = Trials.from_rows(reader(path, rows_of(path)))
     summary_of = f"{known.name}: {path}"
     _report_count(known, path, reader.trials, reader.targets)
     lost = reader.trials - reader.itself - len(trials)
