@@ -17,7 +17,7 @@ logger = get_logger(__name__)
 class ScoreConfig:
     """Options of scoring."""
 
-    # Dumped set with `trials` and `utt2spk`, as dump/test.
+    # Dumped set with `trials`, and `utt2spk` for the interval, as dump/test.
     data_dir: str
     # Where embeddings.JOB.scp are.
     embeddings_dir: str

@@ -31,7 +31,7 @@ class GroupFigures:
 
     # Of each run, in the order given.
     eers: np.ndarray
-    # Of each bootstrap draw, averaged over the runs.
+    # Of each bootstrap draw, averaged over the runs; NaN where the speakers are not known.
     replicates: np.ndarray
 
     @property
@@ -51,8 +51,11 @@ def group_figures(results: Sequence[Result], replicates: int, seed: int) -> Grou
     """
     draws = []
     for result in results:
-        scores, labels = result.load()
-        draws.append(100 * eer_replicates(scores, labels, result.load_speakers(), replicates, seed))
+        speakers = result.load_speakers()
+        if speakers is None:
+            draws.append(np.full(replicates, np.nan))
+        else:
+            draws.append(100 * eer_replicates(*result.load(), speakers, replicates, seed))
     return GroupFigures(np.array([r.metrics["eer"] for r in results]), np.mean(draws, axis=0))
 
 

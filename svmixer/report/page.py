@@ -17,15 +17,20 @@ from svmixer.report.tables import list_table, result_table, table
 _DEFINITIONS = """\
 - EER: equal error rate, where the ROC curve, drawn as straight lines between its points, has as many misses
   as false alarms.
-- [95 %]: bootstrap interval over test speakers ({replicates:,} draws of {speakers} speakers with
-  replacement): what another draw of as many speakers might have given. It does not cover the chance in
-  training.
-- minDCF: minimum detection cost at target prior 0.05 and 0.01, C_miss = C_fa = 1, normalised by the prior.
+{interval}- minDCF: minimum detection cost at target prior 0.05 and 0.01, C_miss = C_fa = 1, normalised by
+  the prior.
 - Bands: "below … kHz" = every recording low-passed before any system hears it, so that what is left is less
   of the recording set-up.
 - The control is the mean and standard deviation of 40 log-mel bands less their average over training
   speakers, scored in the same way. The whitened control goes through the whitening that a model's embeddings
   may go through (WCCN), fitted on undisturbed training speech low-passed like the test set.
+"""
+
+# Where at least one set knows its speakers.
+_INTERVAL = """\
+- [95 %]: bootstrap interval over test speakers ({replicates:,} draws of {speakers} speakers with
+  replacement): what another draw of as many speakers might have given. It does not cover the chance in
+  training.
 """
 
 _STYLE = (
@@ -55,8 +60,9 @@ def write_report(exp_dir: str | Path, system: str, notes: str = "") -> list[Resu
     if notes:
         lines += [notes.strip(), ""]
     lines += ["## Trial lists", "", *list_table(results), ""]
-    bootstrap = results[0].metrics["bootstrap"]
-    lines += ["## What the figures are", "", _DEFINITIONS.format(**bootstrap).strip(), ""]
+    known = [result.metrics["bootstrap"] for result in results if result.metrics["bootstrap"]]
+    interval = _INTERVAL.format(**known[0]) if known else ""
+    lines += ["## What the figures are", "", _DEFINITIONS.format(interval=interval).strip(), ""]
     lines += _provenance(results, read_run(exp_dir))
     lines += _complexity(results)
     for title, file in plots.items():

@@ -64,8 +64,8 @@ class Result:
         trials = self.trials()
         return read_scores(self.directory / "scores", trials), trials.labels
 
-    def load_speakers(self) -> np.ndarray:
-        """Speakers of each trial, ``[N, 2]``."""
+    def load_speakers(self) -> np.ndarray | None:
+        """Speakers of each trial, ``[N, 2]``; None where the set does not know them."""
         return trial_speakers(self.trials(), Path(self.metrics["data_dir"]) / "utt2spk")
 
 

@@ -65,10 +65,14 @@ def list_table(results: Sequence[Result]) -> list[str]:
     """One row a trial list."""
     lists = {result.metrics["trials_md5"]: result.metrics for result in results}
     rows = [
-        [m["set"], f"{m['trials']:,}", f"{m['targets']:,}", m["bootstrap"]["speakers"], f"`{md5}`"]
+        [m["set"], f"{m['trials']:,}", f"{m['targets']:,}", _speakers(m), f"`{md5}`"]
         for md5, m in lists.items()
     ]
     return table(["set", "trials", "target trials", "speakers", "MD5 of the list"], rows, "lrrrl")
+
+
+def _speakers(metrics: dict[str, Any]) -> int | str:
+    return metrics["bootstrap"]["speakers"] if metrics["bootstrap"] else "not known"
 
 
 def condition_name(condition: tuple[str, float]) -> str:

@@ -29,13 +29,16 @@ def score_set(
 ) -> dict[str, Any]:
     """Merge the jobs' embeddings, score ``data_dir/trials``, write ``scores`` and ``metrics.json``.
 
+    The interval needs to know who speaks: a set without ``utt2spk`` gets none.
+
     Returns:
         What ``metrics.json`` holds; error rates and their interval are percentages, detection costs are
         normalised.
 
     Raises:
         EmbeddingError: embeddings are missing, or not finite; files and utterances are named.
-        ListError: a list is missing or broken, an utterance has no speaker, or there is one class of trials.
+        ListError: a list is missing or broken, an utterance is not in ``utt2spk``, or there is one class of
+            trials.
     """
     data_dir, output_dir = Path(data_dir), Path(output_dir)
     scp, settings = merge_jobs(embeddings_dir, num_jobs)
@@ -69,11 +72,15 @@ def score_set(
 
 
 def _figures(
-    scores: np.ndarray, trials: Trials, speakers: np.ndarray, replicates: int, seed: int
+    scores: np.ndarray, trials: Trials, speakers: np.ndarray | None, replicates: int, seed: int
 ) -> dict[str, Any]:
     """Error rates with their interval and units, rounded for the file."""
     figures = summary(scores, trials.labels)
-    interval = percentile_interval(eer_replicates(scores, trials.labels, speakers, replicates, seed))
+    interval = bootstrap = None
+    if speakers is not None:
+        interval = percentile_interval(eer_replicates(scores, trials.labels, speakers, replicates, seed))
+        number = len(np.unique(speakers))
+        bootstrap = {"over": "speakers", "speakers": number, "replicates": replicates, "seed": seed}
     return {
         "eer": round(figures["eer"], 6),
         "eer_ci95": [round(100 * value, 6) for value in interval] if interval else None,
@@ -81,22 +88,19 @@ def _figures(
         "eer_threshold": round(figures["eer_threshold"], SCORE_DECIMALS + 1),
         "min_dcf": {p_target: round(value, 6) for p_target, value in figures["min_dcf"].items()},
         "units": {"eer": "percent", "eer_ci95": "percent", "min_dcf": "normalised, C_miss = C_fa = 1"},
-        "bootstrap": {
-            "over": "speakers",
-            "speakers": len(np.unique(speakers)),
-            "replicates": replicates,
-            "seed": seed,
-        },
+        "bootstrap": bootstrap,
     }
 
 
-def trial_speakers(trials: Trials, utt2spk: str | Path) -> np.ndarray:
+def trial_speakers(trials: Trials, utt2spk: str | Path) -> np.ndarray | None:
     """Speakers of each trial as int32 indices ``[N, 2]``, numbered in byte order of the names of those in the
-    list.
+    list; None if there is no such file.
 
     Raises:
         ListError: an utterance of the list has no speaker.
     """
+    if not Path(utt2spk).exists():
+        return None
     table = read_utt2spk(utt2spk)
     missing = [utterance for utterance in trials.utterances if utterance not in table]
     if missing:

@@ -12,8 +12,10 @@ from svmixer.fileio import read_json
 from svmixer.models.config import BackendConfig, EcapaConfig, FrontendConfig, ModelConfig, StudentConfig
 from svmixer.models.io import save_model
 from svmixer.models.speaker_model import SpeakerModel
+from svmixer.report.compare import group_figures
 from svmixer.report.page import write_report
 from svmixer.report.results import ReportError, find_results, read_log
+from svmixer.score.result import score_set
 
 
 @pytest.fixture
@@ -53,6 +55,27 @@ def test_table_has_each_system_and_band(run_dir):
     assert "./run.sh --tag toy --seed 1" in text
     assert "Commit `0123456789abcdef0123456789abcdef01234567`, started 2030-01-02T03:04:05Z." in text
     assert "| `nj` | `2` |" in text
+
+
+def test_set_without_speakers_has_no_interval(run_dir, eval_set):
+    plain = run_dir / "score/test"
+    before = read_json(plain / "metrics.json")
+    (eval_set / "utt2spk").unlink()
+    score_set(plain, eval_set, plain, num_jobs=1, replicates=200, seed=0)
+    results = write_report(run_dir, "student")
+    text = (run_dir / "RESULTS.md").read_text()
+    assert rows_of(text, "test")[0][3] == f"{before['eer']:.2f}"
+    assert rows_of(text, "test")[1][3].endswith("]")
+    assert "200 draws of 8 speakers" in text  # of the other results
+    first = next(result for result in results if result.directory == plain)
+    figures = group_figures([first], replicates=20, seed=0)
+    assert figures.mean == before["eer"] and figures.interval is None
+    for result in results:
+        score_set(result.directory, eval_set, result.directory, num_jobs=1, replicates=200, seed=0)
+    write_report(run_dir, "student")
+    text = (run_dir / "RESULTS.md").read_text()
+    assert f"| test | 400 | 120 | not known | `{before['trials_md5']}` |" in text
+    assert "draws of" not in text and "{interval}" not in text
 
 
 def test_plots_are_images_of_a_plausible_size(run_dir):

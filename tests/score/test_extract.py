@@ -227,6 +227,17 @@ def test_utterance_without_speaker(eval_set, train_set, tmp_path, capsys):
     assert "utt2spk: utterance a-0: is in the trial list and has no speaker" in capsys.readouterr().err
 
 
+def test_set_that_does_not_know_its_speakers(eval_set, train_set, tmp_path):
+    """The figures are the same; there is no interval, as nobody can say whose trials belong together."""
+    out = tmp_path / "out"
+    run_jobs(eval_set, out, "control", 1, "--train_dir", str(train_set))
+    known = score(eval_set, out, 1)
+    (eval_set / "utt2spk").unlink()
+    unknown = score(eval_set, out, 1)
+    assert unknown == {**known, "eer_ci95": None, "bootstrap": None}
+    assert known["eer_ci95"] is not None
+
+
 def test_embedding_that_is_not_finite_names_the_utterance(eval_set):
     dump = DumpSet(eval_set)
     with pytest.raises(EmbeddingError, match=r"utterance a-1: .*not finite"):
