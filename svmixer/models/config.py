@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -143,6 +143,24 @@ class EcapaConfig:
 
 
 @dataclass(frozen=True)
+class EspnetConfig:
+    """Parts of a backend that is made of ESPnet's modules."""
+
+    # Features that the weighted sum of the states is mapped to linearly; 0: the encoder takes it as it is.
+    features: int = 0
+    # How ESPnet's pooling makes one vector of the frames.
+    pooling: Literal["chn_attn_stat", "stats", "mean"] = "chn_attn_stat"
+    # Which of ESPnet's projectors makes the embedding of that vector.
+    projector: Literal["rawnet3", "ska_tdnn", "xvector"] = "rawnet3"
+    # Options of the encoder by the names that the installed ESPnet gives them; the others keep its defaults.
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.features < 0:
+            raise ValueError(f"espnet: features must be at least 0, found {self.features}")
+
+
+@dataclass(frozen=True)
 class BackendConfig:
     """From the stack of hidden states to one embedding."""
 
@@ -152,6 +170,8 @@ class BackendConfig:
     embedding: int = 192
     # Sizes of the ECAPA-TDNN backend (read when name is ecapa).
     ecapa: EcapaConfig = field(default_factory=EcapaConfig)
+    # Parts of an ESPnet backend (read when name begins with espnet_).
+    espnet: EspnetConfig = field(default_factory=EspnetConfig)
 
     def __post_init__(self) -> None:
         if self.embedding < 1:

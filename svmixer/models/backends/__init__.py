@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from svmixer.models.backends.ecapa import Ecapa
+from svmixer.models.backends.espnet import ENCODERS, EspnetBackend
 from svmixer.models.backends.linear import LinearBackend
 from svmixer.models.backends.statistics import StatisticsBackend
 from svmixer.models.config import BackendConfig
@@ -15,6 +16,8 @@ BACKENDS = Registry("backend")
 BACKENDS.register("ecapa")(Ecapa)
 BACKENDS.register("linear")(LinearBackend)
 BACKENDS.register("statistics")(StatisticsBackend)
+for _name in ENCODERS:
+    BACKENDS.register(_name)(EspnetBackend)
 
 
 def build_backend(config: BackendConfig, states: int, hidden: int) -> nn.Module:
