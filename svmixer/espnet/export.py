@@ -78,9 +78,7 @@ def renamed(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
             continue  # one, see SvMixerPooling
         if key == "frontend.w":
             result["backend.w"] = value
-        elif part == "frontend":
-            result[rest] = value
-        elif key.startswith("pooling.backend."):
+        elif part == "frontend" or key.startswith("pooling.backend."):
             result[rest] = value
         elif part != "loss":
             result[f"backend.{key}"] = value
@@ -93,8 +91,9 @@ def _backend(conf: dict[str, Any], where: str) -> BackendConfig:
         return configuration.from_dict(BackendConfig, conf["pooling_conf"]["backend"], where)
     if encoder not in BACKENDS or "svmixer" in (pooling, projector) or projector == "identity":
         raise ConfigError(
-            f"{where}: encoder {encoder}, pooling {pooling}, projector {projector} cannot be exported; take "
-            f"identity, svmixer, identity, or one of {', '.join(BACKENDS)} with ESPnet's poolings and projectors"
+            f"{where}: encoder {encoder}, pooling {pooling}, projector {projector} cannot be exported; "
+            "take identity, svmixer, identity, or ESPnet's poolings and projectors behind one of "
+            f"{', '.join(BACKENDS)}"
         )
     parts = EspnetConfig(pooling=pooling, projector=projector, options=conf["encoder_conf"])
     embedding = conf["projector_conf"].get("output_size", EMBEDDING)

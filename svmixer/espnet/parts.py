@@ -1,9 +1,9 @@
 """The student and the backends in the shapes of ESPnet's speaker model: frontend, pooling, projector.
 
 ESPnet's model is frontend (samples → frames), encoder (frames → frames), pooling (frames → vector) and
-projector (vector → embedding). The student with the weighted sum of its states is a frontend; behind it stand
-either ESPnet's encoders, poolings and projectors, or one of our backends as a pooling, between ESPnet's encoder
-``identity`` and the projector below, which do nothing.
+projector (vector → embedding). The student with the weighted sum of its states is a frontend; behind it
+stand either ESPnet's encoders, poolings and projectors, or one of our backends as a pooling, between ESPnet's
+encoder ``identity`` and the projector below, which do nothing.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ class SvMixerFrontend(AbsFrontend):
         """Waveforms ``(B, N)`` → frames ``(B, T', H)`` and how many of them are no padding ``(B,)``.
 
         None instead of lengths when nothing is padded, as in training, where all crops are equally long.
-        ESPnet's poolings divide by the lengths that a frontend gives, even behind an encoder that leaves fewer
-        frames; without lengths they count the frames that they see.
+        ESPnet's poolings divide by the lengths that a frontend gives, even behind an encoder that leaves
+        fewer frames; without lengths they count the frames that they see.
         """
         frames = weighted_sum(states_of_any_length(self.student, input), self.w)
         samples = input_lengths.tolist()

@@ -1,8 +1,8 @@
 """ESPnet's speaker task with our parts among its choices.
 
-Importing this module adds them to the tables of ``espnet2.tasks.spk``. ESPnet's ``build_model`` looks its parts
-up there, and so do the programs in ``espnet2.bin`` that extract embeddings: a table of the subclass alone would
-not be read.
+Importing this module adds them to the tables of ``espnet2.tasks.spk``. ESPnet's ``build_model`` looks its
+parts up there, and so do the programs in ``espnet2.bin`` that extract embeddings: a table of the subclass
+alone would not be read.
 """
 
 from __future__ import annotations

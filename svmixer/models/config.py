@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -143,6 +144,45 @@ class EcapaConfig:
 
 
 @dataclass(frozen=True)
+class RedimnetConfig:
+    """Sizes of the ReDimNet backend."""
+
+    # Frequency bins F that a frame of H values is mapped to.
+    bins: int = 72
+    # Channels C of the stem; C · F stays the same through all stages.
+    channels: int = 16
+    # What each stage divides the bins by and multiplies the channels by.
+    strides: tuple[int, ...] = (1, 2, 2, 2)
+    # Two-dimensional residual blocks in a stage.
+    blocks: int = 2
+    # The one-dimensional part of a stage works on C · F / reduction channels.
+    reduction: int = 4
+    # Width in frames of the convolution over time of each stage's one-dimensional part; odd.
+    kernels: tuple[int, ...] = (7, 15, 31, 59)
+    # Channels of the attention inside the statistics pooling.
+    attention_channels: int = 128
+
+    def __post_init__(self) -> None:
+        for name in ("bins", "channels", "blocks", "reduction", "attention_channels"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"redimnet: {name} must be at least 1, found {getattr(self, name)}")
+        if not len(self.strides) == len(self.kernels) > 0:
+            raise ValueError(
+                "redimnet: strides and kernels need the same number of values, one a stage, found "
+                f"{len(self.strides)}, {len(self.kernels)}"
+            )
+        if min(self.strides) < 1 or self.bins % math.prod(self.strides):
+            raise ValueError(f"redimnet: the strides {self.strides} do not divide {self.bins} bins")
+        if any(kernel < 1 or kernel % 2 == 0 for kernel in self.kernels):
+            raise ValueError(f"redimnet: kernels must be odd numbers, found {self.kernels}")
+        if self.channels * self.bins % self.reduction:
+            raise ValueError(
+                f"redimnet: reduction ({self.reduction}) does not divide channels times bins "
+                f"({self.channels * self.bins})"
+            )
+
+
+@dataclass(frozen=True)
 class EspnetConfig:
     """Parts of a backend that is made of ESPnet's modules."""
 
@@ -170,6 +210,8 @@ class BackendConfig:
     embedding: int = 192
     # Sizes of the ECAPA-TDNN backend (read when name is ecapa).
     ecapa: EcapaConfig = field(default_factory=EcapaConfig)
+    # Sizes of the ReDimNet backend (read when name is redimnet).
+    redimnet: RedimnetConfig = field(default_factory=RedimnetConfig)
     # Parts of an ESPnet backend (read when name begins with espnet_).
     espnet: EspnetConfig = field(default_factory=EspnetConfig)
 
