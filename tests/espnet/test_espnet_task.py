@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from svmixer.models.config import BackendConfig, StudentConfig
 from svmixer.models.io import load_model, save_tensors
 from svmixer.models.student import Student
 
+CONF = Path(__file__).parents[2] / "conf"
 STUDENT = {
     "frontend": {"channels": [8, 8, 8, 8, 8, 8, 16]},
     "layers": 2,
@@ -140,49 +142,44 @@ def data(tmp_path_factory):
     return folder
 
 
-def train(data, output, **changes):
-    """``spk_train`` with 2 epochs of 4 steps, in a process of its own that cannot open a connection."""
-    conf = {
-        "frontend": "svmixer",
-        "frontend_conf": {"student": STUDENT},
-        "encoder": "identity",
-        "pooling": "svmixer",
-        "pooling_conf": {"backend": BACKEND},
-        "projector": "identity",
-        "loss": "aamsoftmax",
-        "loss_conf": {"margin": 0.2, "scale": 30},
-        "spk_num": 4,
-        "preprocessor": "svmixer",
-        "preprocessor_conf": {
-            "target_duration": 0.5,
-            "num_eval": 2,
-            "noise_apply_prob": 0.0,
-            "rir_apply_prob": 0.0,
-        },
-        "optim": "adam",
-        "optim_conf": {"lr": 0.002},
-        "batch_type": "folded",
-        "fold_length": [16000],
-        "batch_size": 4,
-        "valid_batch_size": 2,
-        "max_epoch": 2,
-        "num_workers": 0,
-        "seed": 3,
-        "best_model_criterion": [["valid", "eer", "min"]],
-        "keep_nbest_models": 2,
-        "use_matplotlib": False,
-        "use_tensorboard": False,
-        **changes,
-    }
-    config = output.with_suffix(".yaml")
-    config.write_text(yaml.safe_dump(conf))
+def run(module, output, *arguments):
+    """A program of ``svmixer.espnet`` in a process of its own that cannot open a connection."""
     code = (
-        "import socket, sys\n"
+        "import runpy, socket, sys\n"
         "def refuse(*arguments): raise SystemExit('a connection was opened')\n"
         "socket.socket.connect = socket.getaddrinfo = refuse\n"
-        "from svmixer.espnet.spk_train import main\n"
-        "main(sys.argv[1:])\n"
+        f"runpy.run_module('svmixer.espnet.{module}', run_name='__main__', alter_sys=True)\n"
     )
+    result = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "NLTK_DATA": str(output), "HOME": str(output.parent)},
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+
+
+def train(data, output, **changes):
+    """``spk_train`` with the shipped configuration, but for sizes: 2 epochs of 4 steps."""
+    conf = yaml.safe_load((CONF / "espnet/train_svmixer.yaml").read_text())
+    conf.update(
+        frontend_conf={"student": STUDENT},
+        pooling_conf={"backend": BACKEND},
+        spk_num=4,
+        optim_conf={"lr": 0.002, "weight_decay": 0.0},
+        fold_length=[16000],
+        batch_size=4,
+        valid_batch_size=2,
+        max_epoch=2,
+        num_workers=0,
+        seed=3,
+        use_matplotlib=False,
+        use_tensorboard=False,
+    )
+    conf["preprocessor_conf"].update(target_duration=0.5, num_eval=2)
+    conf.update(changes)
+    config = output.with_suffix(".yaml")
+    config.write_text(yaml.safe_dump(conf))
     arguments = f"""--config {config} --output_dir {output} --ngpu 0 --spk2utt {data}/spk2utt
         --train_data_path_and_name_and_type {data}/wav.scp,speech,sound
         --train_data_path_and_name_and_type {data}/utt2spk,spk_labels,text
@@ -191,14 +188,7 @@ def train(data, output, **changes):
         --valid_data_path_and_name_and_type {data}/trial2.scp,speech2,sound
         --valid_data_path_and_name_and_type {data}/trial_label,spk_labels,text
         --valid_shape_file {data}/trial_shape""".split()
-    result = subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "NLTK_DATA": str(output), "HOME": str(output.parent)},
-    )
-    assert result.returncode == 0, result.stderr[-3000:]
-    return result
+    run("spk_train", output, *arguments)
 
 
 @pytest.fixture(scope="session")
@@ -299,6 +289,32 @@ def test_espnets_inference_program_reads_the_model(trained):
 
     speech2embedding = Speech2Embedding(train_config=output / "config.yaml", model_file=output / "2epoch.pth")
     torch.testing.assert_close(speech2embedding(wave), expected)
+
+
+@pytest.mark.slow
+def test_espnets_extraction_writes_the_embeddings(trained, data, tmp_path):
+    """Two crops of 8000 of 9600 samples an utterance: the first and the last."""
+    _, output = trained
+    lists = (
+        ("trial.scp", "speech,sound"),
+        ("trial2.scp", "speech2,sound"),
+        ("trial_label", "spk_labels,text"),
+    )
+    arguments = [f"--data_path_and_name_and_type={data}/{name},{kind}" for name, kind in lists]
+    arguments += f"""--shape_file {data}/trial_shape --fold_length 16000 --output_dir {tmp_path}
+        --spk_train_config {output}/config.yaml --spk_model_file {output}/2epoch.pth
+        --target_duration 0.5 --num_eval 2 --num_workers 0""".split()
+    run("spk_embed_extract", tmp_path, *arguments)
+    (path,) = tmp_path.glob("*_embeddings.npz")
+    stored = np.load(path)
+    assert len(stored.files) == 6
+    wave, _ = soundfile.read(data / "s2-u0.wav", dtype="float32")
+    crops = torch.from_numpy(np.stack([wave[:8000], wave[-8000:]]))
+    _, expected = embedding_of(output, crops)
+    # ESPnet scales some to unit length and some not.
+    unit = torch.nn.functional.normalize
+    actual = unit(torch.from_numpy(stored["s2-u0"]), dim=-1)
+    torch.testing.assert_close(actual, unit(expected, dim=-1), atol=1e-4, rtol=1e-4)
 
 
 def test_what_a_speaker_model_has_no_place_for_is_not_exported(tmp_path):
