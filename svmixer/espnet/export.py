@@ -54,12 +54,23 @@ def speaker_model(train_config: str | Path, checkpoint: str | Path) -> SpeakerMo
         ModelError: the checkpoint cannot be read or does not fit the configuration.
     """
     conf, where = read_yaml(train_config), str(train_config)
+    for key in (
+        "frontend_conf",
+        "encoder",
+        "encoder_conf",
+        "pooling",
+        "pooling_conf",
+        "projector",
+        "projector_conf",
+    ):
+        if key not in conf:
+            raise ConfigError(f"{where}: {key} is missing: not a configuration that ESPnet saved")
     for key, wanted in (("frontend", "svmixer"), ("normalize", None)):
         if conf.get(key) != wanted:
             raise ConfigError(
                 f"{where}: only {key} {wanted or 'null'} can be exported, found {conf.get(key)}"
             )
-    parts = {**conf["frontend_conf"], "backend": _backend(conf, where)}
+    parts = {"student": conf["frontend_conf"].get("student", {}), "backend": _backend(conf, where)}
     model = SpeakerModel(configuration.from_dict(ModelConfig, parts, where))
     try:
         tensors = torch.load(checkpoint, map_location="cpu", weights_only=True)

@@ -105,7 +105,7 @@ class SvMixerPooling(AbsPooling):
         """Size D of the embedding."""
         return self._output_size
 
-    def forward(self, input: Tensor, feat_lengths: Tensor | None = None, **_: Any) -> Tensor:
+    def forward(self, input: Tensor, feat_lengths: Tensor | None = None) -> Tensor:
         """``(B, H, T)`` → ``(B, D)``.
 
         Raises:

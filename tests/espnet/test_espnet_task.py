@@ -159,8 +159,8 @@ def run(module, output, *arguments):
     assert result.returncode == 0, result.stderr[-3000:]
 
 
-def train(data, output, **changes):
-    """``spk_train`` with the shipped configuration, but for sizes: 2 epochs of 4 steps."""
+def configured(output, **changes):
+    """A file with the shipped configuration, but for sizes: 2 epochs of 4 steps."""
     conf = yaml.safe_load((CONF / "espnet/train_svmixer.yaml").read_text())
     conf.update(
         frontend_conf={"student": STUDENT},
@@ -180,6 +180,12 @@ def train(data, output, **changes):
     conf.update(changes)
     config = output.with_suffix(".yaml")
     config.write_text(yaml.safe_dump(conf))
+    return config
+
+
+def train(data, output, **changes):
+    """``spk_train`` as ESPnet's recipes call it."""
+    config = configured(output, **changes)
     arguments = f"""--config {config} --output_dir {output} --ngpu 0 --spk2utt {data}/spk2utt
         --train_data_path_and_name_and_type {data}/wav.scp,speech,sound
         --train_data_path_and_name_and_type {data}/utt2spk,spk_labels,text
@@ -292,6 +298,25 @@ def test_espnets_inference_program_reads_the_model(trained):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("through_the_student", [False, True])
+def test_espnets_statistics(data, tmp_path, through_the_student):
+    """Whole recordings, no preprocessor: their lengths are written, and with the student run, its frames."""
+    conf = {} if through_the_student else {"extract_feats_in_collect_stats": False}
+    config = configured(tmp_path / "stats", model_conf=conf)
+    soundfile.write(tmp_path / "long.wav", 0.1 * np.random.default_rng(2).standard_normal(20000), 16000)
+    arguments = f"""--collect_stats true --use_preprocessor false --config {config} --ngpu 0
+        --output_dir {tmp_path}/stats --spk2utt {data}/spk2utt
+        --train_data_path_and_name_and_type {tmp_path}/wav.scp,speech,sound
+        --train_shape_file {tmp_path}/wav.scp
+        --valid_data_path_and_name_and_type {data}/trial.scp,speech,sound
+        --valid_shape_file {data}/trial.scp""".split()
+    (tmp_path / "wav.scp").write_text(f"a {data}/s0-u0.wav\nb {tmp_path}/long.wav\n")
+    run("spk_train", tmp_path, *arguments)
+    assert (tmp_path / "stats/train/speech_shape").read_text() == "a 9600\nb 20000\n"
+    assert (tmp_path / "stats/train/feats_stats.npz").is_file() == through_the_student
+
+
+@pytest.mark.slow
 def test_espnets_extraction_writes_the_embeddings(trained, data, tmp_path):
     """Two crops of 8000 of 9600 samples an utterance: the first and the last."""
     _, output = trained
@@ -318,7 +343,8 @@ def test_espnets_extraction_writes_the_embeddings(trained, data, tmp_path):
 
 
 def test_what_a_speaker_model_has_no_place_for_is_not_exported(tmp_path):
-    conf = {"frontend": "svmixer", "frontend_conf": {"student": STUDENT}, "normalize": None}
+    conf = yaml.safe_load((CONF / "espnet/train_svmixer.yaml").read_text())
+    conf.update(normalize=None, encoder_conf={}, projector_conf={})
     for changes, message in [
         ({"frontend": "s3prl"}, "only frontend svmixer can be exported, found s3prl"),
         ({"normalize": "utterance_mvn"}, "only normalize null can be exported, found utterance_mvn"),
@@ -326,8 +352,12 @@ def test_what_a_speaker_model_has_no_place_for_is_not_exported(tmp_path):
             {"encoder": "identity", "pooling": "mean", "projector": "rawnet3"},
             "encoder identity, pooling mean, projector rawnet3 cannot be exported",
         ),
+        ({"encoder_conf": None}, "encoder_conf is missing: not a configuration that ESPnet saved"),
     ]:
-        (tmp_path / "config.yaml").write_text(yaml.safe_dump({**conf, **changes}))
+        changed = {**conf, **changes}
+        if changed["encoder_conf"] is None:
+            del changed["encoder_conf"]
+        (tmp_path / "config.yaml").write_text(yaml.safe_dump(changed))
         with pytest.raises(ConfigError, match=message):
             export.speaker_model(tmp_path / "config.yaml", tmp_path / "none.pth")
 
