@@ -260,7 +260,11 @@ def _convert(hint: Any, value: Any, where: str, key: str, base: str | Path | Non
     if origin is dict or hint is dict:
         if not isinstance(value, dict):
             raise ConfigError(f"{where}: {key}: expected keys and values, found {value!r}")
-        return value
+        # No field says what such a value is: text from the command line means what YAML makes of it.
+        return {
+            name: item.parsed(where, f"{key}.{name}") if isinstance(item, _Text) else item
+            for name, item in value.items()
+        }
     if origin is typing.Literal:
         if value not in args:
             raise ConfigError(f"{where}: {key}: '{value}' is none of {', '.join(map(repr, args))}")

@@ -95,7 +95,8 @@ def _parts(config: ModelConfig) -> dict[str, dict[str, Any]]:
     student = config.student
     # Shapes are all that counting needs: nothing is computed on the meta device.
     with torch.device("meta"):
-        model = SpeakerModel(config)
+        # Moved there too: ESPnet makes some parameters of its encoders where the context has no effect.
+        model = SpeakerModel(config).to("meta")
         wave = torch.empty(1, student.window)
         frames = torch.empty(1, student.frames, student.hidden)
         states = torch.empty(1, student.layers + 1, student.frames, student.hidden)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,63 @@ class EcapaConfig:
 
 
 @dataclass(frozen=True)
+class RedimnetConfig:
+    """Sizes of the ReDimNet backend."""
+
+    # Frequency bins F that a frame of H values is mapped to.
+    bins: int = 72
+    # Channels C of the stem; C · F stays the same through all stages.
+    channels: int = 16
+    # What each stage divides the bins by and multiplies the channels by.
+    strides: tuple[int, ...] = (1, 2, 2, 2)
+    # Two-dimensional residual blocks in a stage.
+    blocks: int = 2
+    # The one-dimensional part of a stage works on C · F / reduction channels.
+    reduction: int = 4
+    # Width in frames of the convolution over time of each stage's one-dimensional part; odd.
+    kernels: tuple[int, ...] = (7, 15, 31, 59)
+    # Channels of the attention inside the statistics pooling.
+    attention_channels: int = 128
+
+    def __post_init__(self) -> None:
+        for name in ("bins", "channels", "blocks", "reduction", "attention_channels"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"redimnet: {name} must be at least 1, found {getattr(self, name)}")
+        if not len(self.strides) == len(self.kernels) > 0:
+            raise ValueError(
+                "redimnet: strides and kernels need the same number of values, one a stage, found "
+                f"{len(self.strides)}, {len(self.kernels)}"
+            )
+        if min(self.strides) < 1 or self.bins % math.prod(self.strides):
+            raise ValueError(f"redimnet: the strides {self.strides} do not divide {self.bins} bins")
+        if any(kernel < 1 or kernel % 2 == 0 for kernel in self.kernels):
+            raise ValueError(f"redimnet: kernels must be odd numbers, found {self.kernels}")
+        if self.channels * self.bins % self.reduction:
+            raise ValueError(
+                f"redimnet: reduction ({self.reduction}) does not divide channels times bins "
+                f"({self.channels * self.bins})"
+            )
+
+
+@dataclass(frozen=True)
+class EspnetConfig:
+    """Parts of a backend that is made of ESPnet's modules."""
+
+    # Features that the weighted sum of the states is mapped to linearly; 0: the encoder takes it as it is.
+    features: int = 0
+    # How ESPnet's pooling makes one vector of the frames.
+    pooling: Literal["chn_attn_stat", "stats", "mean"] = "chn_attn_stat"
+    # Which of ESPnet's projectors makes the embedding of that vector.
+    projector: Literal["rawnet3", "ska_tdnn", "xvector"] = "rawnet3"
+    # Options of the encoder by the names that the installed ESPnet gives them; the others keep its defaults.
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.features < 0:
+            raise ValueError(f"espnet: features must be at least 0, found {self.features}")
+
+
+@dataclass(frozen=True)
 class BackendConfig:
     """From the stack of hidden states to one embedding."""
 
@@ -152,6 +210,10 @@ class BackendConfig:
     embedding: int = 192
     # Sizes of the ECAPA-TDNN backend (read when name is ecapa).
     ecapa: EcapaConfig = field(default_factory=EcapaConfig)
+    # Sizes of the ReDimNet backend (read when name is redimnet).
+    redimnet: RedimnetConfig = field(default_factory=RedimnetConfig)
+    # Parts of an ESPnet backend (read when name begins with espnet_).
+    espnet: EspnetConfig = field(default_factory=EspnetConfig)
 
     def __post_init__(self) -> None:
         if self.embedding < 1:

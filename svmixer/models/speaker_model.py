@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 from svmixer.models.backends import build_backend
 from svmixer.models.config import ModelConfig
-from svmixer.models.embedding import WINDOWS_AT_ONCE, evaluating, utterance_embedding
-from svmixer.models.student import Student
+from svmixer.models.embedding import evaluating, utterance_embedding
+from svmixer.models.student import Student, states_of_any_length
 from svmixer.models.whitening import Whitening
-from svmixer.models.windows import Protocol, frame_windows, repeat_pad
+from svmixer.models.windows import Protocol
 
 
 class SpeakerModel(nn.Module):
@@ -81,19 +81,5 @@ class SpeakerModel(nn.Module):
         Raises:
             ValueError: N = 0 or not two dimensions.
         """
-        if wave.dim() != 2:
-            raise ValueError(f"expected waveforms (batch, samples), found shape {tuple(wave.shape)}")
-        student, front = self.config.student, self.config.student.frontend
-        wave = repeat_pad(wave, student.window).to(self.device)
-        num_frames = front.num_frames(wave.shape[1])
         with evaluating(self):
-            if num_frames == student.frames:
-                return self.student(wave)
-            length = front.num_samples(student.frames)
-            parts = []
-            for first, skip in frame_windows(num_frames, student.frames):
-                start = first * front.hop
-                window = wave[:, start : start + length]
-                states = [self.student(part) for part in window.split(WINDOWS_AT_ONCE)]
-                parts.append(torch.cat(states)[:, :, skip:])
-            return torch.cat(parts, dim=2)
+            return states_of_any_length(self.student, wave.to(self.device))

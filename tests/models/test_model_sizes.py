@@ -160,5 +160,5 @@ def test_every_student_preset_builds(path):
 def test_every_backend_preset_builds(path):
     config = configuration.load(BackendConfig, path)
     with torch.device("meta"):
-        model = SpeakerModel(ModelConfig(student=StudentConfig(layers=1), backend=config))
+        model = SpeakerModel(ModelConfig(student=StudentConfig(layers=1), backend=config)).to("meta")
         assert model(meta(2, model.window)).shape == (2, config.embedding)

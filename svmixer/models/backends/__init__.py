@@ -5,7 +5,9 @@ from __future__ import annotations
 from torch import nn
 
 from svmixer.models.backends.ecapa import Ecapa
+from svmixer.models.backends.espnet import ENCODERS, EspnetBackend
 from svmixer.models.backends.linear import LinearBackend
+from svmixer.models.backends.redimnet import Redimnet
 from svmixer.models.backends.statistics import StatisticsBackend
 from svmixer.models.config import BackendConfig
 from svmixer.models.registry import Registry
@@ -14,7 +16,10 @@ from svmixer.models.registry import Registry
 BACKENDS = Registry("backend")
 BACKENDS.register("ecapa")(Ecapa)
 BACKENDS.register("linear")(LinearBackend)
+BACKENDS.register("redimnet")(Redimnet)
 BACKENDS.register("statistics")(StatisticsBackend)
+for _name in ENCODERS:
+    BACKENDS.register(_name)(EspnetBackend)
 
 
 def build_backend(config: BackendConfig, states: int, hidden: int) -> nn.Module:

@@ -88,14 +88,7 @@ class Ecapa(nn.Module):
             SERes2Block(channels, 3, dilation, sizes.scale, sizes.se_bottleneck) for dilation in (2, 3, 4)
         )
         self.layer4 = FrameConv(pooled, pooled, 1)
-        self.attention = nn.Sequential(
-            FrameConv(3 * pooled, sizes.attention_channels, 1),
-            nn.ReLU(),
-            FrameBatchNorm(sizes.attention_channels),
-            nn.Tanh(),
-            FrameConv(sizes.attention_channels, pooled, 1),
-            nn.Softmax(dim=1),
-        )
+        self.attention = attention_layers(pooled, sizes.attention_channels)
         self.bn5 = FrameBatchNorm(2 * pooled)
         self.fc6 = nn.Linear(2 * pooled, config.embedding)
         self.bn6 = FrameBatchNorm(config.embedding)
@@ -114,19 +107,36 @@ class Ecapa(nn.Module):
         return self.bn6(self.fc6(self.bn5(self.pool(x))))
 
     def pool(self, x: Tensor) -> Tensor:
-        """Attentive statistics with global context: ``(B, T, C)`` → mean and deviation ``(B, 2C)``."""
-        centre = x.mean(dim=1, keepdim=True)
-        # Unbiased; written out because torch.var over the middle dimension is slow.
-        spread = floored_root((x - centre).square().sum(dim=1, keepdim=True) / (x.shape[1] - 1))
-        weights = self.attention(torch.cat([x, centre.expand_as(x), spread.expand_as(x)], dim=2))
-        mean = (x * weights).sum(dim=1)
-        deviation = floored_root((x.square() * weights).sum(dim=1) - mean.square())
-        return torch.cat([mean, deviation], dim=1)
+        """Statistics over the frames: ``(B, T, C)`` → ``(B, 2C)``."""
+        return attentive_statistics(x, self.attention)
 
     def _add_noise(self, x: Tensor) -> Tensor:
         low, high = self.noise
         deviation = torch.empty(x.shape[0], 1, 1, device=x.device, dtype=x.dtype).uniform_(low, high)
         return x + deviation * torch.randn_like(x)
+
+
+def attention_layers(channels: int, bottleneck: int) -> nn.Sequential:
+    """``(B, T, 3C)`` → weights ``(B, T, C)`` that sum to one over the frames."""
+    return nn.Sequential(
+        FrameConv(3 * channels, bottleneck, 1),
+        nn.ReLU(),
+        FrameBatchNorm(bottleneck),
+        nn.Tanh(),
+        FrameConv(bottleneck, channels, 1),
+        nn.Softmax(dim=1),
+    )
+
+
+def attentive_statistics(x: Tensor, attention: nn.Module) -> Tensor:
+    """Attentive statistics with global context: ``(B, T, C)`` → mean and deviation ``(B, 2C)``."""
+    centre = x.mean(dim=1, keepdim=True)
+    # Unbiased; written out because torch.var over the middle dimension is slow.
+    spread = floored_root((x - centre).square().sum(dim=1, keepdim=True) / (x.shape[1] - 1))
+    weights = attention(torch.cat([x, centre.expand_as(x), spread.expand_as(x)], dim=2))
+    mean = (x * weights).sum(dim=1)
+    deviation = floored_root((x.square() * weights).sum(dim=1) - mean.square())
+    return torch.cat([mean, deviation], dim=1)
 
 
 def floored_root(variance: Tensor) -> Tensor:

@@ -1,0 +1,1 @@
+"""SV-Mixer inside ESPnet's own speaker task; see docs/espnet.md. Nothing else in the package imports this."""
