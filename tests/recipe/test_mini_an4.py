@@ -331,7 +331,9 @@ def test_run_sh_knows_its_options_and_configurations(tmp_path):
 def finished(archive, tmp_path_factory) -> Path:
     """Work directory of a run of all stages."""
     work = tmp_path_factory.mktemp("all")
-    done = run(work, RECIPE / "run.sh", "--local_data_opts", f"--archive {archive}")
+    # What two threads or jobs of so little work gain, they lose beside other tests.
+    single = ["--nj", 1, "--distill_args", "--device.threads 1", "--train_args", "--device.threads 1"]
+    done = run(work, RECIPE / "run.sh", "--local_data_opts", f"--archive {archive}", *single)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return work
 
