@@ -3,7 +3,7 @@
 #
 # Writes data/{train,valid,test}/{wav.scp,utt2spk,spk2utt,spk2gender[,segments,trials]}, data/noise/wav.scp and
 # data/rirs/wav.scp. The archive comes out of the installed espnet; where that is older than 202611, which has it first, the
-# wheel of espnet 202611 (5 MB) is downloaded with pip, and nothing of it is installed. Run it in the work directory.
+# wheel of espnet 202611 (4.5 MB) is downloaded with pip, and nothing of it is installed. Run it in the work directory.
 set -euo pipefail
 recipe=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck disable=SC1091  # found through the folder of this file
