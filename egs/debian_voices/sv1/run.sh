@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The default recipe: real speech from Debian packages, a small self-supervised teacher, two processor cores, about 10 minutes.
+# The default recipe: real speech from Debian packages, a small self-supervised teacher, two processor cores, about a quarter of an hour.
 # Runs in the current directory; all options of the top-level run.sh can follow (--help lists them).
 set -euo pipefail
 
