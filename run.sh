@@ -54,6 +54,8 @@ max_drop=0.02
 allow_pipes=true
 # Teacher: a name (wavlm_tiny), a directory, a torchaudio bundle (WAVLM_LARGE), or none.
 teacher=wavlm_tiny
+# Model directory to evaluate instead of training one: stages 3, 4 and 7 are left out.
+model=
 # true: stage 4 starts from the student of stage 3; false: it starts anew.
 init_distilled=true
 # Configuration of stage 3.
@@ -118,6 +120,12 @@ for item in $skip_stages; do
     number=$(stage_number "$item")
     skipped[number]=true
 done
+if [ -n "$model" ]; then
+    skipped[3]=true skipped[4]=true skipped[7]=true
+    # Only what is evaluated is prepared.
+    valid_set='' aug_sets=''
+    [ "$control" = true ] || train_set=''
+fi
 [ "$first" -le "$last" ] || { echo "run.sh: --stage $stage comes after --stop_stage $stop_stage" >&2; exit 1; }
 
 "$root/tools/setup.sh"

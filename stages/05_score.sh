@@ -10,6 +10,8 @@ dumpdir=dump
 expdir=exp
 # Name of the experiment.
 tag=default
+# Model directory, or name of a model of the package, to evaluate; empty takes the one that stage 4 trained.
+model=
 # Training set, whose mean or whitening the controls use.
 train_set=train
 # Test sets, separated by blanks.
@@ -40,7 +42,7 @@ score_set() {
     local model=$1 data=$dumpdir/$2 band=$3 out=$4 spec input
     shift 4
     local extra=()
-    [[ $model != control* ]] || extra=(--train_dir "$dumpdir/$train_set")
+    [[ $model != control && $model != control_whitened ]] || extra=(--train_dir "$dumpdir/$train_set")
     spec=(--stage score --input "$data/.done" --config "$config" --option "lowpass=$band")
     for input in "$@"; do spec+=(--input "$input"); done
     if is_done "$out/.done" "${spec[@]}" --output "$out/scores" --output "$out/metrics.json"; then
@@ -57,18 +59,28 @@ score_set() {
     mark_done "$out/.done" "${spec[@]}" --output "$out/scores" --output "$out/metrics.json"
 }
 
-markers=("$dumpdir/$train_set/.done@dump" "$expdir/$tag/train/.done@train")
+markers=()
+if [ "$control" = true ]; then markers+=("$dumpdir/$train_set/.done@dump"); fi
 for set in $test_sets; do markers+=("$dumpdir/$set/.done@dump"); done
+if [ -n "$model" ]; then
+    [ ! -e "$expdir/$tag/train" ] || die "$expdir/$tag holds a training of its own; take another --tag to evaluate $model"
+    model=$(model_dir "$model")
+    inputs=("$model/model.safetensors" "$model/config.yaml")
+else
+    model=$expdir/$tag/train/model
+    inputs=("$expdir/$tag/train/.done")
+    markers+=("${inputs[0]}@train")
+fi
 require "${markers[@]}"
 own "$expdir/$tag"
 for set in $test_sets; do
     for band in 0 $lowpass; do
         condition=$set
         [ "$band" = 0 ] || condition=${set}_lp$band
-        score_set "$expdir/$tag/train/model" "$set" "$band" "$expdir/$tag/score/$condition" "$expdir/$tag/train/.done"
+        score_set "$model" "$set" "$band" "$expdir/$tag/score/$condition" "${inputs[@]}"
         [ "$control" = true ] || continue
-        for model in control control_whitened; do
-            score_set "$model" "$set" "$band" "$expdir/$tag/$model/$condition" "$dumpdir/$train_set/.done"
+        for system in control control_whitened; do
+            score_set "$system" "$set" "$band" "$expdir/$tag/$system/$condition" "$dumpdir/$train_set/.done"
         done
     done
 done

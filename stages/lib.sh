@@ -51,6 +51,18 @@ teacher_digest() {
     done
 }
 
+# model_dir MODEL: where a model directory, or a model that comes with the package, is; stop if it is none.
+model_dir() {
+    local folder
+    for folder in "$1" "$SVMIXER_ROOT/svmixer/assets/$1"; do
+        if [ -f "$folder/model.safetensors" ] && [ -f "$folder/config.yaml" ]; then
+            (cd "$folder" && pwd)
+            return 0
+        fi
+    done
+    die "$1: no model directory (config.yaml and model.safetensors)"
+}
+
 # require MARKER@STAGE…: stop, naming the first missing or stale input and the stage that makes it.
 require() {
     python -m svmixer.bin.done require "$@" || exit 1

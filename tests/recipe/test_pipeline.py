@@ -203,6 +203,29 @@ def test_ten_sigkills_end_in_the_same_scores(finished, recipe, tmp_path):
     assert not leftovers
 
 
+def test_evaluation_only(finished, recipe, tmp_path):
+    """A model directory on the test set alone: nothing to train with is needed, the scores are the same."""
+    work = tmp_path / "evaluation"
+    (work / "exp").mkdir(parents=True)
+    shutil.copytree(finished / "data/test", work / "data/test")
+    shutil.copytree(finished / "exp/toy/export", work / "a model")
+    options = ("--model", "a model", "--stage", "2", "--control", "false", "--lowpass", "")
+    result = run(recipe, work, *options, "--tag", "other")
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    scores = [folder / "score/test/scores" for folder in (work / "exp/other", finished / "exp/toy")]
+    assert scores[0].read_bytes() == scores[1].read_bytes()
+    assert "| test | student | full band |" in (work / "exp/other/RESULTS.md").read_text().replace(
+        "distilled ", ""
+    )
+    assert sorted(path.name for path in (work / "dump").iterdir() if path.is_dir()) == ["test"]
+    assert not any((work / "exp/other" / name).exists() for name in ("distill", "train", "export"))
+    refused = run(recipe, finished, *options[:1], str(work / "a model"), *options[2:])
+    assert refused.returncode == 1
+    assert "exp/toy holds a training of its own; take another --tag" in refused.stderr
+    missing = run(recipe, work, "--model", "nowhere", *options[2:], "--tag", "third")
+    assert "nowhere: no model directory" in missing.stderr and not (work / "exp/third/score").exists()
+
+
 def test_without_a_teacher(finished, recipe, tmp_path):
     """Nothing is distilled; the speaker training starts from random weights and is scored like any other."""
     work = tmp_path / "alone"

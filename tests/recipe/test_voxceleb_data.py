@@ -293,6 +293,20 @@ def test_partial_trees(own):
 
 
 @pytest.mark.recipe
+def test_test_sets_alone(own):
+    """To evaluate a model, what only training needs may be missing, and is not made."""
+    for name in ("voxceleb2", "musan", "RIRS_NOISES"):
+        shutil.rmtree(own / "corpora" / name)
+    done = data_sh(own, "--test_sets", "vox1_o", "--train", "false")
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in (own / "data").iterdir()) == ["local", "vox1_o"]
+    assert len(read_trials(own / "data/vox1_o/trials")) == 3
+    needs = data_sh(own, "--test_sets", "vox1_o")
+    assert needs.returncode == 1 and "2 missing" in needs.stderr
+    assert "corpora/voxceleb2 is not there" in needs.stderr and "corpora/musan is not there" in needs.stderr
+
+
+@pytest.mark.recipe
 def test_a_speaker_in_training_and_test_is_refused(own):
     shutil.copytree(own / "corpora/voxceleb1/test/wav/id10270", own / "corpora/voxceleb2/dev/aac/id10270")
     done = data_sh(own, "--test_sets", "vcmix")

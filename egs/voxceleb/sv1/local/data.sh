@@ -34,6 +34,8 @@ voices=
 lists=
 # Test sets to make, separated by commas; run.sh needs the same in --test_sets.
 test_sets=vox1_o,vox1_e,vox1_h,voxsrc23_val,vcmix,voices_dev,voices_eval
+# true: also the training, validation and augmentation sets; false: the test sets alone, to evaluate a model.
+train=true
 # Validation set: voxceleb1 (speakers of its dev part), voxceleb2 (held out from training), vox1_o, or a list as VoxCeleb1's.
 valid=voxceleb1
 # Speakers of a validation set that is made.
@@ -55,7 +57,7 @@ nj=2
 # shellcheck disable=SC1091
 . "$SVMIXER_ROOT/tools/run_child.sh"
 
-require_bool convert
+require_bool convert train
 require_int 1 nj num_rirs
 require_int 2 valid_speakers
 require_int 0 seed
@@ -63,7 +65,7 @@ require_int 0 seed
 
 options=(--data_dir "$data_dir" --corpora "$corpora" --voxceleb1 "$voxceleb1" --voxceleb2 "$voxceleb2" --musan "$musan"
     --rirs "$rirs" --voxsrc23 "$voxsrc23" --vcmix "$vcmix" --voices "$voices" --lists "$lists" --test_sets "$test_sets"
-    --valid "$valid" --valid_speakers "$valid_speakers" --seed "$seed" --max_missing "$max_missing")
+    --train "$train" --valid "$valid" --valid_speakers "$valid_speakers" --seed "$seed" --max_missing "$max_missing")
 mkdir -p "$data_dir/local"
 rm -f "$data_dir"/local/voxceleb[12]*
 python "$recipe/local/find_corpora.py" "${options[@]}"
@@ -84,7 +86,7 @@ if [ "$convert" = true ]; then
 fi
 python "$recipe/local/make_sets.py" "${options[@]}"
 
-if [ -z "$rirs" ]; then
+if [ "$train" = true ] && [ -z "$rirs" ]; then
     echo "rirs: no RIRS_NOISES in $corpora, simulating $num_rirs rooms instead"
     python "$SVMIXER_ROOT/egs/debian_voices/sv1/local/simulate_rirs.py" \
         --output_dir "$data_dir/rirs" --num "$num_rirs" --seed "$seed" --nj "$nj"

@@ -67,6 +67,8 @@ def main() -> None:
             raise fail(f"{len(missing)} missing (nothing is downloaded; README.md says more):\n{lines}")
         if "voxceleb1" in needed(config):
             _list_voxceleb(config, "voxceleb1", VOXCELEB1)
+        if not config.train:
+            return
         _list_voxceleb(config, "voxceleb2", VOXCELEB2_DEV)
         for category, folder in musan_folders(config.folder("musan"), MUSAN_SETS).items():
             _list_recordings(config, MUSAN_SETS[category], folder)
@@ -78,13 +80,15 @@ def main() -> None:
 
 def needed(config: PrepareConfig) -> dict[str, list[str]]:
     """Corpus → what it is for."""
-    uses: dict[str, list[str]] = {"voxceleb2": ["training"], "musan": ["augmentation"]}
-    if config.rirs:
+    uses: dict[str, list[str]] = {}
+    if config.train:
+        uses = {"voxceleb2": ["training"], "musan": ["augmentation"]}
+    if config.train and config.rirs:
         uses["rirs"] = ["augmentation"]
     for name in config.test_set_names:
         for corpus in KNOWN[name].corpora:
             uses.setdefault(corpus, []).append(name)
-    if config.valid != "voxceleb2":
+    if config.train and config.valid != "voxceleb2":
         uses.setdefault("voxceleb1", []).append("validation")
     return uses
 
@@ -99,7 +103,9 @@ def find_missing(config: PrepareConfig) -> Iterator[str]:
             what = f"holds no {looks}" if os.path.isdir(folder) else f"is not there ({looks})"
             yield f"{folder} {what}: get {get}; another place: --{corpus} DIR; for {', '.join(uses)}"
     wanted = [KNOWN[name] for name in config.test_set_names]
-    if config.valid == "vox1_o" and KNOWN["vox1_o"] not in wanted:
+    if not config.train:
+        pass
+    elif config.valid == "vox1_o" and KNOWN["vox1_o"] not in wanted:
         wanted.append(KNOWN["vox1_o"])
     elif config.valid not in ("voxceleb1", "voxceleb2", "vox1_o") and not os.path.isfile(config.valid):
         yield f"{config.valid} is not there: --valid names a trial list, voxceleb1, voxceleb2 or vox1_o"

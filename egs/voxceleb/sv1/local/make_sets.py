@@ -50,11 +50,11 @@ def prepare(config: PrepareConfig) -> None:
     Raises:
         CorpusError, ListError: too much is missing, a list is broken, or a speaker is in two kinds of sets.
     """
-    train = _files(config, "voxceleb2")
+    train = _files(config, "voxceleb2") if config.train else {}
     voxceleb1 = _files(config, "voxceleb1") if config.local("voxceleb1.scp").is_file() else {}
     places = Places(config)
     held_out: dict[str, frozenset[str]] = {}
-    if config.valid in ("voxceleb1", "voxceleb2"):
+    if config.train and config.valid in ("voxceleb1", "voxceleb2"):
         pool = voxceleb1 if config.valid == "voxceleb1" else train
         held_out[VALID_SET] = make_valid(config, pool)
         if config.valid == "voxceleb2":
@@ -62,7 +62,7 @@ def prepare(config: PrepareConfig) -> None:
                 name: path for name, path in train.items() if speaker_of(name) not in held_out[VALID_SET]
             }
     tests = [(name, KNOWN[name]) for name in config.test_set_names]
-    if VALID_SET not in held_out:
+    if config.train and VALID_SET not in held_out:
         listed = EvalSet(VALID_SET, ("voxceleb1",), ())
         tests.append((VALID_SET, KNOWN["vox1_o"] if config.valid == "vox1_o" else listed))
     summaries = []
@@ -71,8 +71,9 @@ def prepare(config: PrepareConfig) -> None:
         find = resolver(known, places, voxceleb1)
         summaries.append(write_set(Path(config.data_dir, name), known, path, find, config.max_missing))
         held_out[name] = summaries[-1].speakers
-    _check_apart(train, held_out)
-    _write_train(config, train)
+    if config.train:
+        _check_apart(train, held_out)
+        _write_train(config, train)
     _report(config, [name for name, _ in tests], summaries)
 
 

@@ -42,6 +42,8 @@ class PrepareConfig:
     lists: str = ""
     # Test sets to make, separated by commas.
     test_sets: str = ",".join(TEST_SETS)
+    # Make the training, validation and augmentation sets, too; without them models can be evaluated.
+    train: bool = True
     # voxceleb1, voxceleb2, vox1_o, or a trial list with paths of VoxCeleb1.
     valid: str = "voxceleb1"
     # Speakers of a validation set that is made.
