@@ -232,7 +232,8 @@ def test_without_a_teacher(finished, recipe, tmp_path):
     work.mkdir()
     for name in ("data", "dump"):
         shutil.copytree(finished / name, work / name)
-    result = run(recipe, work, "--stage", "3", "--stop_stage", "5", "--tag", "alone", "--teacher", "none")
+    result = run(recipe, work, "--stage", "3", "--stop_stage", "5", "--tag", "alone", "--teacher", "none",
+                 "--train_args", "--loop.max_epochs 1", "--control", "false", "--lowpass", "")  # fmt: skip
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
     assert "no teacher, nothing to distil" in result.stdout
     assert not (work / "exp/alone/distill").exists()
