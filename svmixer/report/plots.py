@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -42,11 +43,12 @@ def plot_det(results: Sequence[Result], path: str | Path) -> None:
     """DET curves (false alarm against miss, probit axes) of all results, one panel a test set; dots mark the
     EER.
     """
-    sets = list(dict.fromkeys(result.metrics["set"] for result in results))
+    counts = Counter(result.metrics["set"] for result in results)
+    sets = list(counts)
+    # Square panels, and below them a line of the legend for each curve.
+    size = (5 * len(sets), 5.1 + 0.25 * max(counts.values()))
     with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(
-            1, len(sets), figsize=(5 * len(sets), 6.3), squeeze=False, layout="constrained"
-        )
+        figure, axes = plt.subplots(1, len(sets), figsize=size, squeeze=False, layout="constrained")
         for axis, name in zip(axes[0], sets, strict=True):
             _det_panel(axis, [result for result in results if result.metrics["set"] == name])
             axis.set_title(name)
