@@ -10,7 +10,7 @@ attentive statistics; then a linear map to the embedding. Time is never strided.
 Chosen here, not the paper's: what stands for the spectrogram (a linear map of the states to F values); sizes
 and strides; ResNet's basic blocks as two-dimensional parts; a bottleneck with one long depth-wise convolution
 as the one-dimensional part, without self-attention; softmax over the weights of a sum, one for each of the
-C · F rows; the pooling of our ECAPA-TDNN.
+C · F rows; the pooling of our ECAPA-TDNN. Nothing was compared with the authors' implementation.
 """
 
 from __future__ import annotations
