@@ -76,7 +76,7 @@ class DeviceConfig:
     ngpu: int = 0  # GPUs per node; 0 trains on the CPU
     processes: int = 1  # processes per node when there is no GPU
     num_nodes: int = 1  # nodes
-    threads: int = 0  # threads per process on the CPU; 0 takes all cores divided by the processes
+    threads: int = 0  # threads per process on the CPU; 0 takes the cores this job may use, divided by the processes
 
 
 class Task(Protocol):
@@ -110,7 +110,8 @@ def make_fabric(device: DeviceConfig, precision: str) -> Fabric:
     )
     fabric.launch()
     if not device.ngpu:
-        torch.set_num_threads(device.threads or max(1, (os.cpu_count() or 1) // device.processes))
+        # The affinity, not the machine's count: a scheduler or taskset may have given this job fewer.
+        torch.set_num_threads(device.threads or max(1, len(os.sched_getaffinity(0)) // device.processes))
     return fabric
 
 
