@@ -128,7 +128,8 @@ if [ -n "$model" ]; then
 fi
 [ "$first" -le "$last" ] || { echo "run.sh: --stage $stage comes after --stop_stage $stop_stage" >&2; exit 1; }
 
-"$root/tools/setup.sh"
+# Evaluation needs the base packages alone.
+if [ -n "$model" ]; then "$root/tools/setup.sh" --extras ""; else "$root/tools/setup.sh"; fi
 . "$root/path.sh"
 . "$root/tools/run_child.sh"
 

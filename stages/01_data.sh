@@ -46,6 +46,8 @@ if is_done "$datadir/.done" "${spec[@]}"; then
     exit 0
 fi
 
+# A recipe that can make some of its sets alone has an option for it.
+if _options_of "$script" | cut -f1 | grep -qx sets; then options=(--sets "${sets[*]}" "${options[@]}"); fi
 log "stage 1: $script ${options[*]}"
 run_child bash "$script" --data_dir "$datadir" --nj "$nj" "${options[@]}"
 for set in "${sets[@]}"; do

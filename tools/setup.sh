@@ -7,7 +7,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 # Where the virtual environment goes.
 venv=${SVMIXER_VENV:-$root/.venv}
-# Extras of setup.cfg to install; empty = inference only.
+# Extras of setup.cfg that are needed; empty = the base install, which embeds and evaluates. More than these may be there.
 extras=train,dev
 # Python to build the environment with; empty = the newest of 3.12, 3.11, 3.10 that starts (3.12 first).
 python=${SVMIXER_PYTHON:-}
@@ -26,12 +26,8 @@ say() { echo "[setup] $*" >&2; }
 step=0
 progress() { step=$((step + 1)); say "($step/4, ${SECONDS} s) $*"; }
 
-# What an up-to-date environment was made from.
-fingerprint() {
-    cat "$root/setup.cfg" "$root/tools/setup.sh"
-    echo "extras=$extras"
-}
-wanted=$(fingerprint | sha256sum | cut -d' ' -f1)
+# What an up-to-date environment was made from; its stamp has this and the extras.
+wanted=$(cat "$root/setup.cfg" "$root/tools/setup.sh" | sha256sum | cut -d' ' -f1)
 stamp=$venv/.svmixer-setup
 
 missing_system() {
@@ -41,8 +37,19 @@ missing_system() {
     done
 }
 
+# All extras that are needed are in the stamp "$1", a digest and a list.
+has_extras() {
+    local extra
+    for extra in ${extras//,/ }; do
+        [[ ,${1#* }, == *",$extra,"* ]] || return 1
+    done
+}
+
 up_to_date() {
-    [ -x "$venv/bin/python" ] && [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && [ -z "$(missing_system)" ]
+    local stamped
+    [ -x "$venv/bin/python" ] && [ -f "$stamp" ] || return 1
+    stamped=$(cat "$stamp")
+    [ "${stamped%% *}" = "$wanted" ] && has_extras "$stamped" && [ -z "$(missing_system)" ]
 }
 
 if [ "$force" = false ] && up_to_date; then
@@ -109,7 +116,7 @@ main() {
     "$venv/bin/python" -m pip install -qq --disable-pip-version-check --progress-bar off -e "$target"
     progress "check: importing"
     "$venv/bin/python" -c 'import torch, svmixer; print(f"[setup] torch {torch.__version__}, svmixer {svmixer.__version__}")' >&2
-    printf '%s\n' "$wanted" >"$stamp.tmp"
+    printf '%s %s\n' "$wanted" "$extras" >"$stamp.tmp"
     mv "$stamp.tmp" "$stamp"
     say "done after ${SECONDS} s"
 }

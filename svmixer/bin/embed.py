@@ -159,23 +159,13 @@ def write(embeddings: dict[str, np.ndarray], output: str) -> None:
         with atomic_write(output, "wb") as stream:
             np.savez(stream, **embeddings)
     elif kind == ".ark":
-        _write_ark(embeddings, Path(output))
+        from svmixer.lists import write_table
+        from svmixer.score.embeddings import write_vectors
+
+        write_table(Path(output).with_suffix(".scp"), write_vectors(output, embeddings.items()))
     else:
         for name, vector in embeddings.items():
             print(f"{name}  [ {' '.join(f'{value:.7g}' for value in vector)} ]")
-
-
-def _write_ark(embeddings: dict[str, np.ndarray], ark: Path) -> None:
-    import kaldiio
-
-    scp = []
-    with atomic_write(ark, "wb") as stream:
-        for name, vector in embeddings.items():
-            # An scp points behind the key and its space.
-            scp.append(f"{name} {ark}:{stream.tell() + len(name.encode()) + 1}\n")
-            kaldiio.save_ark(stream, {name: vector})
-    with atomic_write(ark.with_suffix(".scp")) as stream:
-        stream.writelines(scp)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from svmixer import __version__
 from svmixer.config import nearest
+from svmixer.log import fail
 
 BIN = Path(__file__).parent
 
@@ -32,7 +33,16 @@ def main(argv: list[str] | None = None) -> None:
         raise SystemExit(2)
     # The name that messages of the program start with.
     sys.argv[0] = f"svmixer {verb}"
-    import_module(f"svmixer.bin.{verb}").main(argv[1:])
+    try:
+        program = import_module(f"svmixer.bin.{verb}")
+    except ModuleNotFoundError as error:
+        if str(error.name).partition(".")[0] == "svmixer":
+            raise
+        raise fail(
+            f"svmixer {verb} needs {error.name}, which the base install lacks: "
+            "tools/setup.sh, or pip install '.[train]'"
+        ) from None
+    program.main(argv[1:])
 
 
 def overview(verbs: list[str]) -> str:

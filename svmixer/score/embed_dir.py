@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import kaldiio
 import numpy as np
 
 from svmixer.fileio import atomic_write, read_json, write_json
+from svmixer.lists import write_table
 from svmixer.log import get_logger
+from svmixer.progress import Progress
+from svmixer.score.embeddings import write_vectors
 
 logger = get_logger(__name__)
 
@@ -23,8 +23,6 @@ AUDIO_SUFFIXES = {
     ".ogg", ".opus", ".sph", ".wav", ".webm", ".wma", ".wv1", ".wv2",
 }  # fmt: skip
 SETTINGS, FAILURES = "settings.json", "failures.tsv"
-# Seconds between two progress lines.
-_REPORT_EVERY = 10.0
 
 
 class DirectoryError(ValueError):
@@ -87,7 +85,7 @@ def embed_directory(
     write_json(path, settings)
     failures: dict[str, str] = {}
     written = found = 0
-    begin = reported = time.monotonic()
+    progress = Progress(logger, len(files), "files")
     for number, (name, source) in enumerate(files.items(), 1):
         target = output / f"{name}.npy"
         if target.is_file():
@@ -101,12 +99,7 @@ def embed_directory(
                 with atomic_write(target, "wb") as stream:
                     np.save(stream, vector)
                 written += 1
-        now = time.monotonic()
-        if now - reported >= _REPORT_EVERY or number == len(files):
-            reported = now
-            rate = (number - found) / max(now - begin, 1e-9)
-            left = timedelta(seconds=round((len(files) - number) / rate)) if rate else "unknown"
-            logger.info("%d/%d files, %.1f a second, %s left", number, len(files), rate, left)
+        progress.update(number, found)
     with atomic_write(output / FAILURES) as stream:
         stream.writelines(f"{source}\t{reason}\n" for source, reason in failures.items())
     return Outcome(written, found, failures)
@@ -121,11 +114,5 @@ def write_kaldi(names: list[str], output: Path) -> None:
     spaced = [name for name in names if any(map(str.isspace, name))]
     if spaced:
         raise DirectoryError(f"'{spaced[0]}': a key of a Kaldi file has no spaces; leave --kaldi out")
-    ark, lines = output / "embeddings.ark", []
-    with atomic_write(ark, "wb") as stream:
-        for name in names:
-            # An scp points behind the key and its space.
-            lines.append(f"{name} {ark}:{stream.tell() + len(name.encode()) + 1}\n")
-            kaldiio.save_ark(stream, {name: np.load(output / f"{name}.npy", allow_pickle=False)})
-    with atomic_write(output / "embeddings.scp") as stream:
-        stream.writelines(lines)
+    vectors = ((name, np.load(output / f"{name}.npy", allow_pickle=False)) for name in names)
+    write_table(output / "embeddings.scp", write_vectors(output / "embeddings.ark", vectors))

@@ -29,6 +29,21 @@ def job_finished(directory: str | Path, job: int, settings: dict[str, Any]) -> b
     return all(name.is_file() for name in names) and read_json(names[1]) == settings
 
 
+def write_vectors(ark: str | Path, vectors: Iterable[tuple[str, np.ndarray]]) -> list[tuple[str, str]]:
+    """Write (key, vector ``[D]``) pairs as float32 Kaldi vectors.
+
+    Returns:
+        The rows of their scp, (key, ``ark:offset``); the ark is named by the path given.
+    """
+    rows = []
+    with atomic_write(ark, "wb") as stream:
+        for key, vector in vectors:
+            # The offset in an scp is that of the data behind the key and its space.
+            rows.append((key, f"{ark}:{stream.tell() + len(key.encode()) + 1}"))
+            kaldiio.save_ark(stream, {key: np.asarray(vector, dtype=np.float32)})
+    return rows
+
+
 def write_job(
     directory: str | Path, job: int, embeddings: Iterable[tuple[str, np.ndarray]], settings: dict[str, Any]
 ) -> None:
@@ -40,15 +55,9 @@ def write_job(
     directory = Path(directory)
     ark, scp = directory / f"embeddings.{job}.ark", directory / f"embeddings.{job}.scp"
     scp.unlink(missing_ok=True)
-    lines = []
-    with atomic_write(ark, "wb") as stream:
-        for utterance, vector in embeddings:
-            # The offset in an scp is that of the data behind the key and its space.
-            lines.append(f"{utterance} {ark}:{stream.tell() + len(utterance.encode()) + 1}\n")
-            kaldiio.save_ark(stream, {utterance: np.asarray(vector, dtype=np.float32)})
+    rows = write_vectors(ark, embeddings)
     write_json(directory / f"embeddings.{job}.json", settings)
-    with atomic_write(scp) as stream:
-        stream.writelines(lines)
+    write_table(scp, rows)
 
 
 def merge_jobs(directory: str | Path, num_jobs: int) -> tuple[dict[str, str], dict[str, Any]]:

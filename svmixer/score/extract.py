@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from svmixer.log import get_logger
+from svmixer.progress import Progress
 from svmixer.score.embeddings import EmbeddingError
 from svmixer.score.filters import lowpass
 
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
 logger = get_logger(__name__)
 
 SAMPLE_RATE = 16000
-# Seconds between two progress lines.
-_REPORT_EVERY = 10.0
 
 
 def job_indices(total: int, job: int, num_jobs: int) -> range:
@@ -50,7 +47,7 @@ def extract(
         EmbeddingError: the waveform cannot be embedded; the message names the utterance.
         AudioError: the dump is damaged.
     """
-    begin = reported = time.monotonic()
+    progress = Progress(logger, len(indices), "utterances")
     seconds = 0.0
     for done, index in enumerate(indices, 1):
         utterance = dump.utterances[index]
@@ -63,16 +60,4 @@ def extract(
         if not np.isfinite(vector).all():
             raise EmbeddingError(f"utterance {utterance}: the model gives an embedding that is not finite")
         yield utterance, vector
-        now = time.monotonic()
-        if now - reported >= _REPORT_EVERY or done == len(indices):
-            reported = now
-            _report(done, len(indices), seconds, now - begin)
-
-
-def _report(done: int, total: int, audio_seconds: float, elapsed: float) -> None:
-    rate = done / max(elapsed, 1e-9)
-    left = timedelta(seconds=round((total - done) / rate))
-    speed = audio_seconds / max(elapsed, 1e-9)
-    logger.info(
-        "%d/%d utterances, %.1f a second, %.0f times real time, %s left", done, total, rate, speed, left
-    )
+        progress.update(done, audio_seconds=seconds)

@@ -76,7 +76,9 @@ class DeviceConfig:
     ngpu: int = 0  # GPUs per node; 0 trains on the CPU
     processes: int = 1  # processes per node when there is no GPU
     num_nodes: int = 1  # nodes
-    threads: int = 0  # threads per process on the CPU; 0 takes the cores this job may use, divided by the processes
+    threads: int = (
+        0  # threads per process on the CPU; 0 takes the cores this job may use, divided by the processes
+    )
 
 
 class Task(Protocol):

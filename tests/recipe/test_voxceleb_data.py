@@ -22,6 +22,8 @@ RECIPE = ROOT / "egs/voxceleb/sv1"
 LOCAL = RECIPE / "local"
 SETS = ("vox1_o", "vox1_e", "vox1_h", "voxsrc23_val", "vcmix", "voices_dev", "voices_eval")
 AUG_SETS = ("musan_speech", "musan_music", "musan_noise", "rirs")
+# What every run that trains asks for.
+TRAINING = " ".join(("voxceleb2_dev", "valid", *AUG_SETS))
 
 # Speaker → videos; names as YouTube gives them, with dashes and underscores.
 VOX1_DEV = {
@@ -227,7 +229,7 @@ def test_all_sets_by_value(work, monkeypatch):
 @pytest.mark.recipe
 def test_validation_sets(work):
     """Made from VoxCeleb1's dev part, held out from training, Vox1-O, or any list."""
-    few = ("--test_sets", "vox1_o")
+    few = ("--sets", f"{TRAINING} vox1_o")
     assert data_sh(work, *few).returncode == 0
     trials = read_trials(work / "data/valid/trials")
     utt2spk = read_utt2spk(work / "data/valid/utt2spk")
@@ -267,7 +269,7 @@ def test_all_that_is_missing_is_named_at_once(tmp_path):
     assert not any((tmp_path / "data" / name).exists() for name in ("voxceleb2_dev", *SETS, *AUG_SETS))
 
     (tmp_path / "corpora/voxceleb2").mkdir(parents=True)
-    done = data_sh(tmp_path, "--test_sets", "vox1_h", "--valid", "voxceleb2")
+    done = data_sh(tmp_path, "--sets", f"{TRAINING} vox1_h", "--valid", "voxceleb2")
     assert "corpora/voxceleb2 holds no idXXXXX/VIDEO/00001.m4a" in done.stderr
     assert "4 missing" in done.stderr  # VoxCeleb1 and 2, MUSAN, the list
 
@@ -275,7 +277,7 @@ def test_all_that_is_missing_is_named_at_once(tmp_path):
 @pytest.mark.recipe
 def test_partial_trees(own):
     shutil.rmtree(own / "corpora/voxceleb1/test/wav/id10271")
-    few = ("--test_sets", "vox1_o")
+    few = ("--sets", f"{TRAINING} vox1_o")
     done = data_sh(own, *few)
     assert done.returncode == 1
     assert (
@@ -297,11 +299,11 @@ def test_test_sets_alone(own):
     """To evaluate a model, what only training needs may be missing, and is not made."""
     for name in ("voxceleb2", "musan", "RIRS_NOISES"):
         shutil.rmtree(own / "corpora" / name)
-    done = data_sh(own, "--test_sets", "vox1_o", "--train", "false")
+    done = data_sh(own, "--sets", "vox1_o")
     assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in (own / "data").iterdir()) == ["local", "vox1_o"]
     assert len(read_trials(own / "data/vox1_o/trials")) == 3
-    needs = data_sh(own, "--test_sets", "vox1_o")
+    needs = data_sh(own, "--sets", f"{TRAINING} vox1_o")
     assert needs.returncode == 1 and "2 missing" in needs.stderr
     assert "corpora/voxceleb2 is not there" in needs.stderr and "corpora/musan is not there" in needs.stderr
 
@@ -309,7 +311,7 @@ def test_test_sets_alone(own):
 @pytest.mark.recipe
 def test_a_speaker_in_training_and_test_is_refused(own):
     shutil.copytree(own / "corpora/voxceleb1/test/wav/id10270", own / "corpora/voxceleb2/dev/aac/id10270")
-    done = data_sh(own, "--test_sets", "vcmix")
+    done = data_sh(own, "--sets", f"{TRAINING} vcmix")
     assert done.returncode == 1
     assert "1 speakers of vcmix are in the training data, too: id10270" in done.stderr
 
@@ -320,7 +322,7 @@ def test_known_and_uncleaned_lists(own):
     target, impostor, _ = O_LIST.splitlines(keepends=True)
     path = own / "corpora/lists/veri_test2.txt"
     path.write_text(target * 18802 + impostor * 18809)
-    few = ("--test_sets", "vox1_o")
+    few = ("--sets", f"{TRAINING} vox1_o")
     done = data_sh(own, *few)
     assert done.returncode == 0, done.stderr
     assert "COMPARE" not in done.stderr
@@ -333,32 +335,32 @@ def test_known_and_uncleaned_lists(own):
 def test_bad_lists_are_explained(own):
     path = own / "corpora/lists/vox1_o.txt"  # a list by the set's own name comes first
     path.write_text("1 id10270/x6uYqmx31kE/00001.wav\n")
-    done = data_sh(own, "--test_sets", "vox1_o")
+    done = data_sh(own, "--sets", f"{TRAINING} vox1_o")
     assert done.returncode == 1
     assert "corpora/lists/vox1_o.txt:1: expected '1|0 utterance1 utterance2'" in done.stderr
     path.write_text(O_LIST + "1 x.wav y.wav\n")
-    done = data_sh(own, "--test_sets", "vox1_o")
+    done = data_sh(own, "--sets", f"{TRAINING} vox1_o")
     assert "corpora/lists/vox1_o.txt:4: 'x.wav': expected idXXXXX/VIDEO/00001.wav" in done.stderr
     keys = next(own.glob("corpora/voices/**/dev-trial-keys.lst"))
     keys.write_text(DEV_KEYS + "a b maybe\n")
-    done = data_sh(own, "--test_sets", "voices_dev")
+    done = data_sh(own, "--sets", f"{TRAINING} voices_dev")
     assert "dev-trial-keys.lst:3: expected 'model recording tgt|imp', found 'a b maybe'" in done.stderr
     # The usual form is read for every set.
     (own / "corpora/lists/voices_dev.txt").write_text(f"0 {ENROL}.wav sp0084/{FAR.format('0084')}.wav\n")
-    done = data_sh(own, "--test_sets", "voices_dev")
+    done = data_sh(own, "--sets", f"{TRAINING} voices_dev")
     assert done.returncode == 0, done.stderr
     assert lines(own / "data/voices_dev/trials") == [f"0 {ENROL} {FAR.format('0084')}"]
     write_wav(own / "corpora/voxsrc23/copy/ab1.wav")
-    done = data_sh(own, "--test_sets", "voxsrc23_val")
+    done = data_sh(own, "--sets", f"{TRAINING} voxsrc23_val")
     assert "VoxSRC2023_val.txt:1: ab1.wav: can be corpora/voxsrc23/VoxSRC2023_val/ab1.wav or" in done.stderr
-    done = data_sh(own, "--test_sets", "vox1_x")
-    assert done.returncode != 0 and "found 'vox1_x'" in done.stderr
+    done = data_sh(own, "--sets", f"{TRAINING} vox1_x")
+    assert done.returncode != 0 and "there is no 'vox1_x'" in done.stderr
 
 
 @pytest.mark.recipe
 def test_rooms_are_simulated_without_rirs_noises(own):
     shutil.rmtree(own / "corpora/RIRS_NOISES")
-    done = data_sh(own, "--test_sets", "vox1_o", "--num_rirs", 2, "--nj", 1)
+    done = data_sh(own, "--sets", f"{TRAINING} vox1_o", "--num_rirs", 2, "--nj", 1)
     assert done.returncode == 0, done.stderr
     assert "simulating 2 rooms instead" in done.stdout
     table = read_table(own / "data/rirs/wav.scp")
@@ -434,7 +436,7 @@ def as_m4a(folder: Path, m4a: Path) -> None:
 @pytest.mark.recipe
 def test_m4a_is_read_or_converted(own, m4a):
     as_m4a(own / "corpora/voxceleb2", m4a)
-    few = ("--test_sets", "vox1_o", "--max_missing", 0.2)
+    few = ("--sets", f"{TRAINING} vox1_o", "--max_missing", 0.2)
     assert data_sh(own, *few).returncode == 0
     direct = read_table(own / "data/voxceleb2_dev/wav.scp")
     assert direct["id09272-w-00002"] == "corpora/voxceleb2/dev/aac/id09272/w/00002.m4a"
@@ -456,7 +458,7 @@ def test_m4a_is_read_or_converted(own, m4a):
     assert failed.startswith("id09272-w-00002\tunreadable") and failed.endswith("id09272/w/00002.m4a")
     assert "1 of 10 files could not be converted" in done.stderr
     assert read_table(own / "data/vox1_o/wav.scp")["id10271-1gtz-CUIygI-00001"].startswith("corpora/")
-    done = data_sh(own, "--test_sets", "vox1_o", "--convert", "true")
+    done = data_sh(own, "--sets", f"{TRAINING} vox1_o", "--convert", "true")
     assert done.returncode == 1 and "more than --max_missing 0.02 allows" in done.stderr
 
 

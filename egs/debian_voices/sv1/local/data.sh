@@ -24,6 +24,8 @@ table=
 max_utts=20
 # Room impulse responses to simulate; 0 for none.
 rirs=200
+# Sets that are wanted, separated by blanks, as run.sh passes them: without rirs among them none are simulated; empty is all.
+sets=
 # Parallel processes.
 nj=2
 # shellcheck disable=SC1091
@@ -102,6 +104,6 @@ for package in "${packages[@]}"; do
 done
 python "$recipe/local/prepare_lists.py" --table "$table" --voices "$voices" --corpus_dir "$corpus_dir" \
     --data_dir "$data_dir" --cache_dir "$download_dir" --max_utts "$max_utts" --nj "$nj"
-if [ "$rirs" -gt 0 ]; then
+if [ "$rirs" -gt 0 ] && [[ " ${sets:-rirs} " == *" rirs "* ]]; then
     python "$recipe/local/simulate_rirs.py" --output_dir "$data_dir/rirs" --num "$rirs" --nj "$nj"
 fi

@@ -32,10 +32,8 @@ vcmix=
 voices=
 # Trial lists: veri_test2.txt, list_test_all2.txt, list_test_hard2.txt; or vox1_o.txt and so on, after the sets.
 lists=
-# Test sets to make, separated by commas; run.sh needs the same in --test_sets.
-test_sets=vox1_o,vox1_e,vox1_h,voxsrc23_val,vcmix,voices_dev,voices_eval
-# true: also the training, validation and augmentation sets; false: the test sets alone, to evaluate a model.
-train=true
+# Sets to make, separated by blanks, as run.sh passes them; empty makes all. Test sets alone need no training corpora.
+sets=
 # Validation set: voxceleb1 (speakers of its dev part), voxceleb2 (held out from training), vox1_o, or a list as VoxCeleb1's.
 valid=voxceleb1
 # Speakers of a validation set that is made.
@@ -57,10 +55,18 @@ nj=2
 # shellcheck disable=SC1091
 . "$SVMIXER_ROOT/tools/run_child.sh"
 
-require_bool convert train
+require_bool convert
 require_int 1 nj num_rirs
 require_int 2 valid_speakers
 require_int 0 seed
+train=false tests=()
+for set in ${sets:-voxceleb2_dev vox1_o vox1_e vox1_h voxsrc23_val vcmix voices_dev voices_eval}; do
+    case $set in
+        voxceleb2_dev | valid | musan_speech | musan_music | musan_noise | rirs) train=true ;;
+        *) tests+=("$set") ;;
+    esac
+done
+test_sets=$(IFS=, && echo "${tests[*]-}")
 [ -n "$rirs" ] || [ ! -d "$corpora/RIRS_NOISES" ] || rirs=$corpora/RIRS_NOISES
 
 options=(--data_dir "$data_dir" --corpora "$corpora" --voxceleb1 "$voxceleb1" --voxceleb2 "$voxceleb2" --musan "$musan"

@@ -57,8 +57,10 @@ class PrepareConfig:
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.test_set_names if name not in TEST_SETS]
-        if unknown or not self.test_set_names:
-            raise ValueError(f"test_sets: expected some of {','.join(TEST_SETS)}, found '{self.test_sets}'")
+        if unknown:
+            raise ValueError(f"test_sets: there is no '{unknown[0]}'; known are {', '.join(TEST_SETS)}")
+        if not self.test_set_names and not self.train:
+            raise ValueError("test_sets: nothing to make")
         if self.valid_speakers < 2:
             raise ValueError(f"valid_speakers: must be at least 2, found {self.valid_speakers}")
         if not 0.0 <= self.max_missing < 1.0:
