@@ -25,7 +25,9 @@ nj=2
 ngpu=0
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-command_line="$0 $*"
+# As printed on the page: with paths inside the project relative to it.
+command_line="tools/run_tables.sh $*"
+command_line=${command_line//"$root/"/}
 . "$root/tools/parse_options.sh"
 . "$root/tools/run_child.sh"
 require_bool dry_run

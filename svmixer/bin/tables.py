@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from svmixer.config import ConfigError, parse_args
@@ -45,7 +46,10 @@ def main(argv: list[str] | None = None) -> None:
                 row = run.row
                 print(SEPARATOR.join([run.tag, str(run.seed), row.teacher, row.distill_args, row.train_args]))
             return
-        missing = write_tables(config, options.seeds, options.expdir, options.output, options.command)
+        notes = (
+            Path(options.tables).with_name(config.notes).read_text(encoding="utf-8") if config.notes else ""
+        )
+        missing = write_tables(config, options.seeds, options.expdir, options.output, options.command, notes)
     except (ConfigError, OSError, ValueError) as error:
         raise fail(str(error)) from None
     log.info("written: %s%s", options.output, f", {missing} runs are still to do" if missing else "")

@@ -7,15 +7,19 @@ of several tables that are the same run share a tag and are run once.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from svmixer.config import ConfigError, from_dict, read_yaml
 from svmixer.fileio import atomic_write
-from svmixer.report.tables import protocol_name, table
-from svmixer.score.result import read_metrics
+from svmixer.report.compare import GroupFigures, difference, group_figures
+from svmixer.report.results import MODEL, Result, find_results
+from svmixer.report.tables import protocol_name, table, with_interval
+
+# Draws of speakers behind the intervals of several runs and of differences.
+REPLICATES, DRAW_SEED = 1000, 0
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,13 @@ class TableConfig:
     title: str
     # Systems, top to bottom.
     rows: tuple[RowConfig, ...]
+    # Name of the row that the others are compared with, on the same draws of speakers; empty compares none.
+    reference: str = ""
+
+    def __post_init__(self) -> None:
+        names = [row.name for row in self.rows]
+        if self.reference and self.reference not in names:
+            raise ValueError(f"reference: no row '{self.reference}'; there are: {', '.join(names)}")
 
 
 @dataclass(frozen=True)
@@ -58,6 +69,8 @@ class TablesConfig:
     tables: tuple[TableConfig, ...]
     # Text above the tables.
     about: str = ""
+    # Markdown file below the tables, in the folder of the description; empty for none.
+    notes: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,7 +103,7 @@ def read_tables(path: str | Path, only: tuple[str, ...] = ()) -> TablesConfig:
             if _recipe(there) != _recipe(row):
                 raise ConfigError(f"{path}: tag {row.tag} stands for two different systems")
     if only:
-        config = TablesConfig(tuple(one for one in config.tables if one.key in only), config.about)
+        config = replace(config, tables=tuple(one for one in config.tables if one.key in only))
     return config
 
 
@@ -109,7 +122,12 @@ def runs(config: TablesConfig, seeds: tuple[int, ...]) -> Iterator[Run]:
 
 
 def write_tables(
-    config: TablesConfig, seeds: tuple[int, ...], expdir: str | Path, output: str | Path, command: str
+    config: TablesConfig,
+    seeds: tuple[int, ...],
+    expdir: str | Path,
+    output: str | Path,
+    command: str,
+    notes: str = "",
 ) -> int:
     """Write the page of all finished runs; returns how many runs are still to do.
 
@@ -119,95 +137,140 @@ def write_tables(
         expdir: folder of the experiments.
         output: Markdown page.
         command: what makes the runs and the page.
+        notes: Markdown below the tables.
 
     Raises:
         ConfigError: finished runs were not scored on the same lists in the same way.
+        ReportError: a trial list is no longer the one that was scored.
     """
     expdir = Path(expdir)
+    finished = {run.tag: _results(expdir / run.tag) for run in runs(config, seeds)}
     lines = ["# Tables", "", *([config.about.strip(), ""] if config.about else [])]
     lines += ["```", command, "```", ""]
     for one in config.tables:
-        lines += [f"## {one.title}", "", *_table(one, seeds, expdir), ""]
-    everything = list(runs(config, seeds))
-    missing = [run.tag for run in everything if not _metrics(expdir / run.tag)]
-    lines += ["## How to read this", "", *_explanation(config, seeds, expdir)]
+        groups = {
+            row.name: [finished[f"{row.tag}_seed{seed}"] for seed in (row.seeds or seeds)] for row in one.rows
+        }
+        lines += [f"## {one.title}", "", *_table(one, groups), ""]
+        if one.reference:
+            lines += [*_differences(one, groups), ""]
+    if notes:
+        lines += [notes.strip(), ""]
+    missing = [tag for tag, results in finished.items() if not results]
+    lines += ["## How to read this", "", *_explanation(finished)]
     if missing:
-        lines += ["", f"Not finished: {len(missing)} of {len(everything)} runs ({', '.join(missing)})."]
+        lines += ["", f"Not finished: {len(missing)} of {len(finished)} runs ({', '.join(missing)})."]
     with atomic_write(output) as stream:
         stream.write("\n".join(lines) + "\n")
     return len(missing)
 
 
-def _metrics(folder: Path) -> dict[str, dict]:
-    """Full-band figures of an experiment by test set."""
-    found = {}
-    for path in sorted(folder.glob("score/*/metrics.json")):
-        metrics = read_metrics(path.parent)
-        if not metrics["lowpass_hz"]:
-            found[metrics["set"]] = metrics
-    return found
+# Results of one run by test set, the full band alone.
+RunResults = dict[str, Result]
 
 
-def _table(one: TableConfig, seeds: tuple[int, ...], expdir: Path) -> list[str]:
-    results = {
-        row.tag: [_metrics(expdir / f"{row.tag}_seed{seed}") for seed in (row.seeds or seeds)]
-        for row in one.rows
+def _results(folder: Path) -> RunResults:
+    if not any(folder.glob("score/*/metrics.json")):
+        return {}
+    return {
+        result.metrics["set"]: result
+        for result in find_results(folder)
+        if result.kind == MODEL and not result.metrics["lowpass_hz"]
     }
-    published = dict.fromkeys(name for row in one.rows for name in (row.paper or {}))
-    measured = dict.fromkeys(name for group in results.values() for run in group for name in run)
-    sets = list(published | measured)
+
+
+def _sets(groups: dict[str, list[RunResults]]) -> list[str]:
+    return list(dict.fromkeys(name for group in groups.values() for run in group for name in run))
+
+
+def _of_set(group: list[RunResults], name: str) -> list[Result]:
+    return [run[name] for run in group if name in run]
+
+
+def _table(one: TableConfig, groups: dict[str, list[RunResults]]) -> list[str]:
+    published = [name for row in one.rows for name in (row.paper or {})]
+    sets = list(dict.fromkeys([*published, *_sets(groups)]))
     header = ["system", *(f"{name} EER %" for name in sets)]
     rows = []
     for row in one.rows:
-        cells = [row.name]
-        for name in sets:
-            finished = [run[name]["eer"] for run in results[row.tag] if name in run]
-            cells.append(cell(finished, (row.paper or {}).get(name)))
-        rows.append(cells)
-    _check_same([run for group in results.values() for run in group])
+        results = [_of_set(groups[row.name], name) for name in sets]
+        cells = [
+            cell([result.metrics["eer"] for result in group], _interval(group), (row.paper or {}).get(name))
+            for name, group in zip(sets, results, strict=True)
+        ]
+        rows.append([row.name, *cells])
+    _check_same([run for group in groups.values() for run in group])
     return table(header, rows, "l" + "r" * len(sets))
 
 
-def cell(eers: list[float], paper: float | None) -> str:
-    """``2.10 (1.90 to 2.30, n = 3); paper 1.52, +0.58``: mean and spread over seeds, figure, difference."""
+def _interval(group: list[Result]) -> tuple[float, float] | None:
+    """95 % interval of the mean over the runs, for draws of speakers."""
+    if len(group) < 2:
+        return group[0].metrics["eer_ci95"] if group else None
+    return _figures(group).interval
+
+
+def _figures(group: list[Result]) -> GroupFigures:
+    return group_figures(group, REPLICATES, DRAW_SEED)
+
+
+def cell(eers: list[float], interval: tuple[float, float] | None, paper: float | None) -> str:
+    """``2.10 [1.50, 2.90] (1.90 to 2.30, n = 3); paper 1.52, +0.58``: mean over seeds with its interval,
+    lowest and highest, the published figure, the difference.
+    """
     parts = []
     if eers:
         spread = f" ({min(eers):.2f} to {max(eers):.2f}, n = {len(eers)})" if len(eers) > 1 else ""
-        parts.append(f"{np.mean(eers):.2f}{spread}")
+        parts.append(f"{with_interval(float(np.mean(eers)), interval)}{spread}")
     else:
         parts.append("-")
     if paper is not None:
-        difference = f", {np.mean(eers) - paper:+.2f}" if eers else ""
-        parts.append(f"paper {paper:.2f}{difference}")
+        away = f", {np.mean(eers) - paper:+.2f}" if eers else ""
+        parts.append(f"paper {paper:.2f}{away}")
     return "; ".join(parts)
 
 
-def _check_same(found: list[dict[str, dict]]) -> None:
-    first: dict[str, dict] = {}
+def _differences(one: TableConfig, groups: dict[str, list[RunResults]]) -> list[str]:
+    """Each row minus the reference, on the same draws of speakers."""
+    sets = _sets(groups)
+    header = [f"minus {one.reference}", *(f"{name}, points of EER [95 %]" for name in sets)]
+    figures = {
+        (row, name): _figures(group)
+        for row, runs_ in groups.items()
+        for name in sets
+        if (group := _of_set(runs_, name))
+    }
+    rows = []
+    for row in groups:
+        if row == one.reference:
+            continue
+        pairs = [(figures.get((row, name)), figures.get((one.reference, name))) for name in sets]
+        rows.append([row, *(with_interval(*difference(a, b)) if a and b else "-" for a, b in pairs)])
+    return table(header, rows, "l" + "r" * len(sets))
+
+
+def _check_same(found: list[RunResults]) -> None:
+    first: RunResults = {}
     for results in found:
-        for name, metrics in results.items():
-            there = first.setdefault(name, metrics)
+        for name, result in results.items():
+            there = first.setdefault(name, result)
             for key in ("trials_md5", "protocol", "num_crops", "normalisation"):
-                if metrics[key] != there[key]:
-                    raise ConfigError(
-                        f"{name}: {key} is {metrics[key]} in one run and {there[key]} in another"
-                    )
+                here, other = result.metrics[key], there.metrics[key]
+                if here != other:
+                    raise ConfigError(f"{name}: {key} is {here} in one run and {other} in another")
 
 
-def _explanation(config: TablesConfig, seeds: tuple[int, ...], expdir: Path) -> list[str]:
-    lines = [
-        "Mean over the seeds, with the lowest and the highest: the chance in training. The choice of test",
-        "speakers adds to it: the widest 95 % interval (bootstrap over speakers) of a single run is",
+def _explanation(finished: dict[str, RunResults]) -> list[str]:
+    protocols = {
+        name: f"{protocol_name(result.metrics)}, list `{result.metrics['trials_md5']}`"
+        for results in finished.values()
+        for name, result in results.items()
+    }
+    return [
+        "Mean over the seeds n, with the lowest and the highest: the chance in training. In brackets the",
+        f"95 % interval for another draw of test speakers (bootstrap over speakers, {REPLICATES:,} draws;",
+        "differences are of the same draws): the chance in the choice of speakers, not that in training,",
+        "which one seed alone does not show.",
+        "",
+        *(f"- {name}: {text}" for name, text in protocols.items()),
     ]
-    widest: dict[str, tuple[float, float]] = {}
-    protocols = {}
-    for run in runs(config, seeds):
-        for name, metrics in _metrics(expdir / run.tag).items():
-            protocols[name] = f"{protocol_name(metrics)}, list `{metrics['trials_md5']}`"
-            low, high = metrics["eer_ci95"] or (metrics["eer"], metrics["eer"])
-            if high - low > np.subtract(*reversed(widest.get(name, (0.0, 0.0)))):
-                widest[name] = (low, high)
-    stated = [f"{name} [{low:.2f}, {high:.2f}]" for name, (low, high) in widest.items()]
-    lines.append(f"{'; '.join(stated) or 'not known yet'}.")
-    lines += [""] + [f"- {name}: {text}" for name, text in protocols.items()]
-    return lines

@@ -7,9 +7,13 @@ import pytest
 
 from svmixer.bin import tables as tables_cli
 from svmixer.config import ConfigError, load
+from svmixer.report.compare import group_figures
 from svmixer.report.paper_tables import cell, read_tables, runs, write_tables
+from svmixer.report.results import find_results
 
 ROOT = Path(__file__).parents[2]
+# Experiment → seed of its scores.
+RUNS = {"a_seed0": 1, "a_seed1": 2, "c_seed0": 3}
 TEXT = """
 about: What this is.
 tables:
@@ -32,19 +36,6 @@ def file(tmp_path):
     return tmp_path / "tables.yaml"
 
 
-def finish(folder, eer, md5="0a", name="test"):
-    """What the score stage leaves, as far as the page reads it."""
-    (folder / "score" / name).mkdir(parents=True)
-    metrics = {
-        "set": name, "trials": 10, "targets": 5, "trials_md5": md5, "protocol": "whole", "num_crops": 10,
-        "normalisation": "none", "eer": eer, "eer_ci95": [eer - 1, eer + 2], "eer_threshold": 0.1,
-        "min_dcf": {"0.05": 0.1, "0.01": 0.2}, "model": "m", "commit": "c", "lowpass_hz": 0.0,
-        "bootstrap": {"replicates": 10, "speakers": 3, "seed": 0}, "units": {"eer": "percent"},
-        "data_dir": "dump/test",
-    }  # fmt: skip
-    (folder / "score" / name / "metrics.json").write_text(json.dumps(metrics))
-
-
 def test_every_run_once_and_first_seeds_first(file):
     listed = list(runs(read_tables(file), (0,)))
     assert [run.tag for run in listed] == ["a_seed0", "b_seed0", "c_seed0", "a_seed1"]
@@ -53,34 +44,70 @@ def test_every_run_once_and_first_seeds_first(file):
 
 
 def test_cells_by_hand():
-    assert cell([], None) == "-"
-    assert cell([], 1.5) == "-; paper 1.50"
-    assert cell([2.0], 1.52) == "2.00; paper 1.52, +0.48"
-    assert cell([2.0, 1.0, 1.5], None) == "1.50 (1.00 to 2.00, n = 3)"
+    assert cell([], None, None) == "-"
+    assert cell([], None, 1.5) == "-; paper 1.50"
+    assert cell([2.0], (1.0, 3.5), 1.52) == "2.00 [1.00, 3.50]; paper 1.52, +0.48"
+    assert cell([2.0, 1.0, 1.5], None, None) == "1.50 (1.00 to 2.00, n = 3)"
 
 
-def test_page(file, tmp_path):
-    exp = tmp_path / "exp"
-    for tag, eer in (("a_seed0", 2.0), ("a_seed1", 3.0), ("c_seed0", 4.0)):
-        finish(exp / tag, eer)
-    missing = write_tables(read_tables(file), (0,), exp, tmp_path / "page.md", "./tables.sh")
+def eer_of(folder):
+    return json.loads((folder / "score/test/metrics.json").read_text())
+
+
+def test_page(file, make_run, tmp_path):
+    first, second, c = (make_run(f"exp/{tag}", seed=seed) for tag, seed in RUNS.items())
+    missing = write_tables(read_tables(file), (0,), "exp", tmp_path / "page.md", "./tables.sh", "Notes.")
     assert missing == 1
     page = (tmp_path / "page.md").read_text()
-    assert "| A | 2.50 (2.00 to 3.00, n = 2); paper 1.50, +1.00 | -; paper 2.00 |" in page
+    low, high = sorted(eer_of(folder)["eer"] for folder in (first, second))
+    mean = (low + high) / 2
+    group = group_figures([find_results(folder)[0] for folder in (first, second)], 1000, 0)
+    expected = (
+        f"{mean:.2f} [{group.interval[0]:.2f}, {group.interval[1]:.2f}] ({low:.2f} to {high:.2f}, n = 2)"
+    )
+    assert f"| A | {expected}; paper 1.50, {mean - 1.5:+.2f} | -; paper 2.00 |" in page
     assert "| B | - | - |" in page
-    assert "| again A | 2.50 (2.00 to 3.00, n = 2) |\n| C | 4.00 |" in page
+    # One run: the interval that its score stage found.
+    alone = eer_of(c)
+    interval = "[{:.2f}, {:.2f}]".format(*alone["eer_ci95"])
+    assert f"| again A | {expected} |\n| C | {alone['eer']:.2f} {interval} |" in page
     assert "Not finished: 1 of 4 runs (b_seed0)." in page
-    assert "What this is." in page and "./tables.sh" in page
-    assert "test [1.00, 4.00]." in page
-    assert "- test: whole, list `0a`" in page
+    assert "What this is." in page and "./tables.sh" in page and "\nNotes.\n" in page
+    assert f"- test: crops, 10 by 10 of 3 s, list `{alone['trials_md5']}`" in page
 
 
-def test_runs_on_other_lists_are_not_put_side_by_side(file, tmp_path):
-    finish(tmp_path / "exp/a_seed0", 2.0)
-    finish(tmp_path / "exp/b_seed0", 2.0, md5="0b")
-    with pytest.raises(ConfigError, match="test: trials_md5 is 0b in one run and 0a in another"):
-        write_tables(read_tables(file), (0,), tmp_path / "exp", tmp_path / "page.md", "x")
+def test_differences_to_a_reference(file, make_run, tmp_path):
+    """Paired: two systems with the same scores differ by exactly nothing."""
+    for tag, seed in {"a_seed0": 1, "a_seed1": 1, "b_seed0": 1, "c_seed0": 3}.items():
+        make_run(f"exp/{tag}", seed=seed)
+    text = TEXT.replace("title: First", "title: First\n    reference: A")
+    file.write_text(text.replace("title: Second", "title: Second\n    reference: again A"))
+    assert write_tables(read_tables(file), (0,), "exp", tmp_path / "page.md", "x") == 0
+    page = (tmp_path / "page.md").read_text()
+    assert "| minus A | test, points of EER [95 %] |" in page and "| B | 0.00 [0.00, 0.00] |" in page
+    away = eer_of(Path("exp/c_seed0"))["eer"] - eer_of(Path("exp/a_seed0"))["eer"]
+    assert f"| C | {away:.2f} [" in page
+    file.write_text(TEXT.replace("title: First", "title: First\n    reference: D"))
+    with pytest.raises(ConfigError, match="reference: no row 'D'; there are: A, B"):
+        read_tables(file)
+
+
+def test_runs_on_other_lists_are_not_put_side_by_side(file, make_run, tmp_path):
+    make_run("exp/a_seed0")
+    changed = make_run("exp/b_seed0") / "score/test/metrics.json"
+    metrics = json.loads(changed.read_text())
+    known = metrics["trials_md5"]
+    changed.write_text(json.dumps(metrics | {"trials_md5": "0b"}))
+    with pytest.raises(ConfigError, match=f"test: trials_md5 is 0b in one run and {known} in another"):
+        write_tables(read_tables(file), (0,), "exp", tmp_path / "page.md", "x")
     assert not (tmp_path / "page.md").exists()
+
+
+def test_notes_beside_the_description(file, make_run, tmp_path):
+    file.write_text("notes: notes.md\n" + TEXT)
+    (tmp_path / "notes.md").write_text("Read soberly.\n")
+    tables_cli.main(["--tables", str(file), "--action", "page", "--output", str(tmp_path / "page.md")])
+    assert "\nRead soberly.\n\n## How to read this" in (tmp_path / "page.md").read_text()
 
 
 def test_mistakes(file, tmp_path, capsys):
