@@ -1,8 +1,10 @@
 """The whole pipeline through run.sh on toy voices: what runs, is skipped, is refused; SIGKILL at random."""
 
+import configparser
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -72,11 +74,14 @@ def command(recipe: Path, *more: str) -> list[str]:
     ]  # fmt: skip
 
 
-def run(recipe: Path, work: Path, *more: str) -> subprocess.CompletedProcess:
+def run(
+    recipe: Path, work: Path, *more: str, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess:
     work.mkdir(exist_ok=True)
     return subprocess.run(
         command(recipe, *more),
         cwd=work,
+        env=env,
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,
@@ -203,14 +208,31 @@ def test_ten_sigkills_end_in_the_same_scores(finished, recipe, tmp_path):
     assert not leftovers
 
 
-def test_evaluation_only(finished, recipe, tmp_path):
-    """A model directory on the test set alone: nothing to train with is needed, the scores are the same."""
+@pytest.fixture
+def base_install(tmp_path):
+    """Environment in which Python can import nothing that the base install lacks."""
+    code = "import sys\nfor name in {!r}:\n    sys.modules[name] = None\n"
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    extra = setup["options.extras_require"]
+    packages = re.findall(r"^[\w-]+", extra["train"] + extra["dev"], re.MULTILINE)
+    modules = [{"scikit-learn": "sklearn"}.get(name, name.replace("-", "_")) for name in packages]
+    assert {"torchaudio", "espnet", "lightning_fabric"} <= set(modules)
+    (tmp_path / "absent").mkdir()
+    (tmp_path / "absent/sitecustomize.py").write_text(code.format([*modules, "espnet2", "lightning"]))
+    return {**os.environ, "PYTHONPATH": str(tmp_path / "absent")}
+
+
+def test_evaluation_only(finished, recipe, base_install, tmp_path):
+    """A model directory on the test set alone: the same scores, and neither data nor packages to train with."""
+    refused = run(recipe, tmp_path / "training", "--stop_stage", "3", env=base_install)
+    assert refused.returncode != 0 and re.search(r"import of \w+ halted", refused.stderr)
     work = tmp_path / "evaluation"
     (work / "exp").mkdir(parents=True)
     shutil.copytree(finished / "data/test", work / "data/test")
     shutil.copytree(finished / "exp/toy/export", work / "a model")
     options = ("--model", "a model", "--stage", "2", "--control", "false", "--lowpass", "")
-    result = run(recipe, work, *options, "--tag", "other")
+    result = run(recipe, work, *options, "--tag", "other", env=base_install)
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
     scores = [folder / "score/test/scores" for folder in (work / "exp/other", finished / "exp/toy")]
     assert scores[0].read_bytes() == scores[1].read_bytes()
