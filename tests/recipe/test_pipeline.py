@@ -224,7 +224,7 @@ def base_install(tmp_path):
 
 
 def test_evaluation_only(finished, recipe, base_install, tmp_path):
-    """A model directory on the test set alone: the same scores, and neither data nor packages to train with."""
+    """A model directory on the test set alone: the same scores, no data and no packages to train with."""
     refused = run(recipe, tmp_path / "training", "--stop_stage", "3", env=base_install)
     assert refused.returncode != 0 and re.search(r"import of \w+ halted", refused.stderr)
     work = tmp_path / "evaluation"
