@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from svmixer.models.config import StudentConfig
-from svmixer.models.embedding import WINDOWS_AT_ONCE
 from svmixer.models.frontend import ConvFrontend, FeatureProjection
 from svmixer.models.students import build_layers
+from svmixer.models.utterance import WINDOWS_AT_ONCE
 from svmixer.models.windows import frame_windows, repeat_pad
 
 

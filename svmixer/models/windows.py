@@ -7,13 +7,14 @@ it is cut into several windows.
 from __future__ import annotations
 
 import math
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
-import torch
-from torch import Tensor
 
-Array = TypeVar("Array", np.ndarray, Tensor)
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Array = TypeVar("Array", np.ndarray, "Tensor")
 Protocol = Literal["crops", "whole"]
 
 
@@ -29,7 +30,12 @@ def repeat_pad(wave: Array, window: int) -> Array:
     if num_samples >= window:
         return wave
     index = np.arange(window) % num_samples
-    return wave[..., torch.from_numpy(index).to(wave.device) if isinstance(wave, Tensor) else index]
+    if isinstance(wave, np.ndarray):
+        return wave[..., index]
+    # Imported here, for the exported model runs where there is no torch.
+    import torch
+
+    return wave[..., torch.from_numpy(index).to(wave.device)]
 
 
 def window_starts(num_samples: int, window: int, count: int) -> np.ndarray:
@@ -37,8 +43,10 @@ def window_starts(num_samples: int, window: int, count: int) -> np.ndarray:
     return np.linspace(0, num_samples - window, count).round().astype(np.int64)
 
 
-def utterance_windows(wave: Array, window: int, protocol: Protocol = "crops", num_crops: int = 10) -> Array:
-    """Windows ``(W, window)`` of one utterance ``(N,)``.
+def utterance_starts(
+    wave: np.ndarray, window: int, protocol: Protocol = "crops", num_crops: int = 10
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where the windows of one utterance ``(N,)`` begin.
 
     Args:
         wave: one channel.
@@ -47,6 +55,9 @@ def utterance_windows(wave: Array, window: int, protocol: Protocol = "crops", nu
             ``whole``: the fewest windows that cover every sample, evenly spaced. One window for N ≤ window in
             both.
         num_crops: windows of the ``crops`` protocol.
+
+    Returns:
+        The waveform, repeated up to one window if it is shorter, and the first sample of each window.
 
     Raises:
         ValueError: empty or not one-dimensional waveform, unknown protocol, ``num_crops`` < 1.
@@ -59,11 +70,17 @@ def utterance_windows(wave: Array, window: int, protocol: Protocol = "crops", nu
         raise ValueError(f"num_crops must be at least 1, found {num_crops}")
     num_samples = wave.shape[0]
     if num_samples <= window:
-        return repeat_pad(wave, window)[None]
+        return repeat_pad(wave, window), np.zeros(1, np.int64)
     count = num_crops if protocol == "crops" else math.ceil(num_samples / window)
-    starts = window_starts(num_samples, window, count)
-    pieces = [wave[start : start + window] for start in starts]
-    return torch.stack(pieces) if isinstance(wave, Tensor) else np.stack(pieces)
+    return wave, window_starts(num_samples, window, count)
+
+
+def utterance_windows(
+    wave: np.ndarray, window: int, protocol: Protocol = "crops", num_crops: int = 10
+) -> np.ndarray:
+    """All windows ``(W, window)`` of one utterance ``(N,)``; see :func:`utterance_starts`."""
+    wave, starts = utterance_starts(wave, window, protocol, num_crops)
+    return np.stack([wave[start : start + window] for start in starts])
 
 
 def frame_windows(num_frames: int, frames: int) -> list[tuple[int, int]]:

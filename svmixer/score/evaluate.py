@@ -20,7 +20,7 @@ _BLOCK = 1 << 14
 def score_trials(embeddings: np.ndarray, enrol: np.ndarray, test: np.ndarray) -> np.ndarray:
     """Dot products of rows ``enrol [N]`` and ``test [N]`` of ``embeddings [U, D]``: ``[N]``, six decimals.
 
-    With embeddings from ``svmixer.models.embedding.combine`` this is the mean cosine over all pairs of crops
+    With embeddings from ``svmixer.models.utterance.combine`` this is the mean cosine over all pairs of crops
     (protocol ``crops``) or the cosine (``whole``); nothing is normalised here.
     """
     scores = np.empty(len(enrol), dtype=np.float64)

@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from svmixer.models.windows import frame_windows, repeat_pad, utterance_windows, window_starts
 
 
-@pytest.mark.parametrize("kind", [np.array, torch.tensor], ids=["numpy", "torch"])
-def test_below_at_above(kind):
-    short, exact, longer = (kind(list(range(n))) for n in (3, 8, 20))
+def test_below_at_above():
+    short, exact, longer = (np.arange(n) for n in (3, 8, 20))
     for protocol in ("crops", "whole"):
         assert utterance_windows(short, 8, protocol).tolist() == [[0, 1, 2, 0, 1, 2, 0, 1]]
         assert utterance_windows(exact, 8, protocol).tolist() == [list(range(8))]
@@ -49,6 +48,7 @@ def test_repeat_pad_repeats(num_samples, window):
     else:
         assert padded.shape == (2, window)
         assert all((padded[:, i] == wave[:, i % num_samples]).all() for i in range(window))
+    np.testing.assert_array_equal(repeat_pad(torch.from_numpy(wave), window).numpy(), padded)
 
 
 @given(st.integers(1, 60), st.integers(0, 300))
