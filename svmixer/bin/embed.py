@@ -38,8 +38,9 @@ class EmbedConfig:
     output_dir: str = ""
     # With --input_dir: also write embeddings.ark and embeddings.scp.
     kaldi: bool = False
-    # whole: every sample, unit length; crops: mean over evenly spaced windows (the paper's evaluation).
-    protocol: Literal["whole", "crops"] = "whole"
+    # whole: every sample, evenly spaced windows; stream: windows one after the other; both of unit length.
+    # crops: mean over evenly spaced windows (the paper's evaluation).
+    protocol: Literal["whole", "crops", "stream"] = "whole"
     # Windows of the crops protocol.
     num_crops: int = 10
     # Where the model runs: cpu, cuda, cuda:1 …

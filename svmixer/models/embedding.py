@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,19 +30,25 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
+def window_embedder(model: SpeakerModel) -> Callable[[np.ndarray], np.ndarray]:
+    """The model as a function from windows ``float32 (W, window)`` to embeddings ``float32 (W, D)``.
+
+    Runs on the model's device in evaluation mode, whatever mode the model is in.
+    """
+
+    def embed_windows(windows: np.ndarray) -> np.ndarray:
+        with evaluating(model):
+            return model(torch.from_numpy(windows).to(model.device)).float().cpu().numpy()
+
+    return embed_windows
+
+
 def utterance_embedding(
     model: SpeakerModel, wave: np.ndarray, protocol: Protocol = "crops", num_crops: int = 10
 ) -> np.ndarray:
     """The embedding ``float32 (D,)`` of one utterance ``(N,)`` at the model's rate.
 
-    Runs on the model's device in evaluation mode, whatever mode the model is in.
-
     Raises:
         ValueError: see :func:`svmixer.models.utterance.embed_utterance`.
     """
-
-    def embed_windows(windows: np.ndarray) -> np.ndarray:
-        return model(torch.from_numpy(windows).to(model.device)).float().cpu().numpy()
-
-    with evaluating(model):
-        return embed_utterance(embed_windows, wave, model.window, protocol, num_crops)
+    return embed_utterance(window_embedder(model), wave, model.window, protocol, num_crops)

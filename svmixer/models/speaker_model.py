@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from svmixer.models.backends import build_backend
 from svmixer.models.config import ModelConfig
-from svmixer.models.embedding import evaluating, utterance_embedding
+from svmixer.models.embedding import evaluating, utterance_embedding, window_embedder
+from svmixer.models.stream import EmbeddingStream
 from svmixer.models.student import Student, states_of_any_length
 from svmixer.models.whitening import Whitening
 from svmixer.models.windows import Protocol
@@ -55,7 +56,8 @@ class SpeakerModel(nn.Module):
         Args:
             wave: samples ``(N,)`` or ``(channels, N)`` in [−1, 1]; channels are averaged.
             sample_rate: their rate in Hz; resampled to the model's when it differs. Without it: the model's.
-            protocol: ``whole`` (unit length, every sample used) or ``crops`` (the paper's evaluation).
+            protocol: ``whole`` and ``stream`` (unit length, every sample used) or ``crops`` (the paper's
+                evaluation); see :mod:`svmixer.models.windows`.
             num_crops: windows of the ``crops`` protocol.
 
         Raises:
@@ -70,6 +72,20 @@ class SpeakerModel(nn.Module):
 
             wave = to_mono_16k(np.atleast_2d(wave), sample_rate or rate, rate)
         return utterance_embedding(self, wave, protocol, num_crops)
+
+    def stream(
+        self, sample_rate: int | None = None, hop: int | None = None, enrolled: np.ndarray | None = None
+    ) -> EmbeddingStream:
+        """For audio that arrives piece by piece; see :class:`svmixer.models.stream.EmbeddingStream`.
+
+        Args:
+            sample_rate: of that audio in Hz; None takes the model's.
+            hop: samples at the model's rate from one window to the next; None takes a window.
+            enrolled: embedding ``(D,)`` to score against.
+        """
+        return EmbeddingStream(
+            window_embedder(self), self.window, hop, self.config.sample_rate, sample_rate, enrolled
+        )
 
     def hidden_states(self, wave: Tensor) -> Tensor:
         """The student's hidden states ``(B, L + 1, T', H)`` of waveforms ``(B, N)`` of any length.

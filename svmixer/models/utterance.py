@@ -24,8 +24,8 @@ def combine(embeddings: np.ndarray, protocol: Protocol) -> np.ndarray:
     """Embeddings of an utterance's windows ``(W, D)`` → its one embedding ``(D,)``.
 
     ``crops``: the mean of the rows after each is scaled to unit length. The dot product of two such vectors
-    is exactly the mean cosine over all pairs of their crops, the paper's score. ``whole``: the same, scaled
-    to unit length again.
+    is exactly the mean cosine over all pairs of their crops, the paper's score. ``whole`` and ``stream``: the
+    same, scaled to unit length again.
     """
     mean = unit_length(embeddings).mean(axis=0)
     return mean if protocol == "crops" else unit_length(mean)

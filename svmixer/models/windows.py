@@ -7,7 +7,7 @@ it is cut into several windows.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar, get_args
 
 import numpy as np
 
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Array = TypeVar("Array", np.ndarray, "Tensor")
-Protocol = Literal["crops", "whole"]
+Protocol = Literal["crops", "whole", "stream"]
+PROTOCOLS = get_args(Protocol)
 
 
 def repeat_pad(wave: Array, window: int) -> Array:
@@ -52,8 +53,8 @@ def utterance_starts(
         wave: one channel.
         window: samples of a window.
         protocol: ``crops``: ``num_crops`` windows with evenly spaced starts (the paper's evaluation);
-            ``whole``: the fewest windows that cover every sample, evenly spaced. One window for N ≤ window in
-            both.
+            ``whole``: the fewest windows that cover every sample, evenly spaced; ``stream``: one window after
+            the other, the last one ends with the utterance. One window for N ≤ window in all of them.
         num_crops: windows of the ``crops`` protocol.
 
     Returns:
@@ -64,14 +65,16 @@ def utterance_starts(
     """
     if wave.ndim != 1:
         raise ValueError(f"expected one channel of samples, found shape {tuple(wave.shape)}")
-    if protocol not in ("crops", "whole"):
-        raise ValueError(f"unknown protocol '{protocol}'; known: crops, whole")
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"unknown protocol '{protocol}'; known: {', '.join(PROTOCOLS)}")
     if num_crops < 1:
         raise ValueError(f"num_crops must be at least 1, found {num_crops}")
     num_samples = wave.shape[0]
     if num_samples <= window:
         return repeat_pad(wave, window), np.zeros(1, np.int64)
     count = num_crops if protocol == "crops" else math.ceil(num_samples / window)
+    if protocol == "stream":
+        return wave, np.minimum(np.arange(count) * window, num_samples - window)
     return wave, window_starts(num_samples, window, count)
 
 

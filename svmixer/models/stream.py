@@ -1,0 +1,147 @@
+"""Embeddings of audio that arrives piece by piece, in memory that does not grow with its length."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from svmixer.models.utterance import WINDOWS_AT_ONCE, unit_length
+from svmixer.models.windows import repeat_pad
+
+
+class EmbeddingStream:
+    """A running embedding, and its score against an enrolled one.
+
+    Windows begin every ``hop`` samples; what is left at the end is covered by one more window that ends with
+    the audio, and less than one window is repeated to fill it. With ``hop`` of one window that is the
+    protocol ``stream`` of :func:`svmixer.models.windows.utterance_starts`: after all audio has come,
+    :meth:`embedding` is what the model gives for the whole of it.
+
+    Args:
+        embed_windows: windows ``float32 (W, window)`` → embeddings ``float32 (W, D)``.
+        window: samples of a window.
+        hop: samples from one window to the next, 1 to ``window``; less than a window costs more and answers
+            sooner. None takes one window.
+        rate: the model's rate in Hz.
+        sample_rate: of the audio that comes; None takes the model's.
+        enrolled: embedding ``(D,)`` that :meth:`score` compares with.
+
+    Raises:
+        ValueError: ``hop`` out of range.
+    """
+
+    def __init__(
+        self,
+        embed_windows: Callable[[np.ndarray], np.ndarray],
+        window: int,
+        hop: int | None = None,
+        rate: int = 16000,
+        sample_rate: int | None = None,
+        enrolled: np.ndarray | None = None,
+    ) -> None:
+        self.window, self.hop = window, window if hop is None else hop
+        if not 1 <= self.hop <= window:
+            raise ValueError(f"hop must be 1 to {window} samples, found {self.hop}")
+        self.enrolled = enrolled
+        self._embed_windows = embed_windows
+        self._resampler = None
+        if sample_rate not in (None, rate):
+            import soxr
+
+            self._resampler = soxr.ResampleStream(sample_rate, rate, 1, dtype="float32", quality="HQ")
+        # The last samples: one window at most, and what has come since.
+        self._recent = np.zeros(0, np.float32)
+        # Samples that have come, and the first sample of the next window, at the model's rate.
+        self._total = self._next = 0
+        # Sum of the unit-length embeddings of all whole windows; double, for it may be of days.
+        self._sum: np.ndarray | float = 0.0
+
+    @property
+    def windows(self) -> int:
+        """Whole windows so far."""
+        return self._next // self.hop
+
+    @property
+    def num_samples(self) -> int:
+        """Samples so far, at the model's rate; resampled audio is some milliseconds behind what came in."""
+        return self._total
+
+    def push(self, wave: np.ndarray) -> int:
+        """Take the next samples.
+
+        Args:
+            wave: ``(N,)`` or ``(channels, N)`` in [−1, 1], N of any length; channels are averaged.
+
+        Returns:
+            Whole windows that these samples completed.
+
+        Raises:
+            ValueError: samples that are not finite, or a shape of another kind; nothing is taken then.
+        """
+        wave = np.asarray(wave, dtype=np.float32)
+        if wave.ndim not in (1, 2):
+            raise ValueError(f"expected samples or channels of samples, found shape {wave.shape}")
+        if not np.isfinite(wave).all():
+            raise ValueError("the waveform has samples that are not finite (NaN or infinity)")
+        if wave.ndim == 2:
+            wave = wave.mean(axis=0, dtype=np.float32)
+        if self._resampler is not None:
+            wave = self._resampler.resample_chunk(np.ascontiguousarray(wave))
+        return self._take(wave)
+
+    def finish(self) -> int:
+        """Take what the resampler still holds; no samples can follow. Returns the windows it completed."""
+        if self._resampler is None:
+            return 0
+        rest = self._resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+        self._resampler = None
+        return self._take(rest)
+
+    def _take(self, wave: np.ndarray) -> int:
+        before = self.windows
+        most = WINDOWS_AT_ONCE * self.window
+        for first in range(0, len(wave), most):
+            piece = wave[first : first + most]
+            self._recent = np.concatenate([self._recent, piece])
+            self._total += len(piece)
+            self._advance()
+        return self.windows - before
+
+    def _advance(self) -> None:
+        """Embed the windows that are whole now, and forget what no window can need."""
+        begin = self._total - len(self._recent)
+        starts = range(self._next, self._total - self.window + 1, self.hop)
+        for first in range(0, len(starts), WINDOWS_AT_ONCE):
+            batch = starts[first : first + WINDOWS_AT_ONCE]
+            rows = np.stack([self._recent[start - begin : start - begin + self.window] for start in batch])
+            self._sum = self._sum + unit_length(self._embed_windows(rows)).sum(axis=0, dtype=np.float64)
+        self._next += len(starts) * self.hop
+        self._recent = self._recent[-self.window :].copy()
+
+    def embedding(self) -> np.ndarray:
+        """The embedding ``float32 (D,)``, unit length, of all audio so far.
+
+        Costs one window more where the audio does not end with a whole one.
+
+        Raises:
+            ValueError: no samples yet.
+        """
+        if self._total == 0:
+            raise ValueError("no samples yet")
+        # The sum is as good as the mean: only its direction counts.
+        total = self._sum
+        if self._next == 0 or self._next - self.hop + self.window < self._total:
+            last = repeat_pad(self._recent, self.window)[None]
+            total = total + unit_length(self._embed_windows(last))[0].astype(np.float64)
+        return unit_length(np.asarray(total)).astype(np.float32)
+
+    def score(self) -> float:
+        """Cosine of the embedding so far with the enrolled one.
+
+        Raises:
+            ValueError: nobody is enrolled, or no samples yet.
+        """
+        if self.enrolled is None:
+            raise ValueError("nobody is enrolled: give the stream an embedding to compare with")
+        return float(self.embedding() @ self.enrolled)
