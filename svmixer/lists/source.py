@@ -8,6 +8,8 @@ from typing import Literal
 
 from svmixer.lists.errors import ListError
 
+_OFFSET_DIGITS = 18  # what positions in files can have
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -29,7 +31,7 @@ def parse_source(text: str) -> Source:
     Nothing is opened or run.
 
     Raises:
-        ListError: see :func:`check_source`.
+        ListError: see :func:`check_source`; also a position that no file can have.
     """
     text = text.strip()
     check_source(text)
@@ -37,6 +39,8 @@ def parse_source(text: str) -> Source:
         return Source("pipe", command=text[:-1].strip())
     archive, _, offset = text.rpartition(":")
     if archive and offset.isascii() and offset.isdigit():
+        if len(offset) > _OFFSET_DIGITS:
+            raise ListError(f"'{text[:80]}' names a byte beyond the end of any file")
         return Source("ark", path=archive, offset=int(offset))
     return Source("file", path=text)
 
@@ -45,9 +49,10 @@ def check_source(text: str) -> None:
     """The checks of :func:`parse_source` alone.
 
     Raises:
-        ListError: empty, a bar without a command, a command to write to (``| …``), or ``-`` (standard input).
+        ListError: empty, a bar without a command, a command to write to (``| …``), ``-`` (standard input), or
+            a zero byte, which no file name and no command can have.
     """
-    if not text or text == "-" or text[0] == "|":
+    if not text or text == "-" or text[0] == "|" or "\0" in text:
         raise ListError(f"'{text}' is not a recording: expected FILE, ARCHIVE:OFFSET or COMMAND |")
 
 

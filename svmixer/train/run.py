@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from svmixer import config as configuration
+from svmixer.audio.errors import AudioError
 from svmixer.fileio import write_json
 from svmixer.log import fail, get_logger
 from svmixer.train.loop import Loop, Task, make_fabric
@@ -47,7 +48,12 @@ def run_task(config: Any, task: Callable[[Any], Task]) -> None:
             folder,
             ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in sizes.items()),
         )
-    Loop(fabric, config.loop, prepared, folder).run()
+    try:
+        Loop(fabric, config.loop, prepared, folder).run()
+    except (AudioError, OSError) as error:
+        # A data worker hands over its whole traceback; what happened stands in the last line.
+        last = str(error).rstrip().rpartition("\n")[2]
+        raise fail(last.removeprefix(f"{AudioError.__module__}.AudioError: ")) from None
     if fabric.global_rank == 0:
         write_json(folder / "summary.json", sizes)
         log.info("finished %s after %.0f s", folder, time.perf_counter() - started)
