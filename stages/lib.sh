@@ -130,15 +130,16 @@ may_write() {
 
 # is_done MARKER SPEC…: true if that step is finished and still current; says why if it is finished but not current.
 is_done() {
-    local marker=$1 reason
+    local marker=$1 reason status=0
     shift
     if [ "$force" = true ] || [ ! -f "$marker" ]; then
         may_write
         return 1
     fi
-    if reason=$(python -m svmixer.bin.done check "$marker" "$@"); then
-        return 0
-    fi
+    reason=$(python -m svmixer.bin.done check "$marker" "$@") || status=$?
+    [ "$status" -ne 0 ] || return 0
+    # Killed, it has not said that anything changed.
+    [ "$status" -eq 1 ] || die "the check of $marker ended with status $status"
     log "${marker%/.done}: again, because ${reason:-it is not finished}"
     may_write
     return 1
@@ -152,7 +153,7 @@ mark_done() {
 # keep_or_continue DIR SPEC…: for trainings, which are never thrown away in silence. Returns 1 if DIR is finished and current;
 # stops if it was made from other inputs or options; with --force true sets it aside. SPEC names inputs and options only.
 keep_or_continue() {
-    local dir=$1 reason
+    local dir=$1 reason status=0
     shift
     if [ "$force" = true ] && [ -e "$dir" ]; then
         local aside
@@ -161,7 +162,11 @@ keep_or_continue() {
         mv "$dir" "$aside"
         log "--force: the earlier $dir is now $aside"
     fi
-    if [ -f "$dir/.inputs" ] && ! reason=$(python -m svmixer.bin.done check "$dir/.inputs" "$@"); then
+    if [ -f "$dir/.inputs" ]; then
+        reason=$(python -m svmixer.bin.done check "$dir/.inputs" "$@") || status=$?
+        [ "$status" -le 1 ] || die "the check of $dir/.inputs ended with status $status"
+    fi
+    if [ "$status" -eq 1 ]; then
         die "$dir was made from other inputs or options: $reason. Take another --tag to keep both, or --force true to do it again"
     fi
     [ ! -f "$dir/.done" ] || return 1

@@ -82,11 +82,13 @@ def processes(mark: str, folder: Path) -> list[Found]:
 
 
 def by_role(found: list[Found]) -> dict[str, list[Found]]:
-    """Processes by what they are; a training that another training has started is a data worker."""
-    trainings = {process.pid for process in found if process.role == "training"}
+    """Processes by what they are. A copy that a process made of itself is a data worker or a subshell."""
+    role_of = {process.pid: process.role for process in found}
     roles: dict[str, list[Found]] = {}
     for process in found:
-        role = "data worker" if process.pid in trainings and process.parent in trainings else process.role
+        role = process.role
+        if role_of.get(process.parent) == role:
+            role = "data worker" if role == "training" else "other"
         roles.setdefault(role, []).append(process)
     return roles
 
@@ -127,7 +129,8 @@ class Chaos:
         roles = by_role(processes(self.mark, self.folder))
         roles.pop("other", None)
         role = self.moments.choice([*sorted(roles), "everything"])
-        victims = [self.moments.choice(roles[role])] if role in roles else sum(roles.values(), [])
+        everything = [process for members in roles.values() for process in members]
+        victims = [self.moments.choice(roles[role])] if role in roles else everything
         for victim in victims:
             try:
                 os.kill(victim.pid, signal.SIGKILL)
@@ -173,12 +176,7 @@ class Chaos:
         if not scores:
             raise SystemExit(f"{self.finished}/exp has no scores: run ./run.sh there first")
         here = self.folder
-        wrong = [
-            str(path)
-            for path in scores
-            if not (here / path).is_file()
-            or (here / path).read_bytes() != (self.finished / path).read_bytes()
-        ]
+        wrong = [str(path) for path in scores if not _same(here / path, self.finished / path)]
         wrong += [str(path) for path in here.rglob(".*.tmp") if path.is_file()]
         if wrong:
             raise SystemExit("differing or half-written: " + ", ".join(wrong))
@@ -203,9 +201,7 @@ class Chaos:
                     self.process.wait(timeout=2.0 if role == "guard" else PATIENCE)
                 except subprocess.TimeoutExpired:
                     if role != "guard":
-                        raise SystemExit(
-                            f"still running {PATIENCE:.0f} s after the kill: {self.tail()}"
-                        ) from None
+                        raise SystemExit(f"running on after the kill of a {role}: {self.tail()}") from None
                     continue
             self.ended()
             self.start()
@@ -218,6 +214,10 @@ class Chaos:
     def place(self) -> str:
         lines = re.findall(r"stage \d+: .*", self.tail())
         return f"after '{lines[-1][:60]}'" if lines else "before the first stage"
+
+
+def _same(one: Path, two: Path) -> bool:
+    return one.is_file() and one.read_bytes() == two.read_bytes()
 
 
 def toy(work: Path) -> tuple[list[str], Path]:
@@ -237,9 +237,7 @@ def toy_command(recipe: Path) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument(
-        "--finished", type=Path, help="where the default recipe has run (default: toy recipe)"
-    )
+    parser.add_argument("--finished", type=Path, help="where the default recipe has run; else the toy recipe")
     parser.add_argument("--work", type=Path, help="where to work (default: a temporary directory)")
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--longest", type=float, default=20.0, help="longest time to a kill, seconds")
@@ -252,7 +250,7 @@ def main() -> None:
     started = time.monotonic()
     chaos = Chaos(words, finished.resolve(), work.resolve(), random.Random(options.seed), options.longest)
     chaos.play(options.kills)
-    killed = ", ".join(f"{count} × {role}" for role, count in chaos.counts.most_common())
+    killed = ", ".join(f"{count} {role}" for role, count in chaos.counts.most_common())
     print(f"{options.kills} kills in {time.monotonic() - started:.0f} s: {killed}")
     print(f"{chaos.round + 1} complete runs, all score files byte-equal, no process left behind")
     if options.work is None:
