@@ -30,7 +30,9 @@ from pathlib import Path
 from toy_recipe import ROOT, command, run, write_recipe
 
 MARK = "SVMIXER_CHAOS"
-PATIENCE = 90.0  # seconds until nothing of a dead run may be left: a stage's small programs run to their end
+PATIENCE = (
+    180.0  # seconds until nothing of a dead run may be left: small programs of a stage run to their end
+)
 
 
 @dataclass(frozen=True)
