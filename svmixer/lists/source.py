@@ -31,7 +31,7 @@ def parse_source(text: str) -> Source:
     Nothing is opened or run.
 
     Raises:
-        ListError: see :func:`check_source`; also a position that no file can have.
+        ListError: see :func:`check_source`.
     """
     text = text.strip()
     check_source(text)
@@ -39,8 +39,6 @@ def parse_source(text: str) -> Source:
         return Source("pipe", command=text[:-1].strip())
     archive, _, offset = text.rpartition(":")
     if archive and offset.isascii() and offset.isdigit():
-        if len(offset) > _OFFSET_DIGITS:
-            raise ListError(f"'{text[:80]}' names a byte beyond the end of any file")
         return Source("ark", path=archive, offset=int(offset))
     return Source("file", path=text)
 
@@ -49,11 +47,14 @@ def check_source(text: str) -> None:
     """The checks of :func:`parse_source` alone.
 
     Raises:
-        ListError: empty, a bar without a command, a command to write to (``| …``), ``-`` (standard input), or
-            a zero byte, which no file name and no command can have.
+        ListError: empty, a bar without a command, a command to write to (``| …``), ``-`` (standard input), a
+            zero byte, which no file name and no command can have, or a position that no file has.
     """
     if not text or text == "-" or text[0] == "|" or "\0" in text:
         raise ListError(f"'{text}' is not a recording: expected FILE, ARCHIVE:OFFSET or COMMAND |")
+    archive, _, offset = text.rpartition(":")
+    if archive and len(offset) > _OFFSET_DIGITS and offset.isascii() and offset.isdigit():
+        raise ListError(f"'{text[:80]}' names a byte beyond the end of any file")
 
 
 class FileProbe:

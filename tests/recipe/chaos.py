@@ -27,7 +27,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from toy_recipe import ROOT, command, run, write_recipe
+from toy_recipe import ROOT, command, write_recipe
 
 MARK = "SVMIXER_CHAOS"
 PATIENCE = (
@@ -223,18 +223,22 @@ def _same(one: Path, two: Path) -> bool:
 
 
 def toy(work: Path) -> tuple[list[str], Path]:
-    """The toy recipe in ``work``, run once undisturbed; its command, with a data worker, and where it ran."""
+    """The toy recipe in ``work``, run once undisturbed; its command and where it ran. One epoch a training."""
     write_recipe(work / "recipe")
-    done = run(work / "recipe", work / "undisturbed")
+    few = ("--control", "false", "--lowpass", "")
+    words = toy_command(work / "recipe", *few, training="--loop.max_epochs 1 --loop.save_every 1")
+    undisturbed = work / "undisturbed"
+    undisturbed.mkdir()
+    done = subprocess.run(words, cwd=undisturbed, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(done.stdout[-2000:] + done.stderr[-2000:])
-    return toy_command(work / "recipe"), work / "undisturbed"
+    return words, undisturbed
 
 
-def toy_command(recipe: Path) -> list[str]:
+def toy_command(recipe: Path, *more: str, training: str = "") -> list[str]:
     """The toy recipe with a data worker, which changes no result."""
-    options = "--loop.workers 1"
-    return command(recipe, "--distill_args", options, "--train_args", options)
+    options = f"--loop.workers 1 {training}"
+    return command(recipe, "--distill_args", options, "--train_args", options, *more)
 
 
 def main() -> None:

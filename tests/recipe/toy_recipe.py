@@ -80,7 +80,7 @@ def run(
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,
-        timeout=1500,
+        timeout=3600,
         umask=umask,
     )
 
