@@ -134,7 +134,7 @@ if [ -n "$model" ]; then "$root/tools/setup.sh" --extras ""; else "$root/tools/s
 export DISPATCH_DRIVER_PID=$$
 
 # The markers as they are: a finished step has a new one. Times are compared for being equal alone, clocks may differ.
-markers() { find "$expdir/$tag" -name '*.done' -printf '%i %T@ %p\n' 2>/dev/null | sort; }
+markers() { find "$expdir/$tag/" -name '*.done' -printf '%i %T@ %p\n' 2>/dev/null | sort; }
 found=$(markers || true)
 
 # The command line, options and commit, saved beside the results; those of a run that found everything done are not.

@@ -105,7 +105,8 @@ own() {
     )
     # shellcheck disable=SC2064  # this directory
     trap "rm -f $(printf %q "$dir/.owner")" EXIT
-    find "$dir" -type f -name '.?*.????????.tmp' -delete
+    # With the slash also behind a symbolic link.
+    find "$dir/" -type f -name '.?*.????????.tmp' -delete
 }
 
 # is_renewed FILE: whether somebody touches FILE, by the clock that its machine has: ours may differ.

@@ -223,7 +223,7 @@ def _same(one: Path, two: Path) -> bool:
 
 
 def toy(work: Path) -> tuple[list[str], Path]:
-    """The toy recipe in ``work``, run once undisturbed; its command and where it ran. One epoch a training."""
+    """The toy recipe in ``work``, with one epoch a training, run undisturbed; its command, where it ran."""
     write_recipe(work / "recipe")
     few = ("--control", "false", "--lowpass", "")
     words = toy_command(work / "recipe", *few, training="--loop.max_epochs 1 --loop.save_every 1")

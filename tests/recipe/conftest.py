@@ -18,12 +18,13 @@ def recipe(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def finished(recipe, tmp_path_factory) -> Path:
-    """Work directory of an undisturbed run: results behind a symbolic link, a umask of its own."""
+    """Work directory of an undisturbed run: dumps and results behind symbolic links, a umask of its own."""
     folder = tmp_path_factory.mktemp("work")
     work = folder / f"work {HOSTILE}"
     work.mkdir()
-    (folder / "scratch").mkdir()
-    (work / "exp").symlink_to(folder / "scratch")
+    for name in ("dump", "exp"):
+        (folder / "scratch" / name).mkdir(parents=True)
+        (work / name).symlink_to(folder / "scratch" / name)
     result = run(recipe, work, umask=0o027)
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
     return work

@@ -69,7 +69,8 @@ def test_a_job_that_outlives_its_script_keeps_the_directory(folder):
 
 
 def test_half_written_files_of_a_dead_run_are_removed(folder):
-    folder.mkdir()
+    (folder.parent / "scratch").mkdir()
+    folder.symlink_to(folder.parent / "scratch")
     half, other = folder / ".a.txt.0123abcd.tmp", folder / "a.tmp"
     half.touch(), other.touch()
     assert attempt(folder).returncode == 0
