@@ -30,9 +30,6 @@ from pathlib import Path
 from toy_recipe import ROOT, command, write_recipe
 
 MARK = "SVMIXER_CHAOS"
-PATIENCE = (
-    180.0  # seconds until nothing of a dead run may be left: small programs of a stage run to their end
-)
 
 
 @dataclass(frozen=True)
@@ -104,6 +101,8 @@ class Chaos:
     work: Path
     moments: random.Random
     longest: float  # seconds between two kills, at most
+    # Seconds until nothing of a dead run may be left: the small programs of a stage run to their end.
+    patience: float = 180.0
     counts: Counter = field(default_factory=Counter)
     round: int = 0
 
@@ -148,13 +147,13 @@ class Chaos:
         Raises:
             SystemExit: something is; it is named, and killed.
         """
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + self.patience
         while left := processes(self.mark, self.folder):
             if time.monotonic() > deadline:
                 names = "; ".join(f"{process.pid} ({' '.join(process.words)[:150]})" for process in left)
                 for process in left:
                     os.kill(process.pid, signal.SIGKILL)
-                raise SystemExit(f"left behind {PATIENCE:.0f} s after the run's end: {names}")
+                raise SystemExit(f"left behind {self.patience:.0f} s after the run's end: {names}")
             time.sleep(0.1)
 
     def ended(self) -> None:
@@ -200,7 +199,7 @@ class Chaos:
                 print(f"kill {done}: {role}, round {self.round}, {self.place()}", flush=True)
                 # A run that loses a part ends, but for a guard, which is replaced.
                 try:
-                    self.process.wait(timeout=2.0 if role == "guard" else PATIENCE)
+                    self.process.wait(timeout=2.0 if role == "guard" else self.patience)
                 except subprocess.TimeoutExpired:
                     if role != "guard":
                         raise SystemExit(f"running on after the kill of a {role}: {self.tail()}") from None

@@ -6,6 +6,7 @@ import os
 import random
 import subprocess
 import sys
+import time
 
 import pytest
 from chaos import MARK, Chaos, Found, by_role, processes, toy_command
@@ -49,6 +50,48 @@ def test_parts_of_a_run_are_told_apart():
         "driver": [1], "stage script": [2], "dispatcher": [3], "training": [4], "data worker": [5],
         "program": [6], "guard": [7], "other": [8, 9],
     }  # fmt: skip
+
+
+SCRIPT = """set -eu
+mkdir -p exp/t/score/s
+for part in 1 2 3 4 5 6; do
+    [ -f part$part ] || { sleep 0.3; echo $part >new; mv new part$part; }
+done
+cat part? >exp/t/score/s/scores
+"""
+BROKEN = {
+    "sound": ("", None),
+    "orphan": ("setsid sleep 300 &\n", "left behind 3 s after the run's end: .*sleep 300"),
+    "result": ("date +%N >part1\n", "differing or half-written: exp/t/score/s/scores"),
+    "litter": ("touch .a.12345678.tmp\n", r"differing or half-written: .*/\.a\.12345678\.tmp"),
+    "failure": (
+        "[ ! -f part3 ] || exit 7\n",
+        "that nothing has hit ended with status 7|last run ended with status 7",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_what_chaos_is_there_to_find_is_found(case, tmp_path):
+    """A run in small, sound or with one of the faults, killed four times."""
+    fault, message = BROKEN[case]
+    (tmp_path / "run.sh").write_text(SCRIPT.replace("mkdir", f"{fault}mkdir", 1))
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "whole/run.sh").write_text(SCRIPT)
+    subprocess.run(["bash", tmp_path / "whole/run.sh"], cwd=tmp_path / "whole", check=True)
+    chaos = Chaos(["bash", str(tmp_path / "run.sh")], tmp_path / "whole", tmp_path / "work",
+                  random.Random(0), longest=1.0, patience=3.0)  # fmt: skip
+    if message is None:
+        chaos.play(kills=4)
+        assert chaos.counts.keys() <= {"driver", "everything"} and chaos.counts.total() == 4
+    else:
+        with pytest.raises(SystemExit, match=message):
+            chaos.play(kills=4)
+    # What it found it has killed; the system takes a moment to bury it.
+    deadline = time.monotonic() + 30
+    while processes(chaos.mark, tmp_path) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert processes(chaos.mark, tmp_path) == []
 
 
 @pytest.mark.slow
