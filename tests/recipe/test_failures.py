@@ -147,7 +147,7 @@ def begin(finished: Path, work: Path) -> Path:
 @pytest.mark.recipe
 @pytest.mark.timeout(1800)
 def test_a_full_disk_in_a_training(finished, recipe, tmp_path):
-    """The second checkpoint does not fit; with more room the training goes on from the first."""
+    """Three checkpoints do not fit; with more room the training goes on from the second."""
     work = begin(finished, tmp_path / "work")
     only = (*OTHER_TAG, "--stage", "3", "--stop_stage", "3")
     with small_disk(work / "exp", "420k"):
