@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Protocol
@@ -168,7 +169,6 @@ class Loop:
         self.fabric.barrier()
 
     def _train_epoch(self) -> None:
-        config = self.config
         # The last epoch of phases may be a short one.
         steps = min(self.steps, self.limit - (self.total - self.step))
         meter = StepMeter(
@@ -177,6 +177,17 @@ class Loop:
         batches = self.plan.batches(self.total, self.total - self.step + steps)
         loader = iter(self._loader(batches))
         self.module.train()
+        try:
+            self._train_steps(loader, meter, steps)
+        finally:
+            # They ignore TERM, which is how Python ends them: after an error it would wait for them for ever.
+            end_workers = getattr(loader, "_shutdown_workers", None)
+            if end_workers is not None:
+                end_workers()
+
+    def _train_steps(self, loader: Iterator[dict[str, torch.Tensor]], meter: StepMeter, steps: int) -> None:
+        """Go on to step ``steps`` of this epoch."""
+        config = self.config
         while self.step < steps:
             lr = self.schedule.lr(self.total)
             for group in self.optimizer.param_groups:
