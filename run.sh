@@ -81,9 +81,6 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # As recorded: with paths inside the project relative to it.
 command_line="./run.sh $*"
 command_line=${command_line//"$root/"/}
-printf -v begun '%(%s)T' -1
-# What a run before this one did within the same second is not ours.
-begun=$((begun + 1))
 for argument in "$@"; do
     case $argument in
         --recipe | --recipe=* | --help | -h) given=true ;;
@@ -136,10 +133,14 @@ if [ -n "$model" ]; then "$root/tools/setup.sh" --extras ""; else "$root/tools/s
 # Tasks end with this process, however it ends (see tools/run.pl).
 export DISPATCH_DRIVER_PID=$$
 
+# The markers as they are: a finished step has a new one. Times are compared for being equal alone, clocks may differ.
+markers() { find "$expdir/$tag/" -name '*.done' -printf '%i %T@ %p\n' 2>/dev/null | sort; }
+found=$(markers || true)
+
 # The command line, options and commit, saved beside the results; those of a run that found everything done are not.
 record_run() {
     local name record=()
-    if [ -f "$expdir/$tag/run.json" ] && [ -z "$(find "$expdir/$tag" -name '*.done' -newermt "@$begun" -print -quit)" ]; then
+    if [ -f "$expdir/$tag/run.json" ] && [ "$(markers)" = "$found" ]; then
         return 0
     fi
     while IFS=$'\t' read -r name _; do record+=(--option "$name=${!name}"); done < <(_options_of "$root/run.sh")

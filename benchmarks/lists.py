@@ -1,12 +1,13 @@
 """How long lists of a million utterances take: ``python benchmarks/lists.py``.
 
-Generates a data directory, then times reading, checking, repairing, splitting and reading trials, each in a
-process of its own whose peak memory is taken. Prints a Markdown table, and writes the same as JSON beside
-it.
+Generates a data directory, then times reading, checking, repairing, splitting, what the dump does with lists
+and what scoring does with trials, each in a process of its own whose peak memory is taken. Prints a Markdown
+table, and writes the same as JSON beside it.
 """
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 import platform
@@ -20,6 +21,10 @@ from pathlib import Path
 
 import numpy as np
 
+from svmixer.audio.dump import DROPPED_HEADER, JobFiles
+from svmixer.audio.dumpset import DumpSet
+from svmixer.audio.merge import MergeConfig, merge_jobs
+from svmixer.audio.share import job_range, read_share
 from svmixer.config import parse_args
 from svmixer.fileio import atomic_write, write_json
 from svmixer.lists import (
@@ -34,6 +39,8 @@ from svmixer.lists import (
     write_table,
     write_trials,
 )
+from svmixer.score.embeddings import write_job
+from svmixer.score.result import score_set
 
 
 @dataclass(frozen=True)
@@ -44,8 +51,17 @@ class BenchmarkConfig:
     utterances: int = 1_200_000
     # Its speakers.
     speakers: int = 6_000
-    # Its trials.
-    trials: int = 600_000
+    # Its trials, and those of the scored set.
+    trials: int = 1_200_000
+    # Utterances of the scored set; VoxCeleb1 has as many.
+    scored: int = 150_000
+    # Numbers of an embedding.
+    dimensions: int = 192
+    # Which steps, in this order; the first makes the lists, the others need `generate`, `load` needs `merge`.
+    steps: tuple[str, ...] = (
+        "generate", "idle", "stream", "read", "validate", "fix", "split", "trials", "plan", "merge", "load",
+        "join",
+    )  # fmt: skip
     # Parts to split wav.scp into.
     jobs: int = 32
     # Folder for lists.md and lists.json.
@@ -128,6 +144,45 @@ def trials(folder: Path, config: BenchmarkConfig) -> None:
     read_trials(folder / "trials")
 
 
+def plan(folder: Path, config: BenchmarkConfig) -> None:
+    """What a dump job that has the whole set to itself is going to read."""
+    read_share(folder, 1, 1, allow_pipes=False)
+
+
+def merge(folder: Path, config: BenchmarkConfig) -> None:
+    """The lists of all dump jobs into those of the dumped set."""
+    names = (name for _, name, _ in iter_table(folder / "wav.scp"))
+    for job in range(1, config.jobs + 1):
+        files = JobFiles(str(folder / "dump"), job)
+        own = list(itertools.islice(names, len(job_range(config.utterances, config.jobs, job))))
+        write_table(files.scp, ((name, f"{files.ark}:{100_000 * n + 30}") for n, name in enumerate(own)))
+        write_table(files.lengths, ((name, "48000") for name in own))
+        files.dropped.write_text(DROPPED_HEADER)
+    merge_jobs(MergeConfig(str(folder), str(folder / "dump"), config.jobs))
+
+
+def load(folder: Path, config: BenchmarkConfig) -> None:
+    """The dumped set as training opens it."""
+    DumpSet(folder / "dump")
+
+
+def join(folder: Path, config: BenchmarkConfig) -> None:
+    """Embeddings, trials, scores and error rates of the scored set, with few draws for the interval."""
+    scored = folder / "scored"
+    names = [f"id{i // 100:05d}-{i % 100:03d}" for i in range(config.scored)]
+    write_table(scored / "utt2spk", ((name, name[:7]) for name in names))
+    rng = np.random.default_rng(0)
+    enrol, test = rng.integers(config.scored, size=(2, config.trials))
+    labels = (np.arange(config.trials) % 2 == 0).astype(np.int8)
+    # Every second trial is of one speaker: another of its hundred utterances.
+    test = np.where(labels == 1, enrol // 100 * 100 + (enrol + 1) % 100, test).clip(max=config.scored - 1)
+    write_trials(scored / "trials", Trials(labels, enrol, test, names))
+    vectors = ((name, rng.standard_normal(config.dimensions)) for name in names)
+    settings = {"protocol": "whole", "num_crops": 1, "lowpass_hz": 0.0, "model": "none"}
+    write_job(scored, 1, vectors, settings)
+    score_set(scored, scored, scored, num_jobs=1, replicates=10, seed=0)
+
+
 def measure(step: Callable, folder: Path, config: BenchmarkConfig) -> Timing:
     """Run ``step`` in a fresh process."""
     context = multiprocessing.get_context("spawn")
@@ -155,6 +210,7 @@ def _run(step: Callable, folder: Path, config: BenchmarkConfig, sender) -> None:
 def table(timings: list[Timing], config: BenchmarkConfig, machine: str) -> str:
     """The Markdown page."""
     size = f"{config.utterances:,} utterances, {config.speakers:,} speakers, {config.trials:,} trials"
+    size += f"; `join`: {config.scored:,} utterances, {config.dimensions} dimensions"
     lines = [
         f"Lists of {size}; {machine}.",
         "",
@@ -170,8 +226,7 @@ def main(argv: list[str] | None = None) -> None:
     config = parse_args(BenchmarkConfig, argv, __doc__)
     machine = f"Python {platform.python_version()}, NumPy {np.__version__}, {os.cpu_count()} cores"
     with tempfile.TemporaryDirectory() as name:
-        steps = (idle, generate, stream, read, validate, fix, split, trials)
-        timings = [measure(step, Path(name), config) for step in steps]
+        timings = [measure(globals()[step], Path(name), config) for step in config.steps]
     page = table(timings, config, machine)
     print(page, end="")
     output = Path(config.output)

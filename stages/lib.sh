@@ -71,22 +71,78 @@ require() {
 # own DIR: be the only run that works in DIR; a run that was just killed gets a moment to go. The kernel lets go of it when
 # this script and all its jobs have ended, however they end. Half-written files of a killed run are then removed: they have
 # the names that svmixer.fileio.atomic_path gives, and nobody else is writing here.
+#
+# DIR/.owner says who that is. It is renewed every few seconds while the lock is held: where locks do not reach other machines
+# (some network file systems), a record of another machine that is renewed tells that somebody is there, and one that is not is
+# that of a dead run. A finished DIR that is read-only can be used as it is.
+owner_patience=20 owner_beat=5
 own() {
-    mkdir -p "$1"
-    exec 9<"$1"
-    flock -w 20 9 || die "$1 is in use by another run"
-    find "$1" -type f -name '.?*.????????.tmp' -delete
+    local dir=$1 record
+    mkdir -p "$dir"
+    if [ ! -w "$dir" ]; then
+        read_only=$dir
+        return 0
+    fi
+    # A file that stays and is open for writing: network file systems lock nothing else.
+    exec 9<>"$dir/.lock"
+    record=$(cat "$dir/.owner" 2>/dev/null || true)
+    local locked=0
+    flock -w "$owner_patience" 9 2>/dev/null || locked=$?
+    [ "$locked" -ne 1 ] || die "$dir is in use by ${record:-another run}"
+    if [ -f "$dir/.owner" ]; then
+        record=$(cat "$dir/.owner")
+        if { [ "$locked" -ne 0 ] || [[ $record != *" on $HOSTNAME since "* ]]; } && is_renewed "$dir/.owner"; then
+            die "$dir is in use by $record"
+        fi
+        log "$dir: $record has ended without finishing; going on from there"
+    fi
+    echo "process $$ on $HOSTNAME since $(date '+%Y-%m-%d %H:%M:%S')" >"$dir/.owner"
+    # Every process of this run has the other end of the pipe: the last one's end is the end of the loop.
+    exec 8> >(
+        exec 9>&-
+        trap '' INT TERM HUP
+        while read -r -t "$owner_beat" _ || [ $? -gt 128 ]; do touch -c "$dir/.owner"; done
+    )
+    # shellcheck disable=SC2064  # this directory
+    trap "rm -f $(printf %q "$dir/.owner")" EXIT
+    # With the slash also behind a symbolic link.
+    find "$dir/" -type f -name '.?*.????????.tmp' -delete
+}
+
+# is_renewed FILE: whether somebody touches FILE, by the clock that its machine has: ours may differ.
+is_renewed() {
+    local before now deadline=$((SECONDS + owner_patience))
+    before=$(stat -c '%.Y %i' "$1")
+    while [ "$SECONDS" -lt "$deadline" ]; do
+        sleep 1
+        # Opening it makes network file systems ask the server for its times.
+        : <"$1" || return 1
+        now=$(stat -c '%.Y %i' "$1")
+        [ "$now" = "$before" ] || return 0
+    done
+    return 1
+}
+
+# may_write: stop if the directory that this stage owns can only be read.
+read_only=
+may_write() {
+    [ -z "$read_only" ] || die "cannot write in $read_only: it is read-only, or another user's"
 }
 
 # is_done MARKER SPEC…: true if that step is finished and still current; says why if it is finished but not current.
 is_done() {
-    local marker=$1 reason
+    local marker=$1 reason status=0
     shift
-    [ "$force" = false ] && [ -f "$marker" ] || return 1
-    if reason=$(python -m svmixer.bin.done check "$marker" "$@"); then
-        return 0
+    if [ "$force" = true ] || [ ! -f "$marker" ]; then
+        may_write
+        return 1
     fi
+    reason=$(python -m svmixer.bin.done check "$marker" "$@") || status=$?
+    [ "$status" -ne 0 ] || return 0
+    # Killed, it has not said that anything changed.
+    [ "$status" -eq 1 ] || die "the check of $marker ended with status $status"
     log "${marker%/.done}: again, because ${reason:-it is not finished}"
+    may_write
     return 1
 }
 
@@ -98,18 +154,24 @@ mark_done() {
 # keep_or_continue DIR SPEC…: for trainings, which are never thrown away in silence. Returns 1 if DIR is finished and current;
 # stops if it was made from other inputs or options; with --force true sets it aside. SPEC names inputs and options only.
 keep_or_continue() {
-    local dir=$1 reason
+    local dir=$1 reason status=0
     shift
     if [ "$force" = true ] && [ -e "$dir" ]; then
         local aside
+        may_write
         aside=$dir.before-$(date +%Y%m%dT%H%M%S)
         mv "$dir" "$aside"
         log "--force: the earlier $dir is now $aside"
     fi
-    if [ -f "$dir/.inputs" ] && ! reason=$(python -m svmixer.bin.done check "$dir/.inputs" "$@"); then
+    if [ -f "$dir/.inputs" ]; then
+        reason=$(python -m svmixer.bin.done check "$dir/.inputs" "$@") || status=$?
+        [ "$status" -le 1 ] || die "the check of $dir/.inputs ended with status $status"
+    fi
+    if [ "$status" -eq 1 ]; then
         die "$dir was made from other inputs or options: $reason. Take another --tag to keep both, or --force true to do it again"
     fi
     [ ! -f "$dir/.done" ] || return 1
+    may_write
     mkdir -p "$dir"
     mark_done "$dir/.inputs" "$@"
 }

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import inspect
+import os
 import sys
 import types
 import typing
@@ -22,6 +23,7 @@ import yaml
 T = TypeVar("T")
 
 _TRUE, _FALSE = {"true", "yes", "1"}, {"false", "no", "0"}
+_MOST_VALUES = 100_000  # in one file; the largest of the project has about a hundred
 
 
 class ConfigError(ValueError):
@@ -53,19 +55,50 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     """One YAML mapping from a file.
 
     Raises:
-        ConfigError: the file is missing, not YAML, or not a mapping.
+        ConfigError: the file is missing or cannot be read, is not YAML, is not a mapping, or has more in it
+            than any configuration.
     """
     try:
-        data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such configuration file") from None
-    except yaml.YAMLError as error:
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not UTF-8") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    try:
+        data = _yaml_value(text)
+    except ValueError as error:
         raise ConfigError(f"{path}: not valid YAML: {error}") from None
     if data is None:
         return {}
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: expected a mapping of keys, found {type(data).__name__}")
     return data
+
+
+def _yaml_value(text: str) -> Any:
+    """What ``yaml.safe_load`` makes of ``text``: plain values, never objects of other classes.
+
+    Raises:
+        ValueError: no YAML, or values that are huge: a few lines can name billions of them by aliases.
+    """
+    try:
+        value = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:
+        raise ValueError(str(error)) from None
+    except (ArithmeticError, AttributeError, LookupError, TypeError, RecursionError) as error:
+        # PyYAML's constructors meet values that do not fit their tags (``!!int ""``) with these.
+        raise ValueError(f"a value that does not fit its tag, or nested too deeply ({error})") from None
+    left, count = [value], 0
+    while left:
+        item = left.pop()
+        count += 1
+        if count > _MOST_VALUES:
+            raise ValueError(f"more than {_MOST_VALUES} values, or an alias inside what it stands for")
+        left.extend([*item.keys(), *item.values()] if isinstance(item, dict) else ())
+        left.extend(item if isinstance(item, (list, set, tuple)) else ())
+    return value
 
 
 def load(cls: type[T], path: str | Path | None = None, overrides: dict[str, str] | None = None) -> T:
@@ -188,9 +221,10 @@ def find_yaml(name: str, base: str | Path | None) -> Path:
         folder = Path(base).resolve().parent
         candidates = [folder / name, *(parent / name for parent in folder.parents), Path(name)]
     for candidate in candidates:
-        if candidate.is_file():
+        # A name that is too long for a file is an error to pathlib and False to os.path.
+        if os.path.isfile(candidate):
             return candidate
-    raise ConfigError(f"{base or 'command line'}: no such configuration file: {name}")
+    raise ConfigError(f"{base or 'command line'}: no such configuration file: {name[:200]}")
 
 
 def _build(cls: type[T], data: Any, where: str, prefix: str, base: str | Path | None = None) -> T:
@@ -223,8 +257,8 @@ class _Text(str):
     def parsed(self, where: str, key: str) -> Any:
         """The value that it would be in a YAML file."""
         try:
-            return yaml.safe_load(str(self))
-        except yaml.YAMLError as error:
+            return _yaml_value(str(self))
+        except ValueError as error:
             raise ConfigError(f"{where}: {key}: {str(self)!r} is not YAML: {error}") from None
 
 
@@ -293,6 +327,8 @@ def _scalar(hint: Any, value: Any, where: str, key: str) -> Any:
         if text in _TRUE | _FALSE:
             return text in _TRUE
         raise ConfigError(f"{where}: {key}: expected true or false, found {value!r}")
+    if hint is int and isinstance(value, int) and not isinstance(value, bool):
+        return value
     if hint in (int, float) and not isinstance(value, bool):
         try:
             number = float(value)

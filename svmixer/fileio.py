@@ -3,37 +3,63 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
+
+# What writing alone can meet: a full disk, a quota, the largest size that a file may have.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextlib.contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """A temporary name beside ``path``; renamed to it when the block ends, removed when the block raises.
 
-    The parent folder is made. File modes follow the umask. The data are flushed to disk before the rename,
-    so that after a power cut the file is the old one or the new one.
+    The parent folder is made. Modes of files and folders follow the umask. The data are flushed to disk
+    before the rename, so that after a power cut the file is the old one or the new one.
+
+    Raises:
+        OSError: what the system reports, a full disk for one, with ``path`` named where the system does not.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    temporary = Path(name)
-    os.close(handle)
-    mask = os.umask(0)
-    os.umask(mask)
-    temporary.chmod(0o666 & ~mask)
+    temporary = _new_file(path)
     try:
-        yield temporary
-        with open(temporary, "rb") as stream:
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
+        with _named(path):
+            yield temporary
+            with open(temporary, "rb") as stream:
+                os.fsync(stream.fileno())
+            os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
+        raise
+
+
+def _new_file(path: Path) -> Path:
+    """An empty file beside ``path`` under a name of its own, with the mode that the umask leaves."""
+    # Not tempfile: it makes files that the owner alone can read, whatever the umask says. A name may have 255
+    # bytes; the beginning of a long one is enough to recognise whose temporary file it is.
+    stem = os.fsdecode(os.fsencode(path.name)[:200])
+    while True:
+        temporary = path.with_name(f".{stem}.{secrets.token_hex(4)}.tmp")
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+            return temporary
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Name ``path`` in the block's errors of writing: they know the descriptor alone."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_ROOM and error.filename is None:
+            error.filename = str(path)
         raise
 
 

@@ -22,6 +22,16 @@ def get_logger(name: str) -> logging.Logger:
     return logging.getLogger(name if name.startswith("svmixer") else f"svmixer.{name}")
 
 
+def one_line(text: str) -> str:
+    """``text`` with what is no printable character as an escape: file names may hold anything but a zero.
+
+    >>> one_line("a\\tb\\udcff")
+    'a\\\\tb\\\\udcff'
+    """
+    escaped = (c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    return "".join(escaped)
+
+
 def fail(message: str, status: int = 1) -> SystemExit:
     """``raise fail("…")``: one line on standard error, then the exit status: for a user's mistake."""
     print(f"error: {message}", file=sys.stderr)

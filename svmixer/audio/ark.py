@@ -20,6 +20,8 @@ from svmixer.audio.errors import AudioError
 _PCM, _EXTENSIBLE = 0x0001, 0xFFFE
 # What programs that write into a pipe leave as the length: 0x7FFFF000 and so on (sox), 0xFFFFFFFF (ffmpeg).
 _UNKNOWN_LENGTH = 0x7FFF0000
+# Far more than any program writes before the samples; a file full of empty chunks would take hours to walk.
+_MOST_CHUNKS = 1000
 
 
 @contextlib.contextmanager
@@ -30,7 +32,8 @@ def opened(path: str) -> Iterator[int]:
         AudioError: ``missing file`` or ``unreadable``.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        # Without O_NONBLOCK a named pipe would wait here for a writer; regular files know no difference.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except (FileNotFoundError, NotADirectoryError):
         raise AudioError("missing file") from None
     except OSError as error:
@@ -81,7 +84,10 @@ def wav_header(descriptor: int, offset: int = 0) -> WavHeader:
     if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
         raise AudioError("unreadable", f"no WAV header at byte {offset}")
     layout, position = None, 12
-    while len(chunk := take(position, 8)) == 8:
+    for _ in range(_MOST_CHUNKS):
+        chunk = take(position, 8)
+        if len(chunk) < 8:
+            break
         name, size = chunk[:4], struct.unpack("<I", chunk[4:])[0]
         position += 8
         if name == b"fmt " and size >= 16:
@@ -135,8 +141,11 @@ def pread_exactly(descriptor: int, size: int, offset: int) -> bytes:
     """``size`` bytes at ``offset``; one system call may return less (2 GB limit, network file systems).
 
     Raises:
-        AudioError: ``unreadable`` at an early end of file.
+        AudioError: ``unreadable`` at an early end of file; then no memory was taken for what is not there.
     """
+    early = offset + size - os.fstat(descriptor).st_size
+    if early > 0:
+        raise AudioError("unreadable", f"the file ends {early} bytes early")
     data = os.pread(descriptor, size, offset)
     while len(data) < size:
         more = os.pread(descriptor, size - len(data), offset + len(data))

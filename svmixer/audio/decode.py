@@ -15,6 +15,8 @@ _SNDFILE_MAGIC = tuple(b"RIFF RIFX RF64 FORM OggS fLaC NIST .snd dns. caff riff"
 _FFMPEG_MAGIC = (b"ID3", b"\x1a\x45\xdf\xa3", b"\x30\x26\xb2\x75", b"ADIF")  # MP3, Matroska/WebM, ASF, AAC
 UNKNOWN_LENGTH = 2**63 - 1  # libsndfile's own mark
 _HEADERLESS = {".g722": "g722", ".gsm": "gsm"}
+# Demuxers that FFmpeg may take. Without a list it also knows playlists, which name other files and addresses.
+_DEMUXERS = {"format_whitelist": "aac,asf,flac,g722,gsm,matroska,mov,mp3,ogg,wav"}
 
 
 def decoder_of(head: bytes, name: str) -> str:
@@ -100,7 +102,8 @@ def ffmpeg_read(source: str | BytesIO, container: str | None) -> tuple[np.ndarra
     pieces, rate = [], 0
     try:
         # "file:" keeps FFmpeg from taking a name with a colon for a protocol.
-        with av.open(f"file:{source}" if isinstance(source, str) else source, format=container) as stream:
+        name = f"file:{source}" if isinstance(source, str) else source
+        with av.open(name, format=container, options=_DEMUXERS) as stream:
             if not stream.streams.audio:
                 raise AudioError("unreadable", "no audio stream")
             for frame in stream.decode(audio=0):

@@ -12,6 +12,7 @@ import os
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import IO, Literal
 
@@ -209,7 +210,10 @@ def _write_ark(share: Iterable[Utterance], config: DumpConfig, job: _Job, ark: P
 def _append(stream: IO[bytes], name: str, pcm: np.ndarray) -> int:
     """Add one entry; the position that ``wav.scp`` has to name."""
     offset = stream.tell() + len(name.encode()) + 1
-    kaldiio.save_ark(stream, {name: (RATE, pcm)})
+    # Not into the file itself: kaldiio goes back to its header, which on a full disk fails a second time.
+    entry = BytesIO()
+    kaldiio.save_ark(entry, {name: (RATE, pcm)})
+    stream.write(entry.getbuffer())
     return offset
 
 

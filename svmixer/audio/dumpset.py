@@ -15,6 +15,7 @@ from svmixer.audio.resample import from_pcm16
 from svmixer.lists import ListError, iter_table, parse_source, read_utt2spk
 
 RATE = 16000  # samples per second of every dump
+_DIGITS = 18  # of numbers that 64 bits hold
 _MAX_OPEN = 256  # archives kept open; plain files are opened for each read
 
 
@@ -44,9 +45,8 @@ class DumpSet:
         path_index, offsets = array("i"), array("q")
         for number, utterance, text in iter_table(folder / "wav.scp"):
             path, colon, offset = text.rpartition(":")
-            if not (
-                colon and offset.isdecimal()
-            ):  # parse_source for every line would double the loading time
+            # parse_source for every line would double the loading time.
+            if not (colon and path and len(offset) <= _DIGITS and offset.isascii() and offset.isdigit()):
                 path, offset = self._plain_file(text, folder / "wav.scp", number, utterance), "-1"
             self.utterances.append(utterance)
             path_index.append(paths.setdefault(path, len(paths)))
@@ -65,7 +65,10 @@ class DumpSet:
 
     @staticmethod
     def _plain_file(text: str, scp: Path, number: int, utterance: str) -> str:
-        source = parse_source(text)
+        try:
+            source = parse_source(text)
+        except ListError as error:
+            raise ListError(error.what, path=scp, line=number, utterance=utterance) from None
         if source.kind != "file":
             raise ListError(
                 "a dump holds files and archives, no commands", path=scp, line=number, utterance=utterance
@@ -93,6 +96,8 @@ class DumpSet:
             return from_pcm16(read_pcm16(stream.fileno(), header, start, count)[:, 0])
         except FileNotFoundError:
             raise self._error(index, "missing file") from None
+        except OSError as error:
+            raise self._error(index, "unreadable", error.strerror or "") from None
         except AudioError as error:
             raise self._error(index, error.reason, error.detail) from None
 
@@ -118,7 +123,7 @@ class DumpSet:
         for row, (number, utterance, text) in enumerate(iter_table(path)):
             if row >= len(lengths) or utterance != self.utterances[row]:
                 raise ListError("not in the order of wav.scp", path=path, line=number, utterance=utterance)
-            if not text.isdecimal():
+            if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):
                 what = f"expected a number of samples, found '{text}'"
                 raise ListError(what, path=path, line=number, utterance=utterance)
             lengths[row] = int(text)

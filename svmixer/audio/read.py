@@ -50,10 +50,13 @@ class Recording:
     def _checked_piece(self, start: float, end: float) -> np.ndarray:
         if self.num_samples == 0:
             raise AudioError("empty", "no samples")
-        first = round(start * self.rate)
-        last = self.num_samples if end < 0 else min(round(end * self.rate), self.num_samples)
         length = self.num_samples / self.rate
-        if first < 0 or first >= last or end > length + _OVERSHOOT:
+        first = last = 0
+        # Compared before they are multiplied: times may be as large as floating point goes.
+        if start <= length and end <= length + _OVERSHOOT:
+            first = round(start * self.rate)
+            last = self.num_samples if end < 0 else min(round(end * self.rate), self.num_samples)
+        if first < 0 or first >= last:
             raise AudioError("bad segment", f"{start:g} to {end:g} s of a recording of {length:g} s")
         wave = self.fetch(first, last - first)
         if not np.isfinite(wave).all():
@@ -80,6 +83,7 @@ def read_audio(
 
     Raises:
         AudioError: see :class:`AudioError` for the reasons.
+        ListError: ``source`` is nothing that a ``wav.scp`` may hold.
     """
     recording = open_recording(source, allow_pipes=allow_pipes)
     return recording.read(start, end), recording.rate

@@ -7,6 +7,9 @@ import soxr
 
 from svmixer.audio.errors import AudioError
 
+# A damaged header may claim any rate. At 1 Hz a megabyte would become sixteen gigabytes.
+_RATES = range(1000, 1_000_001)
+
 
 def to_mono_16k(wave: np.ndarray, rate: int, rate_out: int = 16000) -> np.ndarray:
     """Average the channels and resample.
@@ -21,9 +24,9 @@ def to_mono_16k(wave: np.ndarray, rate: int, rate_out: int = 16000) -> np.ndarra
         equal rates.
 
     Raises:
-        AudioError: ``unreadable`` for a rate that is not positive.
+        AudioError: ``unreadable`` for a rate that no recording has: below 1 kHz or above 1 MHz.
     """
-    if rate <= 0:
+    if rate not in _RATES:
         raise AudioError("unreadable", f"sampling rate {rate}")
     mono = wave[0] if wave.shape[0] == 1 else wave.mean(axis=0, dtype=np.float32)
     if rate == rate_out:

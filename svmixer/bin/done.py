@@ -47,9 +47,12 @@ def describe(
 
 def yaml_files(name: str) -> list[str]:
     """A configuration file and all the files that its values name, as ``svmixer.config`` finds them."""
-    found, waiting = [], [name]
+    found: list[str] = []
+    waiting = [name]
     while waiting:
         path = waiting.pop()
+        if path in found:
+            continue
         found.append(path)
         values = list(read_yaml(path).values())
         while values:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from svmixer import config as configuration
@@ -15,6 +13,7 @@ from svmixer.config import ConfigError, parse_args, read_yaml
 from svmixer.log import fail, get_logger
 from svmixer.models.config import BackendConfig, EspnetConfig, ModelConfig
 from svmixer.models.io import ModelError, save_model, set_tensors
+from svmixer.models.released import read_state_dict
 from svmixer.models.speaker_model import SpeakerModel
 
 log = get_logger(__name__)
@@ -72,11 +71,7 @@ def speaker_model(train_config: str | Path, checkpoint: str | Path) -> SpeakerMo
             )
     parts = {"student": conf["frontend_conf"].get("student", {}), "backend": _backend(conf, where)}
     model = SpeakerModel(configuration.from_dict(ModelConfig, parts, where))
-    try:
-        tensors = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, pickle.UnpicklingError) as error:
-        raise ModelError(f"{checkpoint}: not a readable checkpoint: {error}") from None
-    set_tensors(model, renamed(tensors), checkpoint)
+    set_tensors(model, renamed(read_state_dict(checkpoint)), checkpoint)
     return model.eval()
 
 

@@ -8,6 +8,8 @@ from typing import Literal
 
 from svmixer.lists.errors import ListError
 
+_OFFSET_DIGITS = 18  # what positions in files can have
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -45,10 +47,14 @@ def check_source(text: str) -> None:
     """The checks of :func:`parse_source` alone.
 
     Raises:
-        ListError: empty, a bar without a command, a command to write to (``| …``), or ``-`` (standard input).
+        ListError: empty, a bar without a command, a command to write to (``| …``), ``-`` (standard input), a
+            zero byte, which no file name and no command can have, or a position that no file has.
     """
-    if not text or text == "-" or text[0] == "|":
+    if not text or text == "-" or text[0] == "|" or "\0" in text:
         raise ListError(f"'{text}' is not a recording: expected FILE, ARCHIVE:OFFSET or COMMAND |")
+    archive, _, offset = text.rpartition(":")
+    if archive and len(offset) > _OFFSET_DIGITS and offset.isascii() and offset.isdigit():
+        raise ListError(f"'{text[:80]}' names a byte beyond the end of any file")
 
 
 class FileProbe:

@@ -10,11 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from svmixer.models.io import ModelError
+from svmixer.models.io import ModelError, read_safetensors
 
 
 @dataclass(frozen=True)
@@ -107,6 +105,6 @@ def _under(key: str, prefix: str) -> bool:
 def _read(path: Path) -> dict[str, Tensor]:
     file = path / "model.safetensors" if path.is_dir() else path
     try:
-        return load_file(file)
-    except (OSError, SafetensorError) as error:
-        raise ModelError(f"init_param: {file}: not a readable safetensors file: {error}") from None
+        return read_safetensors(file)
+    except ModelError as error:
+        raise ModelError(f"init_param: {error}") from None

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as safetensors_bytes
 from torch import nn
 
 from svmixer import config as configuration
-from svmixer.fileio import atomic_path, atomic_write
+from svmixer.fileio import atomic_write
 from svmixer.models.config import ModelConfig
 from svmixer.models.speaker_model import SpeakerModel
 
@@ -78,10 +79,19 @@ def find_directory(path_or_name: str | Path, kind: str) -> Path:
     raise ModelError(f"{path_or_name}: no such {kind} directory{names}")
 
 
-def save_tensors(tensors: dict[str, torch.Tensor], path: str | Path) -> None:
-    """A state dict as safetensors, atomically."""
-    with atomic_path(path) as temporary:
-        save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, temporary)
+def save_tensors(
+    tensors: dict[str, torch.Tensor], path: str | Path, metadata: dict[str, str] | None = None
+) -> None:
+    """Named tensors as safetensors, atomically.
+
+    Raises:
+        OSError: no room; ``path`` is named.
+    """
+    plain = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+    with atomic_write(path, "wb") as stream:
+        # Not safetensors' save_file: what it writes only its owner can read, whatever the umask says, and a
+        # killed one leaves files behind that nobody knows to be rests.
+        stream.write(safetensors_bytes(plain, metadata))
 
 
 def load_tensors(module: nn.Module, path: str | Path) -> None:
@@ -90,11 +100,19 @@ def load_tensors(module: nn.Module, path: str | Path) -> None:
     Raises:
         ModelError: the file is damaged or does not fit.
     """
+    set_tensors(module, read_safetensors(path), path)
+
+
+def read_safetensors(path: str | Path) -> dict[str, torch.Tensor]:
+    """Names and tensors of a safetensors file.
+
+    Raises:
+        ModelError: missing, damaged, or another format.
+    """
     try:
-        tensors = load_file(path)
+        return load_file(path)
     except (OSError, SafetensorError) as error:
         raise ModelError(f"{path}: not a readable safetensors file: {error}") from None
-    set_tensors(module, tensors, path)
 
 
 def set_tensors(module: nn.Module, tensors: dict[str, torch.Tensor], source: str | Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from svmixer.fileio import atomic_write, read_json, write_json
 from svmixer.lists import write_table
-from svmixer.log import get_logger
+from svmixer.log import get_logger, one_line
 from svmixer.progress import Progress
 from svmixer.score.embeddings import write_vectors
 
@@ -94,14 +94,14 @@ def embed_directory(
             try:
                 vector = embed(source)
             except (ValueError, OSError) as error:
-                failures[str(source)] = " ".join(str(error).split())
+                failures[str(source)] = str(error)
             else:
                 with atomic_write(target, "wb") as stream:
                     np.save(stream, vector)
                 written += 1
         progress.update(number, found)
     with atomic_write(output / FAILURES) as stream:
-        stream.writelines(f"{source}\t{reason}\n" for source, reason in failures.items())
+        stream.writelines(f"{one_line(source)}\t{one_line(reason)}\n" for source, reason in failures.items())
     return Outcome(written, found, failures)
 
 

@@ -6,6 +6,8 @@ each whole or absent: a job whose scp is there is finished, and its json says wh
 
 from __future__ import annotations
 
+import os
+import struct
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,6 +18,9 @@ import numpy as np
 
 from svmixer.fileio import atomic_write, read_json, write_json
 from svmixer.lists import parse_source, read_table, write_table
+
+# How a binary vector begins, and the kind of its numbers.
+_FLOATS = {b"\0BFV \4": np.dtype("<f4"), b"\0BDV \4": np.dtype("<f8")}
 
 
 class EmbeddingError(ValueError):
@@ -102,8 +107,8 @@ def load_embeddings(scp: dict[str, str], utterances: list[str], needed_by: str) 
         needed_by: what asks for them (a trial list), for the error.
 
     Raises:
-        EmbeddingError: utterances without an embedding (the first five are named), or vectors that are not
-            finite or not of one length.
+        EmbeddingError: utterances without an embedding (the first five are named), a damaged archive, or
+            vectors that are not finite or not of one length.
     """
     missing = [utterance for utterance in utterances if utterance not in scp]
     if missing:
@@ -132,4 +137,24 @@ def _read(scp: dict[str, str], utterances: list[str]) -> Iterator[tuple[str, np.
                 raise EmbeddingError(f"utterance {utterance}: expected ark:offset, found {scp[utterance]}")
             if source.path not in arks:
                 arks[source.path] = stack.enter_context(open(source.path, "rb"))
-            yield utterance, kaldiio.load_mat(f"{source.path}:{source.offset}", fd_dict=arks)
+            try:
+                vector = _vector(arks[source.path].fileno(), source.offset)
+            except EmbeddingError as error:
+                raise EmbeddingError(f"{scp[utterance]}: utterance {utterance}: {error}") from None
+            yield utterance, vector
+
+
+def _vector(descriptor: int, offset: int) -> np.ndarray:
+    """The binary vector of floats at ``offset`` of a Kaldi archive.
+
+    Not kaldiio's reader: it unpickles what calls itself a pickle, and runs names that end in a bar.
+    """
+    head = os.pread(descriptor, 10, offset)
+    kind = _FLOATS.get(head[:6])
+    if kind is None or len(head) < 10:
+        raise EmbeddingError(f"no vector of floats at byte {offset}")
+    size = kind.itemsize * struct.unpack("<i", head[6:])[0]
+    present = os.fstat(descriptor).st_size - offset - 10
+    if not 0 <= size <= present:
+        raise EmbeddingError(f"truncated: {size} bytes are promised, {present} are there")
+    return np.frombuffer(os.pread(descriptor, size, offset + 10), dtype=kind)

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from svmixer.fileio import read_json
-from svmixer.models.io import ModelError
+from svmixer.models.io import ModelError, read_safetensors
+from svmixer.models.released import read_state_dict
 from svmixer.teachers.config import TeacherConfig
 
 _FAMILIES = ("wavlm", "hubert", "wav2vec2")
@@ -57,12 +57,12 @@ def read_tensors(directory: Path, config: TeacherConfig) -> dict[str, Tensor]:
     """The weights of the directory under torchaudio's names.
 
     Raises:
-        ModelError: no weight file.
+        ModelError: no weight file, or one that is damaged or holds more than tensors; no code of it is run.
     """
     if (directory / "model.safetensors").is_file():
-        tensors = load_file(directory / "model.safetensors")
+        tensors = read_safetensors(directory / "model.safetensors")
     elif (directory / "pytorch_model.bin").is_file():
-        tensors = torch.load(directory / "pytorch_model.bin", map_location="cpu", weights_only=True)
+        tensors = read_state_dict(directory / "pytorch_model.bin")
     else:
         raise ModelError(f"{directory}: neither model.safetensors nor pytorch_model.bin is there")
     renamed = {}

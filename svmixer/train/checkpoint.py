@@ -14,10 +14,9 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
-from svmixer.fileio import atomic_path
 from svmixer.log import get_logger
+from svmixer.models.io import save_tensors
 
 log = get_logger(__name__)
 
@@ -32,8 +31,7 @@ def save_tree(path: str | Path, tree: Any) -> None:
     """Write a tree of dicts, lists, tuples, numbers, strings, None and tensors to ``path``, atomically."""
     tensors: dict[str, torch.Tensor] = {}
     encoded = _encode(tree, tensors)
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata={"tree": json.dumps(encoded)})
+    save_tensors(tensors, path, {"tree": json.dumps(encoded)})
 
 
 def load_tree(path: str | Path, device: str | torch.device = "cpu") -> Any:
@@ -48,7 +46,7 @@ def load_tree(path: str | Path, device: str | torch.device = "cpu") -> Any:
             if "tree" not in metadata:
                 raise CheckpointError(f"{path}: not a training checkpoint")
             return _decode(json.loads(metadata["tree"]), stream)
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{path}: {error}") from None
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
-from svmixer.fileio import atomic_path
+from svmixer.models.io import save_tensors
 
 
 class BestModels:
@@ -23,8 +23,7 @@ class BestModels:
         entries = sorted([*self.entries, (metric, epoch)])
         if (metric, epoch) not in entries[: self.keep]:
             return False
-        with atomic_path(self._path(epoch)) as temporary:
-            save_file({name: value.detach().cpu().contiguous() for name, value in state.items()}, temporary)
+        save_tensors(state, self._path(epoch))
         self.entries = entries[: self.keep]
         return True
 
