@@ -59,8 +59,8 @@ sub is_finished {
 
 sub remember {
     my ($log, $fingerprint) = @_;
-    make_side_directory($log);
-    replace_file(side_file($log, 'done'), $fingerprint) or warn "cannot remember that $log is finished: $!\n";
+    my $written = eval { make_side_directory($log); replace_file(side_file($log, 'done'), $fingerprint) };
+    warn "cannot remember that $log is finished: ", (ref $@ ? $@->{text} : $!), "\n" if !$written;
     return;
 }
 
