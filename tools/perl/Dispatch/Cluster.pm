@@ -52,7 +52,13 @@ sub dispatch {
         kill_wait => $options->{'kill-wait'},
         say => $say,
     );
-    if (!$pool->run(\@tasks, $stop_request)) {
+    my $complete = eval { $pool->run(\@tasks, $stop_request) };
+    if (!defined $complete) {
+        my $error = $@;
+        $pool->clean(1);
+        die $error;
+    }
+    if (!$complete) {
         $say->(stop_message($stop_cause->(), $pool));
         $pool->clean($pool->{stuck});
         return 2;

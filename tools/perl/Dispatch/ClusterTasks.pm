@@ -46,11 +46,15 @@ sub run {
     $self->{guard} = Dispatch::Guard->start($self->{end});
     my $complete = eval { $self->work_off };
     my $error = $@;
-    if (!$complete || grep { $_->{left_over} } @$tasks) {
+    # If it may or may not have been submitted, the guard goes on trying to cancel it.
+    $self->{stuck} = ref $error && $error->{unknown};
+    if (!$self->{stuck} && (!$complete || grep { $_->{left_over} } @$tasks)) {
         $self->{stuck} = !$self->stop;
     }
-    # What could not be cancelled stays with the guard.
-    $self->{guard}->dismiss if !$self->{stuck};
+    if (!$self->{stuck}) {
+        $self->{guard}->remove($_->{name}) for @{ $self->{submissions} };
+        $self->{guard}->dismiss;
+    }
     die $error if !$complete && $error;
     return $complete;
 }
@@ -88,9 +92,20 @@ sub submit {
     my $submission = Dispatch::Submission->create($self->{describe}->(@tasks));
     push @{ $self->{submissions} }, $submission;
     $self->{guard}->add($submission->{name});
-    $self->{scheduler}->submit($submission, $self->{stop_request});
+    eval { $self->{scheduler}->submit($submission, $self->{stop_request}); 1 } or $self->refused($submission, $@);
     $_->{submitted_at} = now() for @tasks;
     return;
+}
+
+# Without the job there is nothing to cancel.
+sub refused {
+    my ($self, $submission, $error) = @_;
+    if (!ref $error || !$error->{unknown}) {
+        pop @{ $self->{submissions} };
+        $self->{guard}->remove($submission->{name});
+        $submission->remove(1);
+    }
+    die $error;
 }
 
 sub keep_guard {
@@ -113,7 +128,8 @@ sub read_news {
             $count++;
             $report->{attempt} = $attempt;
             if (defined $report->{status} && $report->{status} == 0) {
-                $task->{left_over} = 1 if $submission != $task->{submission} || keys %{ $submission->attempts($number) };
+                $task->{left_over} = 1
+                    if $submission != $task->{submission} || grep { $_ ne $attempt } keys %{ $submission->attempts($number) };
                 $self->finish($task, status => 0, attempt => $attempt);
             } elsif ($submission == $task->{submission}) {
                 $task->{result} = $report;
