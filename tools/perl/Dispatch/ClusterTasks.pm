@@ -217,35 +217,34 @@ sub explain {
         : 'gone from the queue' . ($before ? ", last seen: $before->{said}" : '');
     my $words = $task->{submission}->scheduler_output($task) =~ s/\s+/ /gr;
     $said .= "; $words" if $words ne '';
-    return $self->lose($task, { cause => $never_began ? 'cancelled in the queue' : 'ended without a result', said => $said });
+    return $self->lose($task, { cause => $never_began ? 'cancelled or lost in the queue' : 'ended without a result', said => $said });
 }
 
 # A task that the scheduler ended or lost: to be tried again if its node was lost, else failed.
 sub lose {
     my ($self, $task, $why) = @_;
-    my $cause = "$why->{cause} ($why->{said})";
     if ($why->{lost} && ($task->{retries} // 0) < $self->{retries}) {
         $task->{retries}++;
         my $nap = $FIRST_RETRY * 2**($task->{retries} - 1);
-        $self->{say}->("task $task->{number}: $cause; trying again in $nap s ($task->{retries} of $self->{retries})");
+        $self->{say}->("task $task->{number}: $why->{cause} ($why->{said}); trying again in $nap s ($task->{retries} of $self->{retries})");
         $task->{retry_at} = now() + $nap;
         $task->{left_over} = 1;
         return;
     }
-    return $self->finish($task, cause => $cause);
+    return $self->finish($task, cause => $why->{cause}, said => $why->{said});
 }
 
 # A task that would stay at the scheduler for ever.
 sub drop {
     my ($self, $task, $why) = @_;
     $self->{scheduler}->cancel($task->{submission}, $task) or $task->{left_over} = 1;
-    return $self->finish($task, cause => "$why->{cause} ($why->{said})");
+    return $self->finish($task, cause => $why->{cause}, said => $why->{said});
 }
 
 sub fail_by_result {
     my ($self, $task) = @_;
     my $result = $task->{result};
-    my %how = defined $result->{problem} ? (cause => "could not be run on $result->{host}: $result->{problem}")
+    my %how = defined $result->{problem} ? (cause => 'could not be run', said => "on $result->{host}: $result->{problem}")
         : (status => $result->{status});
     return $self->finish($task, %how, attempt => $result->{attempt});
 }
