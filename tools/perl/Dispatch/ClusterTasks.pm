@@ -24,7 +24,7 @@ my $SLOW_FILES = 30;     # seconds for a status file to appear when the schedule
 my $NO_RESULT = 5;       # ... and when it says anything else, or nothing
 my $NEVER = 4;           # seconds for which a task must be found impossible to run
 my $SILENCE = 12;        # seconds without a sign of life that make a task on a silent host lost
-my $LATE_WORD = 15;      # seconds after a failure for the scheduler to say that the task ended
+my $LATE_WORD = 8;       # seconds after a failure for the scheduler to say that the task ended
 my $FIRST_RETRY = 5;     # seconds before a lost task is tried again, doubled each time
 
 # %arg: scheduler (Dispatch::Scheduler), describe (function: tasks to the arguments of
@@ -161,7 +161,8 @@ sub ask {
         my $ids = $view->{ $task->{submission}{job} };
         my $entry = $ids->{ $task->{id} } // $ids->{'*'};
         $self->judge($task, $entry);
-        push @running, { task => $task, entry => $entry } if !$task->{over} && $entry && $entry->{kind} eq 'running';
+        push @running, { task => $task, entry => $entry }
+            if !$task->{over} && !$task->{result} && $entry && $entry->{kind} eq 'running';
     }
     $self->tell_held(grep { !$_->{over} && ($_->{seen}{kind} // '') eq 'held' } @open);
     $self->look_for_silence(@running) if @running;
