@@ -28,7 +28,8 @@ sub dispatch {
     return print_help($file, $table) if @arguments && $arguments[0] =~ /\A(?:-h|--help)\z/;
     my $config_file = peek_option('config', @arguments);
     $config_file //= default_config($backend->config_file);
-    my $config = read_config($config_file, $backend->builtin_config);
+    # A file that cannot be read is for the parser to complain about, as in run.pl.
+    my $config = read_config((grep { -r } $config_file // ())[0], $backend->builtin_config);
     my $call = parse_call({ %$table, further_options($config, $table) }, @arguments);
     my $options = $call->{options};
     my @words = submit_command($config, $call, \%NATIVE, $backend->can('spell'));
