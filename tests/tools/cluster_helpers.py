@@ -1,7 +1,7 @@
 """Stand-ins for the commands of the schedulers, for what can be tested without one.
 
-They note how they were called. The submit commands run the tasks of the array at once, one after the other, with
-the environment that a job gets; the status commands print what a test wrote into files.
+They note how they were called. The submit commands run the tasks of the array at once, one after the other,
+with the environment that a job gets; the status commands print what a test wrote into files.
 """
 
 import json
@@ -32,7 +32,8 @@ if os.path.exists(answer):
 if name in ("sbatch", "qsub"):
     print(77)
     sys.stdout.flush()
-    text = next(w[8:] for w in words if w.startswith("--array=")) if name == "sbatch" else words[words.index("-t") + 1]
+    arrays = [word[8:] for word in words if word.startswith("--array=")]
+    text = arrays[0] if arrays else words[words.index("-t") + 1]
     for part in text.split("%")[0].split(","):
         first, _, last = part.partition("-")
         for task in range(int(first), int(last or first) + 1):
@@ -87,7 +88,7 @@ class Cluster(Dispatcher):
 def perl(code: str, *words: str) -> str:
     """What Perl code prints that uses the dispatchers' modules."""
     done = subprocess.run(
-        ["perl", f"-I{ROOT / 'tools/perl'}", "-W", "-Mstrict", "-e", code, *words],
+        ["perl", f"-I{ROOT / 'tools/perl'}", "-w", "-Mstrict", "-e", code, *words],
         capture_output=True,
         text=True,
         timeout=30,

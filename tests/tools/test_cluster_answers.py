@@ -25,8 +25,8 @@ def view(backend: str, code: int, out: str, errors: str = "") -> list[str]:
 
 
 def squeue_line(array, job, task, state, code=0, nodes="", reason="None") -> str:
-    widths = (14, 14, 14, 24, 12, 60, 100)
-    return "".join(str(v).ljust(w) for v, w in zip((array, job, task, state, code, nodes, reason), widths, strict=True))
+    values, widths = (array, job, task, state, code, nodes, reason), (14, 14, 14, 24, 12, 60, 100)
+    return "".join(str(value).ljust(width) for value, width in zip(values, widths, strict=True))
 
 
 @pytest.mark.parametrize(
@@ -37,12 +37,12 @@ def squeue_line(array, job, task, state, code=0, nodes="", reason="None") -> str
         (("PENDING", 0, "", "Resources"), "waiting|-|-|Slurm: PENDING, Resources"),
         (("PENDING", 0, "", "JobHeldUser"), "held|-|-|Slurm: PENDING, JobHeldUser"),
         (("PENDING", 0, "", "BadConstraints"), "never|-|-|Slurm: PENDING, BadConstraints"),
-        (("PENDING", 0, "", "launch failed requeued held"), "never|-|-|Slurm: PENDING, launch failed requeued held"),
+        (("PENDING", 0, "", "launch failed requeued held"), "never|-|-|*"),
         (("PENDING", 0, "", "QOSMaxCpuPerJobLimit"), "never|-|-|Slurm: PENDING, QOSMaxCpuPerJobLimit"),
         (("PENDING", 0, "", "QOSMaxCpuPerUserLimit"), "waiting|-|-|Slurm: PENDING, QOSMaxCpuPerUserLimit"),
         (("COMPLETED", 0, "n1"), "ended|-|-|Slurm: COMPLETED, node n1"),
-        (("FAILED", 53, "n1", "JobLaunchFailure"), "ended|-|-|Slurm: FAILED, JobLaunchFailure, node n1, exit code 0:53"),
-        (("FAILED", 1280, "n1", "NonZeroExitCode"), "ended|-|-|Slurm: FAILED, NonZeroExitCode, node n1, exit code 5:0"),
+        (("FAILED", 53, "n1", "JobLaunchFailure"), "ended|-|-|*, node n1, exit code 0:53"),
+        (("FAILED", 1280, "n1", "NonZeroExitCode"), "ended|-|-|*, node n1, exit code 5:0"),
         (("CANCELLED", 15, "n1"), "ended|cancelled|-|Slurm: CANCELLED, node n1"),
         (("TIMEOUT", 15, "n1", "TimeLimit"), "ended|time limit reached|-|Slurm: TIMEOUT, TimeLimit, node n1"),
         (("OUT_OF_MEMORY", 125, "n1"), "ended|out of memory|-|Slurm: OUT_OF_MEMORY, node n1"),
@@ -51,7 +51,9 @@ def squeue_line(array, job, task, state, code=0, nodes="", reason="None") -> str
     ],
 )
 def test_states_of_slurm(line, entry):
-    assert view("Slurm", 0, squeue_line(77, 79, 2, *line) + "\n") == [f"77|2|{entry}"]
+    said = f"Slurm: {line[0]}, {line[-1]}"
+    expected = entry.replace("*", said)
+    assert view("Slurm", 0, squeue_line(77, 79, 2, *line) + "\n") == [f"77|2|{expected}"]
 
 
 def test_jobs_of_others_and_arrays_without_numbers():
@@ -106,7 +108,7 @@ def test_lists_of_tasks_of_grid_engine():
 @pytest.mark.parametrize(
     ("failed", "cause", "lost"),
     [
-        ("37  : qmaster enforced h_rt, h_cpu, or h_vmem limit", "time limit or another limit of the request reached", "-"),
+        ("37  : qmaster enforced h_rt", "time limit or another limit of the request reached", "-"),
         ("100 : assumedly after job", "cancelled (qdel) or killed from outside", "-"),
         ("19  : before writing exit_status", "node lost", "1"),
         ("26  : opening input/output file", "could not be run", "-"),
@@ -118,7 +120,7 @@ def test_accounting_of_grid_engine(failed, cause, lost):
         *Dispatch::GridEngine::run_command = sub { return { code => 0, out => $ARGV[0], errors => '' } };
         my $more = Dispatch::GridEngine::post_mortem({ id => 2, submission => { job => 77 } }, 'gone');
         print join '|', map { $_ // '-' } @$more{qw(cause lost)};"""
-    record = "taskid       2                   \nfailed       {}\nexit_status  137                  (Killed)\nhostname     h   \n"
+    record = "taskid       2         \nfailed       {}\nexit_status  137   (Killed)\nhostname     h   \n"
     # It was requeued once: the last record counts.
     assert perl(code, record.format("25  : rescheduling") + record.format(failed)) == f"{cause}|{lost}"
 

@@ -4,6 +4,7 @@ import pytest
 from cluster_helpers import perl
 from run_pl_helpers import ROOT
 
+
 def asked_for(dispatcher, *words) -> list[str]:
     """What a call adds to the submit command before the dispatcher's own words."""
     call = dispatcher.submitted(*words)
@@ -46,11 +47,18 @@ def test_built_in_options_of_grid_engine(queue_pl, options, words):
 
 def test_the_project_s_files_are_the_built_in_ones():
     code = """use Dispatch::ClusterConfig 'read_config'; use Dispatch::Slurm; use Dispatch::GridEngine;
-        sub text { my ($c) = @_; join "\\n", "@{ $c->{command} }", map { my $n = $_;
-            map { "$n=$_ @{ $c->{options}{$n}{$_} }" } sort keys %{ $c->{options}{$n} } } sort keys %{ $c->{options} } }
+        sub text {
+            my ($config) = @_;
+            my $options = $config->{options};
+            return join "\\n", "@{ $config->{command} }", (keys %{ $config->{defaults} }), map {
+                my $name = $_;
+                map { "$name=$_ @{ $options->{$name}{$_} }" } sort keys %{ $options->{$name} };
+            } sort keys %$options;
+        }
         for my $backend (qw(Dispatch::Slurm Dispatch::GridEngine)) {
-            my ($file, $built_in) = (read_config("$ARGV[0]/" . $backend->config_file), read_config(undef, $backend->builtin_config));
-            print text($file) eq text($built_in) ? 'same ' : text($file) . text($built_in), keys %{ $file->{defaults} };
+            my $file = text(read_config("$ARGV[0]/" . $backend->config_file));
+            my $built_in = text(read_config(undef, $backend->builtin_config));
+            print $file eq $built_in ? 'same ' : $file . $built_in;
         }"""
     assert perl(code, str(ROOT)) == "same same "
 

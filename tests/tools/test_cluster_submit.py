@@ -1,4 +1,4 @@
-"""slurm.pl and queue.pl: the array that is submitted, what a task gets, refusals. No scheduler: see cluster_helpers."""
+"""slurm.pl and queue.pl without a scheduler: the array that is submitted, what a task gets, refusals."""
 
 import json
 import os
@@ -59,7 +59,8 @@ def test_checks_of_the_configuration_are_kept(queue_pl):
 
 
 def test_log_has_the_layout_of_run_pl(cluster):
-    done = cluster("--num-threads", 3, "JOB=1:2", "exp/l/a.JOB.log", "bash", "-c", "echo out JOB; echo err >&2")
+    words = ["bash", "-c", "echo out JOB; echo err >&2"]
+    done = cluster("--num-threads", 3, "JOB=1:2", "exp/l/a.JOB.log", *words)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     log = cluster.log("exp/l/a.2.log")
     assert log["command"] == "bash -c 'echo out 2; echo err >&2'"

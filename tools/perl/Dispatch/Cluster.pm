@@ -29,7 +29,8 @@ sub dispatch {
     my $config_file = peek_option('config', @arguments);
     $config_file //= default_config($backend->config_file);
     # A file that cannot be read is for the parser to complain about, as in run.pl.
-    my $config = read_config((grep { -r } $config_file // ())[0], $backend->builtin_config);
+    my $readable = defined $config_file && -r $config_file ? $config_file : undef;
+    my $config = read_config($readable, $backend->builtin_config);
     my $call = parse_call({ %$table, further_options($config, $table) }, @arguments);
     my $options = $call->{options};
     my @words = submit_command($config, $call, \%NATIVE, $backend->can('spell'));

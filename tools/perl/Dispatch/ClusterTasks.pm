@@ -164,7 +164,7 @@ sub ask {
         push @running, { task => $task, entry => $entry }
             if !$task->{over} && !$task->{result} && $entry && $entry->{kind} eq 'running';
     }
-    $self->tell_held(grep { !$_->{over} && ($_->{seen}{kind} // '') eq 'held' } @open);
+    $self->tell_held(grep { !$_->{over} && $_->{seen} && $_->{seen}{kind} eq 'held' } @open);
     $self->look_for_silence(@running) if @running;
     return;
 }
