@@ -102,7 +102,8 @@ sub stop_message {
     my @over = grep { $_->{over} } @{ $pool->{tasks} };
     my $rest = @over ? '; finished: ' . compress(map { $_->{number} } @over) : '';
     return "$cause: cancelled the tasks$rest" if !$pool->{stuck};
-    return "$cause: could not cancel " . join(' ', @{ $pool->{left} }) . ' yet; a process in the background goes on trying';
+    return "$cause: could not cancel " . join(' ', @{ $pool->{left} })
+        . ' yet; a process in the background goes on trying';
 }
 
 1;
