@@ -96,7 +96,8 @@ mark_done() {
 }
 
 # keep_or_continue DIR SPEC…: for trainings, which are never thrown away in silence. Returns 1 if DIR is finished and current;
-# stops if it was made from other inputs or options; with --force true sets it aside. SPEC names inputs and options only.
+# stops if it was made from other inputs or options; with --allow_changes true continues it with these; with --force true
+# sets it aside. SPEC names inputs and options only.
 keep_or_continue() {
     local dir=$1 reason
     shift
@@ -107,7 +108,10 @@ keep_or_continue() {
         log "--force: the earlier $dir is now $aside"
     fi
     if [ -f "$dir/.inputs" ] && ! reason=$(python -m svmixer.bin.done check "$dir/.inputs" "$@"); then
-        die "$dir was made from other inputs or options: $reason. Take another --tag to keep both, or --force true to do it again"
+        [ "${allow_changes:-false}" = true ] ||
+            die "$dir was made from other inputs or options: $reason. Take another --tag to keep both, --force true to do it again, or --allow_changes true to continue it"
+        log "--allow_changes: $dir is continued although $reason"
+        rm -f "$dir/.done"
     fi
     [ ! -f "$dir/.done" ] || return 1
     mkdir -p "$dir"
@@ -118,19 +122,24 @@ keep_or_continue() {
 # them saves that.
 keep_memory=(MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184 MALLOC_TOP_PAD_=268435456)
 
-# dispatch_watched "$cmd" LOG command…: one job whose progress lines are shown while it runs.
+# Stands for a node's number, from 1, in logs and commands of trainings on several nodes.
+node_word=TRAINING_NODE
+
+# dispatch_watched "$cmd" LOG command…: one job whose progress lines are shown while it runs; of several nodes, the first's.
 dispatch_watched() {
-    local cmd=$1 logfile=$2 watcher status=0
+    local cmd=$1 logfile=$2 watcher status=0 node old n
     shift 2
     mkdir -p "$(dirname "$logfile")"
-    # A resumed run keeps the log of the one before.
-    if [ -s "$logfile" ]; then
-        local n=1
-        while [ -e "${logfile%.log}.$n.log" ]; do n=$((n + 1)); done
-        mv "$logfile" "${logfile%.log}.$n.log"
-    fi
-    : >"$logfile"
-    tail -n +1 -F --pid=$$ "$logfile" 2>/dev/null > >(exec grep --line-buffered ') INFO: ') &
+    # A resumed run keeps the logs of the one before.
+    for ((node = 1; node <= ${num_nodes:-1}; node++)); do
+        old=${logfile//$node_word/$node}
+        [ -s "$old" ] || continue
+        n=1
+        while [ -e "${old%.log}.before$n.log" ]; do n=$((n + 1)); done
+        mv "$old" "${old%.log}.before$n.log"
+    done
+    : >"${logfile//$node_word/1}"
+    tail -n +1 -F --pid=$$ "${logfile//$node_word/1}" 2>/dev/null > >(exec grep --line-buffered ') INFO: ') &
     watcher=$!
     # shellcheck disable=SC2086  # $cmd is a command with its options
     run_child env "${keep_memory[@]}" $cmd "$logfile" "$@" || status=$?

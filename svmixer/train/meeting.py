@@ -76,6 +76,7 @@ class Line:
         self.address = str(connection.getpeername()[0])
         self.gone = False
         self._buffer = b""
+        self._inbox: list[dict[str, Any]] = []
         self._heard = self._sent = self._looked = time.monotonic()
 
     def send(self, message: dict[str, Any]) -> None:
@@ -88,6 +89,16 @@ class Line:
 
     def receive(self) -> list[dict[str, Any]]:
         """What has come since the last call, which should not be longer ago than a second."""
+        self._look()
+        messages, self._inbox = self._inbox, []
+        return messages
+
+    def first(self) -> dict[str, Any] | None:
+        """The first message that has come, if there is any; the others stay."""
+        self._look()
+        return self._inbox.pop(0) if self._inbox else None
+
+    def _look(self) -> None:
         now = time.monotonic()
         if now - self._looked > SILENCE / 2:
             # This process itself was suspended: the silence may be its own.
@@ -105,7 +116,8 @@ class Line:
             self._heard = now
         elif now - self._heard > SILENCE or len(self._buffer) > _LONGEST:
             self.gone = True
-        return [message for message in messages if isinstance(message, dict) and message]
+        # A sign of life is an empty message.
+        self._inbox += [message for message in messages if isinstance(message, dict) and message]
 
     def _read(self) -> None:
         while not self.gone:
@@ -281,7 +293,8 @@ def _knock(party: Party) -> Line:
 def _answer_to(line: Line) -> dict[str, Any]:
     deadline = time.monotonic() + SILENCE
     while time.monotonic() < deadline and not line.gone:
-        for message in line.receive():
+        message = line.first()
+        if message is not None:
             return message
         time.sleep(0.02)
     return {}
