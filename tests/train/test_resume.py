@@ -146,6 +146,29 @@ def test_two_processes_with_accumulation(toy, tmp_path):
 
 
 @pytest.mark.slow
+def test_two_nodes_of_which_one_is_killed(toy, tmp_path):
+    """Two nodes on this machine: the other ends at once; continued, it is what one node of two makes."""
+    more = ("--device.threads", "1", "--loop.batch_size", "2")
+    one, two = tmp_path / "undisturbed", tmp_path / "killed"
+    finish(command(toy, one, "train", *more, "--device.processes", "2"))
+    nodes = [
+        command(toy, two, "train", *more, "--device.num_nodes", "2", "--device.node", str(node))
+        for node in (1, 2)
+    ]
+    victim = start([*nodes[1], "--device.attempt", "1"])
+    assert stop_at([*nodes[0], "--device.attempt", "1"], 1, 5, signal.SIGKILL) == -signal.SIGKILL
+    errors = victim.communicate(timeout=30)[1]
+    assert victim.returncode == 1
+    assert "node 1 (rank 0) on" in errors and "is gone" in errors
+    time.sleep(0.5)
+    first = start([*nodes[0], "--device.attempt", "2"])
+    finish([*nodes[1], "--device.attempt", "2"])
+    errors = first.communicate(timeout=60)[1]
+    assert first.returncode == 0 and "node 1 of 2 met the others" in errors and "resumed at epoch" in errors
+    assert_same(one, two)
+
+
+@pytest.mark.slow
 def test_another_number_of_processes_continues_if_the_whole_batch_stays(toy, undisturbed, tmp_path):
     output = tmp_path / "run"
     single = command(toy, output, "train", "--device.threads", "1")
