@@ -30,7 +30,7 @@ from types import FrameType
 from svmixer.log import get_logger
 from svmixer.train.cluster import ClusterError, allocation
 from svmixer.train.meeting import Host, Line, MeetingError, Party, join
-from svmixer.train.stopping import INTERRUPTED, STOP_SIGNALS, note_interruption
+from svmixer.train.stopping import INTERRUPTED, MARKER, STOP_SIGNALS, note_interruption
 
 log = get_logger(__name__)
 
@@ -239,7 +239,8 @@ def main(argv: list[str] | None = None) -> None:
         status, reason = run(party, args.command, args.patience)
     except (ClusterError, MeetingError) as error:
         status, reason = 1, str(error)
-    if status == INTERRUPTED:
+    # The training itself says at which step it saved, if it got so far.
+    if status == INTERRUPTED and not (args.folder / MARKER).exists():
         note_interruption(args.folder, reason)
     if status:
         log.error("%s", reason)
