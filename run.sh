@@ -24,8 +24,13 @@ skip_stages=
 recipe=
 # Parallel jobs of stages 1, 2 and 5.
 nj=2
-# GPUs for stages 3 to 5; 0 uses the CPU.
+# GPUs for stages 3 to 5, of each node; 0 uses the CPU.
 ngpu=0
+# Nodes that stages 3 and 4 train on.
+num_nodes=1
+# How often the job of stage 3 or 4 is submitted again after a signal stopped it (time limit, pre-emption); empty: 20 on
+# clusters, else 0.
+max_resubmits=
 # Where the Kaldi lists go.
 datadir=data
 # Where the dumped audio goes.
@@ -74,6 +79,8 @@ score_config=conf/score.yaml
 lowpass=
 # true: also score the controls without a model: statistics of log-mel bands, plain and whitened.
 control=false
+# true: stages 3 and 4 continue trainings although their inputs or options have changed.
+allow_changes=false
 # true: do finished work of the chosen stages again; earlier trainings are set aside.
 force=false
 
@@ -92,9 +99,10 @@ fi
 
 . "$root/tools/parse_options.sh"
 [ $# -eq 0 ] || { echo "run.sh: unexpected argument '$1' (options are --name value; --help lists them)" >&2; exit 1; }
-require_bool trim allow_pipes init_distilled control force
-require_int 1 nj
+require_bool trim allow_pipes init_distilled control force allow_changes
+require_int 1 nj num_nodes
 require_int 0 ngpu seed
+[ -z "$max_resubmits" ] || require_int 0 max_resubmits
 
 names=(data dump distill train score report export)
 

@@ -22,15 +22,24 @@ distill_config=conf/train_distill.yaml
 distill_args=
 # Seed of weights, order, crops and augmentation.
 seed=0
-# GPUs; 0 trains on the CPU.
+# GPUs of each node; 0 trains on the CPU.
 ngpu=0
+# Nodes; each has a task of its own at the dispatcher, with that many GPUs.
+num_nodes=1
+# How often a job that was stopped by a signal (time limit, pre-emption) is submitted again; empty: 20 on clusters, else 0.
+max_resubmits=
+# true: continue an unfinished or finished training although inputs or options have changed.
+allow_changes=false
 # true: do it again; the earlier result is set aside.
 force=false
 
 . "$(dirname "$0")/../tools/parse_options.sh"
 . "$(dirname "$0")/lib.sh"
-require_bool force
+. "$(dirname "$0")/training.sh"
+require_bool force allow_changes
 require_int 0 ngpu seed
+require_int 1 num_nodes
+[ -z "$max_resubmits" ] || require_int 0 max_resubmits
 
 if [ "$teacher" = none ]; then
     log "stage 3: no teacher, nothing to distil"
@@ -44,12 +53,11 @@ spec=(--stage distill --input "$dumpdir/$train_set/.done" --input "$dumpdir/$val
     --option "args=$distill_args" --option "seed=$seed" --option "teacher=$teacher $(teacher_digest "$teacher")")
 own "$expdir/$tag"
 if keep_or_continue "$dir" "${spec[@]}"; then
-    log "stage 3: $teacher → $dir (log in $dir/distill.log)"
-    # shellcheck disable=SC2154  # from cmd.sh
-    dispatch_watched "$train_cmd --gpu $ngpu" "$dir/distill.log" \
+    log "stage 3: $teacher → $dir (log in $dir/distill*.log)"
+    run_training "$dir" distill \
         python -m svmixer.bin.distill --config "$config" --output_dir "$dir" --teacher "$teacher" \
         --data.train "$dumpdir/$train_set" --data.valid "$dumpdir/$valid_set" \
-        --loop.seed "$seed" --device.ngpu "$ngpu" "${options[@]}"
+        --loop.seed "$seed" "${options[@]}"
     mark_done "$dir/.done" "${spec[@]}" --output "$dir/student.safetensors"
 fi
 log "stage 3: $dir is done"

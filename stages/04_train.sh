@@ -24,15 +24,24 @@ train_config=conf/train_speaker.yaml
 train_args=
 # Seed of weights, order, crops and augmentation.
 seed=0
-# GPUs; 0 trains on the CPU.
+# GPUs of each node; 0 trains on the CPU.
 ngpu=0
+# Nodes; each has a task of its own at the dispatcher, with that many GPUs.
+num_nodes=1
+# How often a job that was stopped by a signal (time limit, pre-emption) is submitted again; empty: 20 on clusters, else 0.
+max_resubmits=
+# true: continue an unfinished or finished training although inputs or options have changed.
+allow_changes=false
 # true: do it again; the earlier result is set aside.
 force=false
 
 . "$(dirname "$0")/../tools/parse_options.sh"
 . "$(dirname "$0")/lib.sh"
-require_bool force init_distilled
+. "$(dirname "$0")/training.sh"
+require_bool force init_distilled allow_changes
 require_int 0 ngpu seed
+require_int 1 num_nodes
+[ -z "$max_resubmits" ] || require_int 0 max_resubmits
 
 dir=$expdir/$tag/train
 distilled=$expdir/$tag/distill
@@ -51,12 +60,11 @@ elif [ "$init_distilled" = true ]; then
 fi
 own "$expdir/$tag"
 if keep_or_continue "$dir" "${spec[@]}"; then
-    log "stage 4: training in $dir (log in $dir/train.log)"
-    # shellcheck disable=SC2154  # from cmd.sh
-    dispatch_watched "$train_cmd --gpu $ngpu" "$dir/train.log" \
+    log "stage 4: training in $dir (log in $dir/train*.log)"
+    run_training "$dir" train \
         python -m svmixer.bin.train --config "$config" --output_dir "$dir" "${start[@]}" \
         --data.train "$dumpdir/$train_set" --data.valid "$dumpdir/$valid_set" \
-        --loop.seed "$seed" --device.ngpu "$ngpu" "${options[@]}"
+        --loop.seed "$seed" "${options[@]}"
     mark_done "$dir/.done" "${spec[@]}" --output "$dir/model/model.safetensors" --output "$dir/model/config.yaml"
 fi
 log "stage 4: $dir is done"

@@ -152,7 +152,8 @@ mark_done() {
 }
 
 # keep_or_continue DIR SPEC…: for trainings, which are never thrown away in silence. Returns 1 if DIR is finished and current;
-# stops if it was made from other inputs or options; with --force true sets it aside. SPEC names inputs and options only.
+# stops if it was made from other inputs or options; with --allow_changes true continues it with these; with --force true
+# sets it aside. SPEC names inputs and options only.
 keep_or_continue() {
     local dir=$1 reason status=0
     shift
@@ -168,7 +169,10 @@ keep_or_continue() {
         [ "$status" -le 1 ] || die "the check of $dir/.inputs ended with status $status"
     fi
     if [ "$status" -eq 1 ]; then
-        die "$dir was made from other inputs or options: $reason. Take another --tag to keep both, or --force true to do it again"
+        [ "${allow_changes:-false}" = true ] ||
+            die "$dir was made from other inputs or options: $reason. Take another --tag to keep both, --force true to do it again, or --allow_changes true to continue it"
+        log "--allow_changes: $dir is continued although $reason"
+        rm -f "$dir/.done"
     fi
     [ ! -f "$dir/.done" ] || return 1
     may_write
@@ -194,20 +198,25 @@ finish_tasks() {
 # them saves that.
 keep_memory=(MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184 MALLOC_TOP_PAD_=268435456)
 
-# dispatch_watched "$cmd" LOG command…: one job whose progress lines are shown while it runs.
+# Stands for a node's number, from 1, in logs and commands of trainings on several nodes.
+node_word=TRAINING_NODE
+
+# dispatch_watched "$cmd" LOG command…: one job whose progress lines are shown while it runs; of several nodes, the first's.
 dispatch_watched() {
-    local cmd=$1 logfile=$2 watcher status=0
+    local cmd=$1 logfile=$2 watcher status=0 node old n
     shift 2
     mkdir -p "$(dirname "$logfile")"
-    # A resumed run keeps the log of the one before.
-    if [ -s "$logfile" ]; then
-        local n=1
-        while [ -e "${logfile%.log}.$n.log" ]; do n=$((n + 1)); done
-        mv "$logfile" "${logfile%.log}.$n.log"
-    fi
-    : >"$logfile"
+    # A resumed run keeps the logs of the one before.
+    for ((node = 1; node <= ${num_nodes:-1}; node++)); do
+        old=${logfile//$node_word/$node}
+        [ -s "$old" ] || continue
+        n=1
+        while [ -e "${old%.log}.before$n.log" ]; do n=$((n + 1)); done
+        mv "$old" "${old%.log}.before$n.log"
+    done
+    : >"${logfile//$node_word/1}"
     # On a cluster the log is a link to the log of the running attempt, which inotify cannot follow.
-    tail -n +1 -F ---disable-inotify --pid=$$ "$logfile" 2>/dev/null > >(exec grep --line-buffered ') INFO: ') &
+    tail -n +1 -F ---disable-inotify --pid=$$ "${logfile//$node_word/1}" 2>/dev/null > >(exec grep --line-buffered ') INFO: ') &
     watcher=$!
     # shellcheck disable=SC2086  # $cmd is a command with its options
     run_child env "${keep_memory[@]}" $cmd "$logfile" "$@" || status=$?

@@ -7,14 +7,13 @@ states) is in the checkpoint. So a run that was killed continues bit-equal from 
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import torch
 from lightning_fabric import Fabric
@@ -22,15 +21,16 @@ from torch.utils.data import DataLoader, Dataset
 
 from svmixer.log import get_logger
 from svmixer.train.checkpoint import load_newest, rotate
+from svmixer.train.device import random_state, set_random_state
+from svmixer.train.global_batch import GlobalBatch
 from svmixer.train.phases import PhaseConfig, PhasedSchedule, locate, make_optimizer, total_steps
 from svmixer.train.records import EpochLog, StepMeter
 from svmixer.train.sampler import BatchPlan
 from svmixer.train.schedule import Schedule, ScheduleConfig
 from svmixer.train.selection import BestModels
+from svmixer.train.stopping import INTERRUPTED, STOP_SIGNALS, note_interruption
 
 log = get_logger(__name__)
-
-INTERRUPTED = 75  # exit status after a signal: state saved, run again to continue (EX_TEMPFAIL)
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ class LoopConfig:
     save_every: int = 100  # optimiser steps between checkpoints
     log_every: int = 20  # optimiser steps between progress lines
     keep_best: int = 3  # how many of the best epochs are kept, and averaged at the end
+    allow_changes: bool = False  # true: continue a training with options that change its result, too
     # Learning-rate schedule and early stopping.
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     # Optimisers one after another, in place of max_epochs, lr, weight_decay and schedule.
@@ -70,18 +71,6 @@ class LoopConfig:
                     raise ValueError(f"{name}: not read beside phases, which have their own")
 
 
-@dataclass(frozen=True)
-class DeviceConfig:
-    """Where a training runs; no result but rounding depends on it."""
-
-    ngpu: int = 0  # GPUs per node; 0 trains on the CPU
-    processes: int = 1  # processes per node when there is no GPU
-    num_nodes: int = 1  # nodes
-    threads: int = (
-        0  # threads per process on the CPU; 0 takes the cores this job may use, divided by the processes
-    )
-
-
 class Task(Protocol):
     """What a kind of training brings to the loop."""
 
@@ -99,23 +88,6 @@ class Task(Protocol):
         self, fabric: Fabric, module: torch.nn.Module
     ) -> dict[str, float]: ...  # same result on every rank
     def finish(self, state: dict[str, torch.Tensor], output_dir: Path) -> None: ...  # writes the final model
-
-
-def make_fabric(device: DeviceConfig, precision: str) -> Fabric:
-    """Launched Fabric: DDP as soon as there is more than one process."""
-    world = max(device.ngpu or device.processes, 1) * device.num_nodes
-    fabric = Fabric(
-        accelerator="cuda" if device.ngpu else "cpu",
-        devices=device.ngpu or device.processes,
-        num_nodes=device.num_nodes,
-        strategy="ddp" if world > 1 else "auto",
-        precision=precision,
-    )
-    fabric.launch()
-    if not device.ngpu:
-        # The affinity, not the machine's count: a scheduler or taskset may have given this job fewer.
-        torch.set_num_threads(device.threads or max(1, len(os.sched_getaffinity(0)) // device.processes))
-    return fabric
 
 
 class Loop:
@@ -154,8 +126,8 @@ class Loop:
         self._signals: list[int] = []
 
     def run(self) -> None:
-        """Train to the end and write the final model; on SIGTERM or SIGUSR1 save and leave with status 75."""
-        for number in (signal.SIGTERM, signal.SIGUSR1):
+        """Train to the end and write the final model; on a stop signal save and leave with status 75."""
+        for number in STOP_SIGNALS:
             signal.signal(number, lambda received, _frame: self._signals.append(received))
         torch.manual_seed(self.config.seed * 1000 + self.rank)
         self._resume()
@@ -197,7 +169,7 @@ class Loop:
                 started = time.perf_counter()
                 batch = self.fabric.to_device(next(loader))
                 meter.data_time += time.perf_counter() - started
-                for name, value in self._backward(batch, last=part == config.accumulate - 1).items():
+                for name, value in self._backward(batch, part).items():
                     stats[name] = stats.get(name, 0.0) + value / config.accumulate
             if config.clip:
                 self.fabric.clip_gradients(
@@ -212,15 +184,17 @@ class Loop:
             if self.rank == 0:
                 meter.step(self.step, stats, lr, show=self.total % config.log_every == 0)
             if self._stop_asked():
-                self._save()
-                log.info(
-                    "stopped by a signal: saved at epoch %d, step %d; run again to continue",
-                    self.epoch,
-                    self.step,
-                )
-                sys.exit(INTERRUPTED)
+                self._leave()
             if self.total % config.save_every == 0 and self.step < steps:
                 self._save()
+
+    def _leave(self) -> NoReturn:
+        self._save()
+        reason = f"stopped by a signal: saved at epoch {self.epoch}, step {self.step}; run again to continue"
+        if self.rank == 0:
+            note_interruption(self.dir, reason)
+            log.info("%s", reason)
+        sys.exit(INTERRUPTED)
 
     def _new_optimizer(self) -> torch.optim.Optimizer:
         trained = [p for p in self.task.module.parameters() if p.requires_grad]
@@ -238,11 +212,15 @@ class Loop:
             self.optimizer = self.fabric.setup_optimizers(self._new_optimizer())
             log.info("step %d: %s", self.total, phases[phase])
 
-    def _backward(self, batch: dict[str, torch.Tensor], last: bool) -> dict[str, float]:
+    def _backward(self, batch: dict[str, torch.Tensor], part: int) -> dict[str, float]:
+        """Forward and backward pass of one of a step's batches: the mean figures of all processes."""
+        config = self.config
         batch = self.task.prepare(batch)
-        with self.fabric.no_backward_sync(self.module, enabled=not last):
-            loss, stats = self.module(batch)
-            self.fabric.backward(loss / self.config.accumulate)
+        key = (config.seed, self.total, part)
+        with self.fabric.no_backward_sync(self.module, enabled=part < config.accumulate - 1):
+            with GlobalBatch(key, config.batch_size, self.rank, self.world):
+                loss, stats = self.module(batch)
+            self.fabric.backward(loss / config.accumulate)
         values = torch.stack([loss.detach().float(), *(stats[name].float() for name in sorted(stats))])
         values = self.fabric.all_reduce(values, reduce_op="mean").tolist()
         if not all(value == value and abs(value) != float("inf") for value in values):
@@ -291,7 +269,7 @@ class Loop:
         return bool(self.fabric.all_reduce(flag, reduce_op="sum") > 0)
 
     def _save(self) -> None:
-        states = _random_state(self.fabric.device)
+        states = random_state(self.fabric.device)
         states = {
             name: list(self.fabric.all_gather(value).view(self.world, -1)) for name, value in states.items()
         }
@@ -324,10 +302,6 @@ class Loop:
         tree = load_newest(self.dir / "last.ckpt")
         if tree is None:
             return
-        if tree["world"] != self.world:
-            raise ValueError(
-                f"{self.dir}/last.ckpt was made by {tree['world']} processes, this run has {self.world}"
-            )
         self.module.module.load_state_dict(tree["module"])
         self.total = tree["counters"]["total"]
         self._change_phase()
@@ -338,26 +312,17 @@ class Loop:
         counters = tree["counters"]
         self.epoch, self.step = counters["epoch"], counters["step"]
         self.stopped = counters["stopped"]
-        _set_random_state(
-            {name: values[self.rank] for name, values in tree["random"].items()}, self.fabric.device
-        )
+        if tree["world"] == self.world:
+            states = {name: values[self.rank] for name, values in tree["random"].items()}
+            set_random_state(states, self.fabric.device)
+        else:
+            # Only draws that are not keyed by their row (see global_batch) notice.
+            torch.manual_seed((self.config.seed + self.total) * 1000 + self.rank)
+            log.info("begun by %d processes, continued by %d", tree["world"], self.world)
         log.info("resumed at epoch %d, step %d of %d", self.epoch, self.step, self.steps)
 
 
 def _ignore_signals(_worker: int) -> None:
     # Schedulers and `timeout` signal the whole process group: the workers must outlive the save.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-
-
-def _random_state(device: torch.device) -> dict[str, torch.Tensor]:
-    states = {"cpu": torch.get_rng_state().to(device)}
-    if device.type == "cuda":
-        states["cuda"] = torch.cuda.get_rng_state(device).to(device)
-    return states
-
-
-def _set_random_state(states: dict[str, torch.Tensor], device: torch.device) -> None:
-    torch.set_rng_state(states["cpu"].cpu().clone())
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(states["cuda"].cpu().clone(), device)
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)

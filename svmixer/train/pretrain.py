@@ -25,7 +25,8 @@ from svmixer.teachers.builder import build_torchaudio
 from svmixer.teachers.config import TeacherConfig
 from svmixer.teachers.load import save_teacher
 from svmixer.train.crops import read_crop
-from svmixer.train.loop import DeviceConfig, LoopConfig
+from svmixer.train.device import DeviceConfig
+from svmixer.train.loop import LoopConfig
 from svmixer.train.targets import Targets, fit_targets
 
 

@@ -4,35 +4,41 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import IO, Any
 
 from svmixer import config as configuration
 from svmixer.audio.errors import AudioError
 from svmixer.fileio import write_json
 from svmixer.log import fail, get_logger
-from svmixer.train.loop import Loop, Task, make_fabric
+from svmixer.train.device import make_fabric, start_processes
+from svmixer.train.loop import Loop, Task
+from svmixer.train.options import check_options
+from svmixer.train.stopping import INTERRUPTED, STOP_SIGNALS, note_interruption
 
 log = get_logger(__name__)
-
-# Sections and keys that may change between a run and its continuation without changing what is computed.
-FREE = {"device", "output_dir", "loop.log_every", "loop.save_every", "loop.workers"}
 
 
 def run_task(config: Any, task: Callable[[Any], Task]) -> None:
     """Train ``task(config)`` in ``config.output_dir``, continuing what lies there.
 
     The configuration is saved beside the results; a directory made with other options is refused, naming
-    them. One process at a time owns the directory.
+    them. One process at a time owns the directory. If ``config.device`` asks for several processes, this one
+    becomes their launcher, see :mod:`svmixer.bin.launch`.
     """
-    fabric = make_fabric(config.device, config.loop.precision)
     folder = Path(config.output_dir)
-    lock = _lock(folder) if fabric.global_rank == 0 else None
     try:
+        start_processes(config.device, folder)
+        _leave_on_signals(folder)
+        fabric = make_fabric(config.device, config.loop.precision)
+        lock = _lock(folder) if fabric.global_rank == 0 else None
         if fabric.global_rank == 0:
-            _check_options(config, folder)
+            check_options(config, folder)
         fabric.barrier()
         prepared = task(config)
     except (ValueError, OSError) as error:
@@ -61,6 +67,19 @@ def run_task(config: Any, task: Callable[[Any], Task]) -> None:
         lock.close()
 
 
+def _leave_on_signals(folder: Path) -> None:
+    """Until the loop can save, a stop signal ends the process with the status that says: run it again."""
+
+    def leave(_number: int, _frame: FrameType | None) -> None:
+        reason = "stopped by a signal before the first step; run again to continue"
+        note_interruption(folder, reason)
+        log.info("%s", reason)
+        sys.exit(INTERRUPTED)
+
+    for number in STOP_SIGNALS:
+        signal.signal(number, leave)
+
+
 def _lock(folder: Path, patience: float = 20.0) -> IO[str]:
     """Hold ``folder/.lock`` for this process's life; the kernel lets go of it, however the process ends."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -83,32 +102,3 @@ def _lock(folder: Path, patience: float = 20.0) -> IO[str]:
     handle.write(f"pid {os.getpid()} on {os.uname().nodename}\n")
     handle.flush()
     return handle
-
-
-def _check_options(config: Any, folder: Path) -> None:
-    """Refuse to continue a run with options that would change its result; else save the configuration."""
-    saved = folder / "config.yaml"
-    if saved.exists() and (folder / "last.ckpt").exists():
-        old = _flat(configuration.read_yaml(saved))
-        new = _flat(configuration.to_dict(config))
-        changed = [
-            f"{key} ({old.get(key)} → {new.get(key)})"
-            for key in sorted(old.keys() | new.keys())
-            if old.get(key) != new.get(key) and key not in FREE and key.split(".")[0] not in FREE
-        ]
-        if changed:
-            raise fail(
-                f"{folder} was trained with other options: {', '.join(changed)}. "
-                "Use another --tag, or --force true to do it again"
-            )
-    configuration.save(config, saved)
-
-
-def _flat(tree: dict, prefix: str = "") -> dict[str, Any]:
-    flat = {}
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            flat.update(_flat(value, f"{prefix}{key}."))
-        else:
-            flat[prefix + key] = value
-    return flat

@@ -26,7 +26,8 @@ from svmixer.models.speaker_model import SpeakerModel
 from svmixer.score.evaluate import evaluate
 from svmixer.teachers import init_frontend_from_teacher, load_teacher
 from svmixer.train.data import DataConfig, TrainSet
-from svmixer.train.loop import DeviceConfig, LoopConfig
+from svmixer.train.device import DeviceConfig
+from svmixer.train.loop import LoopConfig
 from svmixer.train.objectives import DistillObjective, SpeakerObjective
 from svmixer.train.sampler import epoch_order
 

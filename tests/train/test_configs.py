@@ -9,7 +9,8 @@ import yaml
 from torch.utils.data import DataLoader
 
 from svmixer.config import load
-from svmixer.train.loop import Loop, make_fabric
+from svmixer.train.device import make_fabric
+from svmixer.train.loop import Loop
 from svmixer.train.pretrain import PretrainConfig, PretrainTask
 from svmixer.train.tasks import DistillTask, SpeakerTask, TrainConfig
 

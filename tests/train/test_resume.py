@@ -91,8 +91,32 @@ def test_sigkill_in_mid_epoch_and_sigterm_later(toy, undisturbed, tmp_path):
     # A half-written file of the dead run.
     (output / ".last.ckpt.xyz.tmp").write_bytes(b"half")
     assert stop_at(arguments, 2, 3, signal.SIGTERM) == 75
+    assert (output / ".interrupted").read_text().startswith("stopped by a signal: saved at epoch 2, step ")
     assert "resumed at epoch" in finish(arguments)
     assert_same(undisturbed, output)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2])
+def test_what_schedulers_send_before_the_end_after_all_epochs_but_one(toy, undisturbed, tmp_path, number):
+    """With workers, whom the signal reaches too; two of the epochs that are averaged lie before it."""
+    output = tmp_path / "run"
+    arguments = command(toy, output, "train", "--device.threads", "1")
+    assert stop_at(arguments, 3, 1, number) == 75
+    assert len(list((output / "best").iterdir())) == 2
+    finish(arguments)
+    assert_same(undisturbed, output)
+
+
+def test_a_signal_before_the_loop_can_save_leaves_with_the_same_status(tmp_path):
+    code = (
+        "import os, signal, sys; from pathlib import Path; from svmixer.train.run import _leave_on_signals; "
+    )
+    code += "_leave_on_signals(Path(sys.argv[1])); os.kill(os.getpid(), signal.SIGUSR1); print('went on')"
+    process = start([sys.executable, "-c", code, str(tmp_path)])
+    errors = process.communicate(timeout=300)[1]
+    assert process.returncode == 75 and "before the first step" in errors
+    assert (tmp_path / ".interrupted").read_text().startswith("stopped by a signal before the first step")
 
 
 @pytest.mark.slow
@@ -107,15 +131,74 @@ def test_truncated_checkpoint_falls_back_and_ends_the_same(toy, undisturbed, tmp
 
 
 @pytest.mark.slow
-def test_two_processes(toy, tmp_path):
+def test_two_processes_with_accumulation(toy, tmp_path):
     more = ("--device.processes", "2", "--device.threads", "1", "--loop.batch_size", "2")
+    more = (*more, "--loop.accumulate", "2")
     one, two = tmp_path / "undisturbed", tmp_path / "killed"
     finish(command(toy, one, "train", *more))
     arguments = command(toy, two, "train", *more)
-    stop_at(arguments, 1, 5, signal.SIGKILL)
+    stop_at(arguments, 1, 4, signal.SIGKILL)
     time.sleep(0.5)
+    # To the launcher alone, which passes it on.
+    assert stop_at(arguments, 2, 3, signal.SIGUSR1, group=False) == 75
     finish(arguments)
     assert_same(one, two)
+
+
+@pytest.mark.slow
+def test_two_nodes_of_which_one_is_killed(toy, tmp_path):
+    """Two nodes on this machine: the other ends at once; continued, it is what one node of two makes."""
+    more = ("--device.threads", "1", "--loop.batch_size", "2")
+    one, two = tmp_path / "undisturbed", tmp_path / "killed"
+    finish(command(toy, one, "train", *more, "--device.processes", "2"))
+    nodes = [
+        command(toy, two, "train", *more, "--device.num_nodes", "2", "--device.node", str(node))
+        for node in (1, 2)
+    ]
+    victim = start([*nodes[1], "--device.attempt", "1"])
+    assert stop_at([*nodes[0], "--device.attempt", "1"], 1, 5, signal.SIGKILL) == -signal.SIGKILL
+    errors = victim.communicate(timeout=30)[1]
+    assert victim.returncode == 1
+    assert "node 1 (rank 0) on" in errors and "is gone" in errors
+    time.sleep(0.5)
+    first = start([*nodes[0], "--device.attempt", "2"])
+    finish([*nodes[1], "--device.attempt", "2"])
+    errors = first.communicate(timeout=60)[1]
+    assert first.returncode == 0 and "node 1 of 2 met the others" in errors and "resumed at epoch" in errors
+    assert_same(one, two)
+
+
+@pytest.mark.slow
+def test_another_number_of_processes_continues_if_the_whole_batch_stays(toy, undisturbed, tmp_path):
+    output = tmp_path / "run"
+    single = command(toy, output, "train", "--device.threads", "1")
+    assert stop_at(single, 1, 5, signal.SIGTERM) == 75
+    process = start([*single, "--device.processes", "2"])
+    errors = process.communicate(timeout=300)[1]
+    assert process.returncode == 1
+    assert "loop.batch_size of all processes (4 → 8)" in errors
+    errors = finish([*single, "--device.processes", "2", "--loop.batch_size", "2", "--loop.max_epochs", "3"])
+    assert "begun by 1 processes, continued by 2" in errors
+    found, wanted = (
+        [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+        for folder in (output, undisturbed)
+    )
+    assert [record["step"] for record in found] == [record["step"] for record in wanted]
+    # Of the first epoch half was done by each; later ones drift apart as rounding does in training.
+    assert found[0]["train_loss"] == pytest.approx(wanted[0]["train_loss"], rel=1e-3)
+
+
+@pytest.mark.slow
+def test_changed_options_continue_when_told_so(toy, tmp_path):
+    output = tmp_path / "run"
+    arguments = command(toy, output, "train", "--device.threads", "1")
+    assert stop_at(arguments, 1, 3, signal.SIGTERM) == 75
+    errors = finish([*arguments, "--loop.lr", "0.001", "--loop.allow_changes", "true"])
+    assert "continued with other options: loop.lr (0.003 → 0.001)" in errors
+    records = [json.loads(line) for line in (output / "log.jsonl").read_text().splitlines()]
+    assert records[0]["lr"] == 0.001 and len(records) == 3
+    # From now on these are the training's options.
+    assert yaml.safe_load((output / "config.yaml").read_text())["loop"]["lr"] == 0.001
 
 
 @pytest.mark.slow

@@ -3,7 +3,7 @@ from safetensors.torch import load_file
 
 from svmixer.config import load
 from svmixer.models.io import load_model, save_model
-from svmixer.train.loop import DeviceConfig, make_fabric
+from svmixer.train.device import DeviceConfig, make_fabric
 from svmixer.train.tasks import HEADS, DistillTask, SpeakerTask, TrainConfig
 
 
