@@ -51,6 +51,8 @@ class Task:
 class Cluster:
     """A scheduler in a directory of its own; ends with this process, however this process ends."""
 
+    # slurm or sge.
+    name: str
     script: str
     dispatcher: str
     # Daemons in the order in which they are started, as "name" or "name of the pid file".
@@ -61,7 +63,13 @@ class Cluster:
         self.options = options
         # The other end of this pipe closes when we stop it or die; whoever reads it then stops the cluster.
         self.keeper = subprocess.Popen(
-            ["bash", "-c", 'read -r _ || exec "$0" --purge true stop "$1"', HERE / self.script, self.directory],
+            [
+                "bash",
+                "-c",
+                'read -r _ || exec "$0" --purge true stop "$1"',
+                HERE / self.script,
+                self.directory,
+            ],
             stdin=subprocess.PIPE,
             start_new_session=True,
         )
@@ -118,6 +126,9 @@ class Cluster:
     def pid(self, daemon: str) -> int:
         return int((self.directory / f"{daemon}.pid").read_text())
 
+    def alive(self, daemon: str) -> bool:
+        return (self.directory / f"{daemon}.pid").exists() and is_running(self.pid(daemon))
+
     def kill(self, *daemons: str) -> None:
         """SIGKILL to daemons, as a machine that loses power would do it."""
         for daemon in daemons or self.daemons:
@@ -128,12 +139,24 @@ class Cluster:
             wait_for(lambda pid=pid: not is_running(pid), what=f"the end of {daemon}")
 
     # What the schedulers differ in.
+
+    def answers(self) -> bool:
+        """Can the scheduler be asked?"""
+        raise NotImplementedError
+
     def jobs(self) -> list[str]:
         """Numbers of the jobs that wait or run."""
         raise NotImplementedError
 
     def tasks(self, job: str) -> dict[int, Task]:
         """The tasks of a job that the scheduler still knows, by number (0: no array)."""
+        raise NotImplementedError
+
+    def running(self, job: str) -> set[int]:
+        """Numbers of its tasks that run."""
+        raise NotImplementedError
+
+    def job_name(self, job: str) -> str:
         raise NotImplementedError
 
     def cancel(self, job: str, task: int | None = None) -> None:
@@ -143,14 +166,20 @@ class Cluster:
         """Seconds from submitting an array of ``true`` until the scheduler has no unfinished task of it."""
         raise NotImplementedError
 
-    def running(self, job: str) -> set[int]:
-        raise NotImplementedError
-
 
 class Slurm(Cluster):
+    name = "slurm"
     script = "slurm.sh"
     dispatcher = "slurm.pl"
     daemons = ("munged", "slurmctld", "slurmd-n1", "slurmd-n2")
+
+    def answers(self) -> bool:
+        return self.alive("slurmctld")
+
+    def ready(self) -> bool:
+        """Can both nodes take jobs?"""
+        states = self.call("sinfo", "-h", "-N", "-o", "%T").split()
+        return len(states) == 2 and set(states) <= {"idle", "mixed", "allocated"}
 
     def jobs(self) -> list[str]:
         return sorted(set(self.call("squeue", "-h", "-o", "%F").split()), key=int)
@@ -168,6 +197,10 @@ class Slurm(Cluster):
     def running(self, job: str) -> set[int]:
         return {task.number for task in self.tasks(job).values() if task.state == "RUNNING"}
 
+    def job_name(self, job: str) -> str:
+        (name,) = set(self.call("squeue", "-h", "-j", job, "-o", "%j").split())
+        return name
+
     def cancel(self, job: str, task: int | None = None) -> None:
         self.call("scancel", job if task is None else f"{job}_{task}")
 
@@ -182,9 +215,13 @@ class Slurm(Cluster):
 
 
 class GridEngine(Cluster):
+    name = "sge"
     script = "sge.sh"
     dispatcher = "queue.pl"
     daemons = ("sge_qmaster", "sge_execd")
+
+    def answers(self) -> bool:
+        return self.alive("sge_qmaster")
 
     def _rows(self) -> list[list[str]]:
         """Lines of qstat that describe jobs, split; the last field is the task where there is one."""
@@ -206,6 +243,10 @@ class GridEngine(Cluster):
 
     def running(self, job: str) -> set[int]:
         return {task.number for task in self.tasks(job).values() if task.state == "r"}
+
+    def job_name(self, job: str) -> str:
+        (name,) = re.findall(r"^job_name: +(\S+)", self.call("qstat", "-j", job), re.MULTILINE)
+        return name
 
     def cancel(self, job: str, task: int | None = None) -> None:
         self.call("qdel", job, *([] if task is None else ["-t", task]))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from clusters import CannotRun, Cluster, GridEngine, Slurm
+from detection import Detection, table
 
 
 def _started(kind: type[Cluster], *options: str) -> Iterator[Cluster]:
@@ -37,3 +38,27 @@ def cluster(request) -> Cluster:
 
 def pytest_configure(config) -> None:
     config.addinivalue_line("markers", "cluster: starts a real scheduler on this machine (as root)")
+
+
+_DETECTIONS = pytest.StashKey[list[Detection]]()
+
+
+@pytest.fixture
+def detected(pytestconfig) -> Callable[..., None]:
+    """``detected(case, cluster, seconds, since="it happened", limit=10)``: into the table, and no more than the limit."""
+    found = pytestconfig.stash.setdefault(_DETECTIONS, [])
+
+    def add(
+        case: str, cluster: Cluster, seconds: float, since: str = "it happened", limit: float = 10.0
+    ) -> None:
+        found.append(Detection(case, cluster.name, seconds, since))
+        assert -0.2 <= seconds <= limit, f"{case}: {seconds:.1f} s after {since}"
+
+    return add
+
+
+def pytest_terminal_summary(terminalreporter, config) -> None:
+    found = config.stash.get(_DETECTIONS, [])
+    if found:
+        terminalreporter.section("detection times")
+        terminalreporter.write_line(table(found))

@@ -1,0 +1,197 @@
+"""slurm.pl and queue.pl on real schedulers: every way in which a task can fail is named, soon, with its cause."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import time
+
+import pytest
+from clusters import CannotRun, Cluster, Slurm, is_running, wait_for
+from dispatching import SLEEPER, Call, wait_dead
+
+pytestmark = pytest.mark.cluster
+
+
+def check_report(call: Call, failed: str, cause: str, count: str) -> None:
+    """The parts of a report: how many, which with what cause, and the command that runs just these again."""
+    lines = [line.removeprefix(f"{call.cluster.dispatcher}: ") for line in call.stderr.splitlines()]
+    assert any(line.startswith(f"{count} failed, log is in ") for line in lines), call.stderr
+    tasks = next(line for line in lines if line.startswith("failed tasks: "))
+    assert re.search(rf"(?:^failed tasks: |; ){re.escape(failed)} \({cause}", tasks), call.stderr
+    assert f"JOB={failed}" in call.rerun_words(), call.stderr
+
+
+def rerun(call: Call) -> subprocess.CompletedProcess:
+    """The offered command, pasted into a shell."""
+    (line,) = [line for line in call.stderr.splitlines() if "to run only what failed: " in line]
+    return subprocess.run(
+        ["bash", "-c", line.partition("to run only what failed: ")[2]],
+        cwd=call.directory,
+        env=call.cluster.env(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_failed_tasks_are_named_and_can_be_run_again(cluster, tmp_path, detected):
+    script = """echo JOB >> ran; [ ! -e fixed ] || exit 0; echo "from JOB: finished with status 0"
+        case JOB in 2 | 4) date +%s.%N > end.JOB; exit 3 ;; 5) kill -9 $$ ;; esac"""
+    call = Call(cluster, tmp_path, "JOB=1:5", "log/a.JOB.log", "bash", "-c", script)
+    assert call.finish() == 1
+    now = time.time() - (time.monotonic() - call.ended)
+    last = max(float((tmp_path / f"end.{n}").read_text()) for n in (2, 4))
+    detected("exit code of a task", cluster, now - last, "the command's end")
+    check_report(call, "2,4", r"exit code 3\)", "3 / 5")
+    assert re.search(r"; 5 \(ended by signal SIGKILL", call.stderr)
+    assert f"{cluster.dispatcher}:     from 2: finished with status 0\n" in call.stderr
+    (tmp_path / "fixed").touch()
+    (tmp_path / "ran").unlink()
+    again = rerun(call)
+    assert (again.returncode, again.stderr) == (0, "")
+    assert sorted((tmp_path / "ran").read_text().split()) == ["2", "4", "5"]
+
+
+@pytest.mark.parametrize("code", [99, 100, 137])
+def test_codes_that_mean_something_to_schedulers_are_plain_failures(cluster, tmp_path, code):
+    # Grid Engine would run a job again that ends with 99, and keep one that ends with 100.
+    call = Call(cluster, tmp_path, "a.log", "bash", "-c", f"echo ran >> ran; exit {code}")
+    assert call.finish() == 1
+    assert f"job failed with exit code {code}, log is in a.log" in call.stderr
+    assert (tmp_path / "ran").read_text() == "ran\n"
+    assert cluster.jobs() == []
+
+
+def test_job_cancelled(cluster, tmp_path, detected):
+    call = Call(cluster, tmp_path, "JOB=1:3", "log/a.JOB.log", "bash", "-c", SLEEPER)
+    pids = call.pids(1, 2, 3)
+    happened = time.monotonic()
+    cluster.cancel(call.job())
+    assert call.finish() == 1
+    detected("job cancelled", cluster, call.ended - happened)
+    check_report(call, "1:3", "cancelled", "3 / 3")
+    assert not any(map(is_running, pids.values()))
+
+
+def test_one_task_cancelled(cluster, tmp_path, detected):
+    script = f"[ JOB = 2 ] || {{ sleep 3; exit; }}; {SLEEPER}"
+    call = Call(cluster, tmp_path, "JOB=1:3", "log/a.JOB.log", "bash", "-c", script)
+    job, pids = call.job(), call.pids(2)
+    happened = time.monotonic()
+    cluster.cancel(job, 2)
+    said = call.said("task 2 failed: cancelled")
+    assert call.finish() == 1
+    detected("one task cancelled", cluster, said - happened)
+    check_report(call, "2", "cancelled", "1 / 3")
+    assert not is_running(pids[2])
+
+
+def test_waiting_job_cancelled(cluster, tmp_path, detected):
+    words = ["--max-jobs-run", 1, "JOB=1:3", "log/a.JOB.log", "bash", "-c", SLEEPER]
+    call = Call(cluster, tmp_path, *words)
+    wait_for(lambda: list(tmp_path.glob("*.pid")))
+    (first,) = (int(path.stem) for path in tmp_path.glob("*.pid"))
+    waiting = {1, 2, 3} - {first}
+    happened = time.monotonic()
+    for number in waiting:
+        cluster.cancel(call.job(), number)
+    last = max(call.said(f"task {number} failed: cancelled") for number in waiting)
+    detected("waiting tasks cancelled", cluster, last - happened)
+    assert not call.ended
+    cluster.cancel(call.job())
+    assert call.finish() == 1
+    check_report(call, "1:3", "cancelled", "3 / 3")
+
+
+def test_time_limit(cluster, tmp_path, detected):
+    # Slurm looks at limits every 30 s, and at whole minutes only: there the job's limit is set to nothing while it runs.
+    limit = [] if cluster.name == "slurm" else ["--time", "0:04"]
+    call = Call(
+        cluster,
+        tmp_path,
+        *limit,
+        "JOB=1:2",
+        "log/a.JOB.log",
+        "bash",
+        "-c",
+        f"[ JOB = 2 ] || exit 0; {SLEEPER}",
+    )
+    job, pids = call.job(), call.pids(2)
+    if cluster.name == "slurm":
+        cluster.call("scontrol", "update", f"JobId={job}_2", "TimeLimit=0")
+    died = wait_dead(pids[2])
+    assert call.finish() == 1
+    detected("time limit", cluster, call.ended - died, "the task's death", limit=5)
+    check_report(call, "2", "time limit reached", "1 / 2")
+
+
+# Takes more than a job may, and a little time, for Slurm looks once a second.
+HUNGRY = """python3 -c 'import time; x = bytearray(400_000_000); time.sleep(30)' & echo $! > JOB.pid.new
+    mv JOB.pid.new JOB.pid; wait $!"""
+
+
+def test_memory_limit(slurm, tmp_path, detected):
+    check_memory_limit(slurm, tmp_path, detected, "memory limit")
+
+
+def check_memory_limit(cluster: Cluster, directory, detected, case: str) -> None:
+    script = f"[ JOB = 2 ] || exit 0; {HUNGRY}"
+    call = Call(cluster, directory, "--mem", "100M", "JOB=1:2", "log/a.JOB.log", "bash", "-c", script)
+    died = wait_dead(call.pids(2)[2])
+    assert call.finish() == 1
+    detected(case, cluster, call.ended - died, "the task's death", limit=5)
+    check_report(call, "2", "out of memory", "1 / 2")
+
+
+def test_memory_limit_of_the_kernel(tmp_path, detected):
+    try:
+        cluster = Slurm("--cgroup", "true")
+    except CannotRun as reason:
+        pytest.skip(str(reason))
+    try:
+        check_memory_limit(cluster, tmp_path, detected, "memory limit, by the kernel")
+    finally:
+        cluster.stop()
+
+
+def test_node_down(slurm, tmp_path, detected):
+    call = Call(
+        slurm, tmp_path, "JOB=1:2", "log/a.JOB.log", "bash", "-c", f"[ JOB = 2 ] || exit 0; {SLEEPER}"
+    )
+    job, pids = call.job(), call.pids(2)
+    node = slurm.tasks(job)[2].node
+    happened = time.monotonic()
+    slurm.call("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=test")
+    assert call.finish() == 1
+    detected("node down", slurm, call.ended - happened)
+    check_report(call, "2", "node lost", "1 / 2")
+    wait_dead(pids[2])
+    wait_for(slurm.ready)
+
+
+def test_lost_node_is_tried_again(slurm, tmp_path):
+    script = f"echo JOB >> ran; [ $(grep -cx JOB ran) = 1 ] || exit 0; {SLEEPER}"
+    call = Call(slurm, tmp_path, "--retries", 1, "JOB=1:2", "log/a.JOB.log", "bash", "-c", script)
+    job, pids = call.job(), call.pids(1, 2)
+    nodes = {number: slurm.tasks(job)[number].node for number in (1, 2)}
+    lost = [number for number in (1, 2) if nodes[number] == nodes[1]]
+    slurm.call("scontrol", "update", f"NodeName={nodes[1]}", "State=DOWN", "Reason=test")
+    call.said(": node lost (")
+    for number in {1, 2} - set(lost):
+        subprocess.run(["kill", str(pids[number])], check=True)
+    code = call.finish(90)
+    assert code == (0 if len(lost) == 2 else 1), call.stderr
+    assert "trying again in" in call.stderr and "(1 of 1)" in call.stderr
+    assert sorted((tmp_path / "ran").read_text().split()) == sorted(["1", "2", *map(str, lost)])
+    wait_for(slurm.ready)
+
+
+def test_request_that_nothing_can_meet(cluster, tmp_path, detected):
+    call = Call(cluster, tmp_path, "--mem", "50G", "JOB=1:2", "log/a.JOB.log", "true")
+    assert call.finish() == 1
+    detected("request that nothing can meet", cluster, call.ended - call.began, "the call")
+    assert "submission refused: " in call.stderr
+    words = {"slurm": "Memory specification can not be satisfied", "sge": "no suitable queues"}
+    assert words[cluster.name] in call.stderr
+    assert cluster.jobs() == []

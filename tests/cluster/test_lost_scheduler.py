@@ -1,0 +1,201 @@
+"""slurm.pl and queue.pl on real schedulers whose daemons die, restart, hold, forget and repeat."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from clusters import Cluster, is_running, wait_for
+from dispatching import SLEEPER, Call, wait_dead
+
+pytestmark = pytest.mark.cluster
+
+MASTER = {"slurm": "slurmctld", "sge": "sge_qmaster"}
+# A task that waits for a file.
+WAITER = "echo $$ > JOB.pid.new; mv JOB.pid.new JOB.pid; until [ -e go ]; do sleep 0.1; done; echo done JOB"
+
+
+@pytest.fixture
+def master(cluster: Cluster):
+    """The name of the daemon that clients talk to; it runs again after the test."""
+    yield MASTER[cluster.name]
+    cluster.start()
+
+
+def test_unreachable_at_submission(cluster, master, tmp_path, detected):
+    cluster.kill(master)
+    call = Call(cluster, tmp_path, "--submit-timeout", 3, "JOB=1:2", "log/a.JOB.log", "true")
+    said = call.said("the scheduler cannot be reached (")
+    detected("scheduler unreachable at submission", cluster, said - call.began, "the call")
+    assert call.finish() == 1
+    assert "gave up after " in call.stderr
+    assert call.ended - call.began < 30
+
+
+def test_reachable_in_time_for_submission(cluster, master, tmp_path):
+    cluster.kill(master)
+    call = Call(cluster, tmp_path, "JOB=1:2", "log/a.JOB.log", "touch", "did.JOB")
+    call.said("the scheduler cannot be reached (")
+    cluster.start()
+    assert call.finish(90) == 0, call.stderr
+    assert sorted(path.name for path in tmp_path.glob("did.*")) == ["did.1", "did.2"]
+    assert cluster.jobs() == []
+
+
+def test_master_killed_and_restarted_in_mid_wait(cluster, master, tmp_path, detected):
+    call = Call(cluster, tmp_path, "JOB=1:3", "log/a.JOB.log", "bash", "-c", f"{WAITER}; [ JOB != 2 ]")
+    pids = call.pids(1, 2, 3)
+    happened = time.monotonic()
+    cluster.kill(master)
+    said = call.said("the scheduler cannot be asked (")
+    detected("scheduler unreachable in mid-wait", cluster, said - happened, limit=15)
+    # All tasks end while nobody can be asked.
+    (tmp_path / "go").touch()
+    for pid in pids.values():
+        wait_dead(pid)
+    cluster.start()
+    happened = time.monotonic()
+    assert call.finish(90) == 1
+    detected(
+        "failed task, known after the scheduler's restart", cluster, call.ended - happened, "its restart"
+    )
+    assert "failed tasks: 2 (exit code 1)" in call.stderr
+    assert "JOB=2" in call.rerun_words()
+    for number in (1, 3):
+        assert call.log(f"log/a.{number}.log") == f"done {number}\n"
+
+
+def test_node_daemon_killed_and_restarted(cluster, tmp_path):
+    """A daemon of the node that comes back soon loses nothing."""
+    call = Call(cluster, tmp_path, "a.log", "bash", "-c", WAITER.replace("JOB", "1"))
+    job = call.job()
+    (pid,) = call.pids(1).values()
+    (task,) = cluster.tasks(job).values()
+    cluster.kill({"slurm": f"slurmd-{task.node}", "sge": "sge_execd"}[cluster.name])
+    time.sleep(1)
+    assert is_running(pid)
+    cluster.start()
+    (tmp_path / "go").touch()
+    assert call.finish(60) == 0, call.stderr
+    assert call.stderr == ""
+    assert call.log("a.log") == "done 1\n"
+
+
+def write_config(directory: Path, text: str) -> None:
+    (directory / "conf").mkdir(exist_ok=True)
+    for name in ("slurm.conf", "queue.conf"):
+        (directory / "conf" / name).write_text(text)
+
+
+def held_config(cluster: Cluster, directory: Path) -> None:
+    """A configuration whose jobs wait until they are released."""
+    command = {
+        "slurm": "sbatch --export=PATH --hold",
+        "sge": "qsub -v PATH -S /bin/bash -h",
+    }[cluster.name]
+    write_config(directory, f"command {command}\n")
+
+
+def release(cluster: Cluster, job: str) -> None:
+    if cluster.name == "slurm":
+        cluster.call("scontrol", "release", job)
+    else:
+        cluster.call("qrls", "-h", "u", job)
+
+
+def test_held_job_is_said_and_waited_for(cluster, tmp_path, detected):
+    held_config(cluster, tmp_path)
+    call = Call(cluster, tmp_path, "JOB=1:2", "log/a.JOB.log", "true")
+    said = call.said(" are held (")
+    detected("held job", cluster, said - call.began, "the call")
+    release(cluster, call.job())
+    assert call.finish() == 0, call.stderr
+
+
+def test_log_directory_removed_before_the_start(cluster, tmp_path, detected):
+    held_config(cluster, tmp_path)
+    call = Call(cluster, tmp_path, "JOB=1:2", "log/a.JOB.log", "true")
+    call.said(" are held (")
+    job = call.job()
+    (tmp_path / "log").rename(tmp_path / "elsewhere")
+    happened = time.monotonic()
+    release(cluster, job)
+    assert call.finish() == 1
+    case = {"slurm": "log directory gone before the start", "sge": "error state (Eqw)"}[cluster.name]
+    detected(case, cluster, call.ended - happened, "the release of the held job")
+    cause = {"slurm": "ended without a result", "sge": "error state Eqw"}[cluster.name]
+    assert f"failed tasks: 1:2 ({cause}" in call.stderr
+    assert "JOB=1:2" in call.rerun_words()
+    wait_for(lambda: cluster.jobs() == [])
+
+
+@pytest.mark.parametrize("place", ["/proc/svmixer/a.JOB.log", "file/a.JOB.log"])
+def test_log_directory_that_cannot_be_made(cluster, tmp_path, detected, place):
+    (tmp_path / "file").touch()
+    call = Call(cluster, tmp_path, "JOB=1:2", place, "true")
+    assert call.finish() == 1
+    detected("log directory that cannot be made", cluster, call.ended - call.began, "the call")
+    assert f"cannot make the log directory {place.rpartition('/')[0]}" in call.stderr
+    assert cluster.jobs() == []
+
+
+def test_job_that_waits_for_what_cannot_come(slurm, tmp_path, detected):
+    failed = slurm.call("sbatch", "--parsable", "--output=/dev/null", "--wrap", "exit 1").strip()
+    wait_for(lambda: {task.state for task in slurm.tasks(failed).values()} == {"FAILED"})
+    write_config(tmp_path, f"command sbatch --export=PATH --dependency=afterok:{failed}\n")
+    call = Call(slurm, tmp_path, "JOB=1:2", "log/a.JOB.log", "true")
+    assert call.finish() == 1
+    detected("waits for what can never come", slurm, call.ended - call.began, "the call")
+    assert "failed tasks: 1:2 (can never run" in call.stderr
+    assert "DependencyNeverSatisfied" in call.stderr
+    wait_for(lambda: slurm.jobs() == [])
+
+
+def test_requeued_task_with_two_copies_at_once(slurm, tmp_path):
+    """The daemon of a node dies, its task lives on; a second copy runs elsewhere: the output is that of one."""
+    write_config(tmp_path, "command sbatch --export=PATH --requeue\n")
+    script = """n=$(ls | grep -c '^copy\\.'); echo $$ > copy.$n; for i in $(seq 60); do echo "copy $n line $i"; sleep 0.1; done
+        [ $n = 0 ] && until [ -e second_done ]; do sleep 0.1; done; echo "$n ends" >> ends"""
+    call = Call(slurm, tmp_path, "a.log", "bash", "-c", script)
+    job = call.job()
+    wait_for(lambda: (tmp_path / "copy.0").exists())
+    (task,) = slurm.tasks(job).values()
+    slurm.kill(f"slurmd-{task.node}")
+    try:
+        wait_for(lambda: (tmp_path / "copy.1").exists(), 90, "the second copy")
+        assert is_running(int((tmp_path / "copy.0").read_text()))
+        assert call.finish(150) == 0, call.stderr
+        text = call.log("a.log")
+        copy = text.split()[1]
+        assert text.splitlines() == [f"copy {copy} line {i}" for i in range(1, 61)]
+    finally:
+        (tmp_path / "second_done").touch()
+        slurm.start()
+    wait_for(lambda: slurm.jobs() == [])
+
+
+def test_requeue_by_an_administrator(slurm, tmp_path):
+    write_config(tmp_path, "command sbatch --export=PATH --requeue\n")
+    script = f"echo JOB >> ran; [ $(grep -cx JOB ran) = 1 ] || exit 0; {SLEEPER}"
+    call = Call(slurm, tmp_path, "JOB=1:2", "log/a.JOB.log", "bash", "-c", script)
+    job = call.job()
+    call.pids(1, 2)
+    slurm.call("scontrol", "requeue", f"{job}_2")
+    slurm.call("scontrol", "requeue", f"{job}_1")
+    assert call.finish(90) == 0, call.stderr
+    assert sorted((tmp_path / "ran").read_text().split()) == ["1", "1", "2", "2"]
+
+
+def test_scheduler_forgets_the_job(slurm, tmp_path):
+    """A controller that starts without its state knows none of the jobs."""
+    call = Call(slurm, tmp_path, "JOB=1:2", "log/a.JOB.log", "bash", "-c", f"[ JOB = 1 ] || {{ {SLEEPER}; }}")
+    pids = call.pids(2)
+    wait_for(lambda: (tmp_path / "log/.dispatch/a.1.log.done").exists())
+    slurm.kill("slurmctld")
+    (slurm.directory / "state").rename(slurm.directory / "state.lost")
+    (slurm.directory / "state").mkdir()
+    slurm.start()
+    assert call.finish(60) == 1
+    assert "1 / 2 failed" in call.stderr and "failed tasks: 2 (" in call.stderr
+    wait_dead(pids[2])

@@ -1,0 +1,77 @@
+"""slurm.pl and queue.pl that are told to stop, or that die, leave no job behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+from clusters import is_running, wait_for
+from dispatching import SLEEPER, Call, wait_dead
+
+pytestmark = pytest.mark.cluster
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_cancels_the_job(cluster, tmp_path, detected, number):
+    call = Call(cluster, tmp_path, "--max-jobs-run", 2, "JOB=1:4", "log/a.JOB.log", "bash", "-c", SLEEPER)
+    wait_for(lambda: len(list(tmp_path.glob("*.pid"))) == 2)
+    pids = [int(path.read_text()) for path in tmp_path.glob("*.pid")]
+    happened = time.monotonic()
+    call.process.send_signal(number)
+    assert call.finish() == 2
+    detected("told to stop (TERM, INT): job cancelled and gone", cluster, call.ended - happened, "the signal")
+    assert f"{cluster.dispatcher}: {number.name}: cancelled the tasks" in call.stderr
+    assert not any(map(is_running, pids))
+    assert cluster.jobs() == []
+    assert len(list(tmp_path.glob("*.pid"))) == 2
+
+
+def test_tasks_may_save_before_they_end(cluster, tmp_path):
+    script = "trap 'sleep 1; echo saved > saved; exit 5' TERM; echo $$ > 1.pid; while :; do sleep 0.05; done"
+    call = Call(cluster, tmp_path, "--kill-wait", 20, "a.log", "bash", "-c", script)
+    wait_for(lambda: (tmp_path / "1.pid").exists() and (tmp_path / "1.pid").read_text().endswith("\n"))
+    call.process.terminate()
+    assert call.finish() == 2
+    assert (tmp_path / "saved").read_text() == "saved\n"
+
+
+def test_killed_dispatcher_leaves_no_job(cluster, tmp_path, detected):
+    call = Call(cluster, tmp_path, "JOB=1:2", "log/a.JOB.log", "bash", "-c", SLEEPER)
+    pids = call.pids(1, 2)
+    happened = time.monotonic()
+    os.kill(call.process.pid, signal.SIGKILL)
+    last = max(wait_dead(pid) for pid in pids.values())
+    detected("dispatcher killed (KILL): tasks gone", cluster, last - happened, "the signal", limit=15)
+    wait_for(lambda: cluster.jobs() == [])
+
+
+def test_dispatcher_ends_with_its_driver(cluster, tmp_path):
+    driver = subprocess.Popen(["sleep", "600"])
+    words = ["JOB=1:2", "log/a.JOB.log", "bash", "-c", SLEEPER]
+    call = Call(cluster, tmp_path, *words, DISPATCH_DRIVER_PID=str(driver.pid))
+    pids = call.pids(1, 2)
+    driver.kill()
+    driver.wait()
+    assert call.finish() == 2
+    assert "cancelled the tasks" in call.stderr
+    assert not any(map(is_running, pids.values()))
+
+
+def test_stopped_while_the_scheduler_is_away(cluster, tmp_path):
+    """What cannot be cancelled is named."""
+    call = Call(cluster, tmp_path, "a.log", "bash", "-c", SLEEPER.replace("JOB", "1"))
+    job = call.job()
+    (pid,) = call.pids(1).values()
+    cluster.kill({"slurm": "slurmctld", "sge": "sge_qmaster"}[cluster.name])
+    try:
+        call.process.terminate()
+        assert call.finish(90) == 2
+        assert "could not be cancelled" in call.stderr and job in call.stderr
+        assert is_running(pid)
+    finally:
+        cluster.start()
+        cluster.cancel(job)
+    wait_dead(pid)
