@@ -159,6 +159,10 @@ class Cluster:
     def job_name(self, job: str) -> str:
         raise NotImplementedError
 
+    def finished_names(self) -> list[str]:
+        """Names of all jobs so far that have ended and that the scheduler remembers, one a task."""
+        raise NotImplementedError
+
     def cancel(self, job: str, task: int | None = None) -> None:
         raise NotImplementedError
 
@@ -200,6 +204,10 @@ class Slurm(Cluster):
     def job_name(self, job: str) -> str:
         (name,) = set(self.call("squeue", "-h", "-j", job, "-o", "%j").split())
         return name
+
+    def finished_names(self) -> list[str]:
+        text = (self.directory / "jobcomp.txt").read_text()
+        return re.findall(r"\bName=(\S+)", text)
 
     def cancel(self, job: str, task: int | None = None) -> None:
         self.call("scancel", job if task is None else f"{job}_{task}")
@@ -247,6 +255,10 @@ class GridEngine(Cluster):
     def job_name(self, job: str) -> str:
         (name,) = re.findall(r"^job_name: +(\S+)", self.call("qstat", "-j", job), re.MULTILINE)
         return name
+
+    def finished_names(self) -> list[str]:
+        lines = (self.directory / "default/common/accounting").read_text().splitlines()
+        return [line.split(":")[4] for line in lines if not line.startswith("#")]
 
     def cancel(self, job: str, task: int | None = None) -> None:
         self.call("qdel", job, *([] if task is None else ["-t", task]))

@@ -20,7 +20,7 @@ def _started(kind: type[Cluster], *options: str) -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def slurm() -> Iterator[Cluster]:
-    """A Slurm of two nodes with 4 processors and 4000 MB each."""
+    """A Slurm of two nodes with 4 processors and 16000 MB each, whatever this machine has."""
     yield from _started(Slurm)
 
 
@@ -45,7 +45,7 @@ _DETECTIONS = pytest.StashKey[list[Detection]]()
 
 @pytest.fixture
 def detected(pytestconfig) -> Callable[..., None]:
-    """``detected(case, cluster, seconds, since="it happened", limit=10)``: into the table, and no more than the limit."""
+    """``detected(case, cluster, seconds, since="it happened", limit=10)``: into the table if below it."""
     found = pytestconfig.stash.setdefault(_DETECTIONS, [])
 
     def add(

@@ -1,11 +1,12 @@
-"""The table of detection times: what was measured here, beside what Kaldi's dispatchers took in the same cases."""
+"""The table of detection times: what was measured here, beside what Kaldi's dispatchers took."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-# Seconds after which Kaldi's slurm.pl and queue.pl (kaldi-asr/kaldi f40076610, built-in configuration) reported the same, measured
-# on the same kind of cluster, by scheduler and case. Cases that are not here were not measured.
+# Seconds after which Kaldi's slurm.pl and queue.pl (kaldi-asr/kaldi f40076610, built-in configuration)
+# reported the same, measured on the same kind of cluster, by scheduler and case. Cases that are not here were
+# not measured.
 KALDI = {
     ("slurm", "job cancelled"): "418",
     ("slurm", "one task cancelled"): "418",
@@ -41,7 +42,7 @@ def table(detections: list[Detection]) -> str:
         cells = []
         for scheduler in ("slurm", "sge"):
             # The worst of several.
-            cells.append(f"{max(by[scheduler]):.1f}" if scheduler in by else "–")
-            cells.append(KALDI.get((scheduler, case), "–") if scheduler in by else "–")
+            cells.append(f"{max(by[scheduler]):.1f}" if scheduler in by else "-")
+            cells.append(KALDI.get((scheduler, case), "-") if scheduler in by else "-")
         rows.append(f"| {case} | {since} | {' | '.join(cells)} |")
     return "\n".join(rows)

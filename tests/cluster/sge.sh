@@ -148,7 +148,7 @@ configure_queue() {
         $1 ~ /^flush_(submit|finish)_sec$/ { $0 = $1 " 1" }
         { print }' >"$forms/scheduler"
     qconf -Msconf "$forms/scheduler"
-    qconf -rattr exechost complex_values slots=4,gpu=2,mem_free=4G,ram_free=4G "$host"
+    qconf -rattr exechost complex_values slots=4,gpu=2,mem_free=16G,ram_free=16G "$host"
     # A busy machine must not close the queue.
     qconf -sq | awk -v OFS=' ' '
         BEGIN { set["qname"] = "all.q"; set["hostlist"] = "@allhosts"; set["load_thresholds"] = "NONE"

@@ -1,4 +1,4 @@
-"""slurm.pl and queue.pl on real schedulers: every way in which a task can fail is named, soon, with its cause."""
+"""slurm.pl and queue.pl on real schedulers: a task that fails is named, soon, with the cause."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_waiting_job_cancelled(cluster, tmp_path, detected):
 
 
 def test_time_limit(cluster, tmp_path, detected):
-    # Slurm looks at limits every 30 s, and at whole minutes only: there the job's limit is set to nothing while it runs.
+    # Slurm looks at limits every 30 s, and at whole minutes only: there the limit is cut in mid-run.
     limit = [] if cluster.name == "slurm" else ["--time", "0:04"]
     call = Call(
         cluster,
@@ -188,7 +188,7 @@ def test_lost_node_is_tried_again(slurm, tmp_path):
 
 
 def test_request_that_nothing_can_meet(cluster, tmp_path, detected):
-    call = Call(cluster, tmp_path, "--mem", "50G", "JOB=1:2", "log/a.JOB.log", "true")
+    call = Call(cluster, tmp_path, "--mem", "500G", "JOB=1:2", "log/a.JOB.log", "true")
     assert call.finish() == 1
     detected("request that nothing can meet", cluster, call.ended - call.began, "the call")
     assert "submission refused: " in call.stderr

@@ -153,24 +153,33 @@ def test_job_that_waits_for_what_cannot_come(slurm, tmp_path, detected):
 
 
 def test_requeued_task_with_two_copies_at_once(slurm, tmp_path):
-    """The daemon of a node dies, its task lives on; a second copy runs elsewhere: the output is that of one."""
+    """The daemon of a node dies, its task lives on, a second copy runs elsewhere: the log is that of one."""
     write_config(tmp_path, "command sbatch --export=PATH --requeue\n")
-    script = """n=$(ls | grep -c '^copy\\.'); echo $$ > copy.$n; for i in $(seq 60); do echo "copy $n line $i"; sleep 0.1; done
-        [ $n = 0 ] && until [ -e second_done ]; do sleep 0.1; done; echo "$n ends" >> ends"""
+    script = """n=$(ls | grep -c '^copy[.]'); echo $$ > new.$n; mv new.$n copy.$n; i=0
+        until [ -e go ]; do echo "copy $n line $((i++))"; sleep 0.02; done; echo "copy $n ends after $i" """
     call = Call(slurm, tmp_path, "a.log", "bash", "-c", script)
     job = call.job()
     wait_for(lambda: (tmp_path / "copy.0").exists())
     (task,) = slurm.tasks(job).values()
     slurm.kill(f"slurmd-{task.node}")
     try:
-        wait_for(lambda: (tmp_path / "copy.1").exists(), 90, "the second copy")
-        assert is_running(int((tmp_path / "copy.0").read_text()))
-        assert call.finish(150) == 0, call.stderr
-        text = call.log("a.log")
-        copy = text.split()[1]
-        assert text.splitlines() == [f"copy {copy} line {i}" for i in range(1, 61)]
+        slurm.call("scontrol", "update", f"NodeName={task.node}", "State=DOWN", "Reason=test")
+        wait_for(lambda: (tmp_path / "copy.1").exists(), 60, "the second copy")
+        copies = [int((tmp_path / f"copy.{n}").read_text()) for n in (0, 1)]
+        time.sleep(1)
+        assert all(map(is_running, copies)) and not call.ended
+        (tmp_path / "go").touch()
+        assert call.finish(90) == 0, call.stderr
+        # The other copy may end later, and must not touch what is there.
+        for pid in copies:
+            wait_dead(pid)
+        time.sleep(0.5)
+        *lines, end = call.log("a.log").splitlines()
+        copy = end.split()[1]
+        assert lines == [f"copy {copy} line {i}" for i in range(len(lines))] and len(lines) > 20
+        assert end == f"copy {copy} ends after {len(lines)}"
     finally:
-        (tmp_path / "second_done").touch()
+        (tmp_path / "go").touch()
         slurm.start()
     wait_for(lambda: slurm.jobs() == [])
 
