@@ -280,3 +280,31 @@ def is_running(pid: int) -> bool:
     except (FileNotFoundError, ProcessLookupError):
         return False
     return text[text.rindex(")") + 2] not in "ZX"
+
+
+def marked(directory: Path) -> list[int]:
+    """Processes that run and have the directory in their environment."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            text = (entry / "environ").read_bytes()
+        except OSError:
+            continue
+        pid = int(entry.name)
+        if str(directory).encode() in text and is_running(pid):
+            found.append(pid)
+    return found
+
+
+def up_to_shepherd(pid: int) -> list[int]:
+    """A process of a Grid Engine job and its ancestors, the last one being the job's sge_shepherd."""
+    found = [pid]
+    while not command_of(found[-1]).startswith("sge_shepherd"):
+        found.append(int(Path(f"/proc/{found[-1]}/stat").read_text().rpartition(")")[2].split()[1]))
+        assert found[-1] > 1, f"process {pid} has no shepherd"
+    return found
+
+
+def command_of(pid: int) -> str:
+    """Name of a process."""
+    return Path(f"/proc/{pid}/comm").read_text().strip()

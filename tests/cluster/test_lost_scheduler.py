@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import re
+import signal
 import time
 from pathlib import Path
 
 import pytest
-from clusters import Cluster, is_running, wait_for
+from clusters import Cluster, is_running, up_to_shepherd, wait_for
 from dispatching import SLEEPER, Call, wait_dead
 
 pytestmark = pytest.mark.cluster
@@ -208,3 +211,53 @@ def test_scheduler_forgets_the_job(slurm, tmp_path):
     assert call.finish(60) == 1
     assert "1 / 2 failed" in call.stderr and "failed tasks: 2 (" in call.stderr
     wait_dead(pids[2])
+
+
+@pytest.fixture
+def short_memory(cluster: Cluster):
+    """Slurm forgets jobs two seconds after their end; Grid Engine always forgets them at once."""
+
+    def remember(seconds: int) -> None:
+        config = cluster.directory / "slurm.conf"
+        config.write_text(re.sub(r"(?m)^MinJobAge=\d+$", f"MinJobAge={seconds}", config.read_text()))
+        cluster.call("scontrol", "reconfigure")
+
+    if cluster.name == "slurm":
+        remember(2)
+    yield
+    if cluster.name == "slurm":
+        remember(300)
+
+
+def test_cancelled_while_the_dispatcher_was_suspended(cluster, short_memory, tmp_path):
+    """The end of a job that has been forgotten meanwhile is a failure of the tasks without a result."""
+    script = f"[ JOB = 1 ] || {{ {SLEEPER}; }}"
+    call = Call(cluster, tmp_path, "JOB=1:2", "log/a.JOB.log", "bash", "-c", script)
+    job = call.job()
+    call.pids(2)
+    call.process.send_signal(signal.SIGSTOP)
+    cluster.cancel(job)
+    wait_for(lambda: job not in cluster.jobs() and not cluster.tasks(job), 60)
+    call.process.send_signal(signal.SIGCONT)
+    assert call.finish(90) == 1
+    assert "1 / 2 failed" in call.stderr
+    assert re.search(r"failed tasks: 2 \((cancelled|ended without a result)", call.stderr), call.stderr
+
+
+def test_host_lost(sge, tmp_path, detected):
+    """Grid Engine says that it has not heard of a host (state u), and leaves its jobs as they are."""
+    call = Call(sge, tmp_path, "JOB=1:2", "log/a.JOB.log", "bash", "-c", f"[ JOB = 2 ] || exit 0; {SLEEPER}")
+    pids = call.pids(2)
+    processes = up_to_shepherd(pids[2])
+    sge.kill("sge_execd")
+    try:
+        for pid in reversed(processes):
+            os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: re.search(r"(?m)^all\.q@.* \w*u\w*\s*$", sge.call("qstat", "-f")), 60, "state u")
+        happened = time.monotonic()
+        assert call.finish(120) == 1
+        detected("node down", sge, call.ended - happened, "the scheduler says so", limit=5)
+        assert "failed tasks: 2 (node lost" in call.stderr
+    finally:
+        sge.start()
+    wait_for(lambda: sge.jobs() == [])

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from clusters import CANNOT_RUN, HERE, Cluster, GridEngine, Slurm, is_running, wait_for
+from clusters import CANNOT_RUN, HERE, Cluster, GridEngine, Slurm, is_running, marked, wait_for
 
 pytestmark = pytest.mark.cluster
 KINDS = pytest.mark.parametrize("kind", [Slurm, GridEngine])
@@ -26,20 +26,6 @@ def run(script: str, *words: object, **options) -> subprocess.CompletedProcess:
     return subprocess.run(
         [HERE / script, *map(str, words)], capture_output=True, text=True, timeout=120, **options
     )
-
-
-def marked(directory: Path) -> list[int]:
-    """Processes that run and have the directory in their environment."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            text = (entry / "environ").read_bytes()
-        except OSError:
-            continue
-        pid = int(entry.name)
-        if str(directory).encode() in text and is_running(pid):
-            found.append(pid)
-    return found
 
 
 def marked_daemons(cluster: Cluster) -> list[int]:
