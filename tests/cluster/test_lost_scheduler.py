@@ -125,12 +125,25 @@ def test_log_directory_removed_before_the_start(cluster, tmp_path, detected):
     happened = time.monotonic()
     release(cluster, job)
     assert call.finish() == 1
-    case = {"slurm": "log directory gone before the start", "sge": "error state (Eqw)"}[cluster.name]
-    detected(case, cluster, call.ended - happened, "the release of the held job")
-    cause = {"slurm": "ended without a result", "sge": "error state Eqw"}[cluster.name]
-    assert f"failed tasks: 1:2 ({cause}" in call.stderr
+    detected("log directory gone before the start", cluster, call.ended - happened, "the release")
+    assert "failed tasks: 1:2 (ended without a result" in call.stderr
     assert "JOB=1:2" in call.rerun_words()
     wait_for(lambda: cluster.jobs() == [])
+
+
+def test_error_state(sge, tmp_path, detected):
+    """What Grid Engine cannot start at all waits in the state Eqw for ever."""
+    write_config(tmp_path, "command qsub -v PATH -S /no/such/shell\n")
+    call = Call(sge, tmp_path, "JOB=1:2", "log/a.JOB.log", "true")
+    job = call.job()
+    wait_for(lambda: call.ended or "Eqw" in {task.state for task in sge.tasks(job).values()})
+    happened = time.monotonic()
+    assert call.finish() == 1
+    detected("error state (Eqw)", sge, call.ended - happened, "the scheduler says so", limit=5)
+    assert "failed tasks: 1:2 (error state Eqw" in call.stderr
+    assert 'unable to find shell "/no/such/shell"' in call.stderr
+    assert "JOB=1:2" in call.rerun_words()
+    wait_for(lambda: sge.jobs() == [])
 
 
 @pytest.mark.parametrize("place", ["/proc/svmixer/a.JOB.log", "file/a.JOB.log"])
