@@ -10,7 +10,7 @@ package Dispatch::CommandLine;
 use strict;
 use warnings;
 use Exporter 'import';
-our @EXPORT_OK = qw(parse_call list_options compress);
+our @EXPORT_OK = qw(parse_call peek_option list_options compress);
 
 my %TYPE = (
     count  => { pattern => qr/\A[1-9]\d{0,8}\z/,                 what => 'a whole number of at least 1' },
@@ -18,6 +18,7 @@ my %TYPE = (
     bool   => { pattern => qr/\A(?:true|false)\z/,               what => 'true or false' },
     size   => { pattern => qr/\A\d+(?:\.\d+)?[KMGT]?B?\z/i,      what => 'a size such as 500M or 2G' },
     time   => { pattern => qr/\A\d+(?:-\d+)?(?::\d+){0,2}\z/,    what => 'a time such as 90 or 2-00:00:00' },
+    text   => { pattern => qr/\A.*\z/s,                         what => 'a text' },
     file   => { pattern => qr/\A.+\z/s,                          what => 'a file name' },
 );
 
@@ -32,10 +33,10 @@ sub fail {
 
 # The words of a call as { options, given, range, log, command, head }: values by name (defaults filled in),
 # the names that were given, the range { name, tasks, text } or undef, the log's name, the command's words,
-# and the option words for a rerun.
+# the option words for a rerun, and Kaldi's options for submit commands among them (legacy).
 sub parse_call {
     my ($table, @words) = @_;
-    my %call = (options => {}, given => {}, head => []);
+    my %call = (options => {}, given => {}, head => [], legacy => []);
     $call{options}{$_} = $table->{$_}{default} for keys %$table;
     while (@words) {
         if ($words[0] =~ /\A-./s) {
@@ -53,13 +54,30 @@ sub parse_call {
     return \%call;
 }
 
+# The last value of --$name among the options of a call that cannot be parsed yet: a configuration may
+# describe further options.
+sub peek_option {
+    my ($name, @words) = @_;
+    my $found;
+    while (@words && ($words[0] =~ /\A-./s || looks_like_range($words[0]))) {
+        my $word = shift @words;
+        next if $word !~ /\A-/;
+        my ($key, $value) = $word =~ /\A([^=]*)=(.*)\z/s ? ($1, $2) : ($word, undef);
+        my @values = defined $value ? $value : splice @words, 0, $LEGACY{$word} // 1;
+        $found = $values[0] if $key eq "--$name";
+    }
+    return $found;
+}
+
 # Takes one option with its value off @$words into %$call; returns the words it took.
 sub take_option {
     my ($table, $call, $words) = @_;
     my $word = shift @$words;
     if (exists $LEGACY{$word}) {
         fail(1, "option $word needs $LEGACY{$word} value(s)") if @$words < $LEGACY{$word};
-        return ($word, splice @$words, 0, $LEGACY{$word});
+        my @taken = ($word, splice @$words, 0, $LEGACY{$word});
+        push @{ $call->{legacy} }, @taken;
+        return @taken;
     }
     my ($name, $value) = $word =~ /\A([^=]*)=(.*)\z/s ? ($1, $2) : ($word, undef);
     $name = $ALIAS{$name} // $name;

@@ -3,9 +3,10 @@ package Dispatch::Guard;
 # A small process beside the dispatcher that ends the dispatcher's tasks when the dispatcher is gone, however
 # it went (SIGKILL too).
 #
-# It reads a pipe that only the dispatcher holds open. "+PGID" and "-PGID" say which process groups run; end
-# of file means that the dispatcher is gone: every group left is killed. A task adds itself before it starts
-# its command, so that there is no moment in which it runs unwatched. The guard has a session and a name of
+# It reads a pipe that only the dispatcher holds open. "+NAME" and "-NAME" say what runs (process groups, jobs
+# of a scheduler); end of file means that the dispatcher is gone: what is left is ended. A local task adds
+# itself before it starts its command, a job is added before it is submitted, so that there is no moment in
+# which something runs unwatched. The guard has a session and a name of
 # its own: what is aimed at the dispatcher (Ctrl-C, its process group, its name) misses it. It keeps inherited
 # files open until the tasks are gone, so a lock taken by the driver with flock is free only after that.
 
@@ -13,32 +14,32 @@ use strict;
 use warnings;
 use POSIX ();
 
-# Starts a guard over the process groups @groups.
+# Starts a guard over @names (without white space); it calls $end->(names left) when the dispatcher is gone.
 sub start {
-    my ($class, @groups) = @_;
+    my ($class, $end, @names) = @_;
     pipe my $reader, my $writer or die "cannot make a pipe: $!\n";
     my $pid = fork // die "cannot start a process: $!\n";
     if ($pid == 0) {
         close $writer;
-        watch($reader);
+        watch($reader, $end);
         POSIX::_exit(0);
     }
     close $reader;
     my $self = bless { pid => $pid, writer => $writer }, $class;
-    $self->add($_) for @groups;
+    $self->add($_) for @names;
     return $self;
 }
 
 sub pid { return $_[0]{pid} }
 
 sub add {
-    my ($self, $group) = @_;
-    return $self->tell("+$group\n");
+    my ($self, $name) = @_;
+    return $self->tell("+$name\n");
 }
 
 sub remove {
-    my ($self, $group) = @_;
-    return $self->tell("-$group\n");
+    my ($self, $name) = @_;
+    return $self->tell("-$name\n");
 }
 
 # Short writes to a pipe are atomic, so the dispatcher and starting tasks may all write. A guard that was
@@ -60,7 +61,7 @@ sub dismiss {
 }
 
 sub watch {
-    my ($reader) = @_;
+    my ($reader, $end) = @_;
     $SIG{$_} = 'IGNORE' for qw(INT TERM HUP QUIT);
     $SIG{CHLD} = 'DEFAULT';
     POSIX::setsid();
@@ -71,13 +72,13 @@ sub watch {
     open STDERR, '>', '/dev/null';
     my %running;
     while (my $line = <$reader>) {
-        if ($line =~ /\A\+(\d+)$/) {
+        if ($line =~ /\A\+(\S+)$/) {
             $running{$1} = 1;
-        } elsif ($line =~ /\A-(\d+)$/) {
+        } elsif ($line =~ /\A-(\S+)$/) {
             delete $running{$1};
         }
     }
-    kill KILL => map { -$_ } keys %running;
+    $end->(sort keys %running) if %running;
     return;
 }
 

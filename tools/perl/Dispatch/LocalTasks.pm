@@ -2,16 +2,18 @@ package Dispatch::LocalTasks;
 
 # Runs tasks on this machine, so many at a time, each in a process group of its own.
 #
-# A task is { number, log, words }; run() adds status (as wait gives it). A task is over when its first
+# A task is { number, log, words, fingerprint }; run() adds status (as wait gives it). A task is over when its first
 # process has ended; what it left behind in its group is killed, as a cluster does. So no process of a task
 # writes any more once it counts as done.
 
 use strict;
 use warnings;
-use POSIX qw(:signal_h :sys_wait_h :unistd_h);
+use POSIX qw(:signal_h :sys_wait_h);
+use Dispatch::Finished qw(forget remember);
 use Dispatch::Guard;
+use Dispatch::Process qw(exec_words group_alive kill_group now pause);
 use Dispatch::TaskLog qw(write_header write_footer);
-use Dispatch::Words qw(display shell_script);
+use Dispatch::Words qw(display);
 
 my @STOP_SIGNALS = qw(INT TERM HUP);
 my $TICK = 0.1;    # seconds between looks at stop requests; the end of a task is noticed at once
@@ -30,7 +32,7 @@ sub run {
     my ($self, $tasks, $stop_request) = @_;
     # A handler makes the end of a child cut the sleep short.
     local $SIG{CHLD} = sub { };
-    $self->{guard} = Dispatch::Guard->start;
+    $self->{guard} = Dispatch::Guard->start(\&kill_groups);
     my $complete = eval { $self->work_off($tasks, $stop_request) };
     if (!$complete) {
         my $error = $@;
@@ -50,13 +52,14 @@ sub work_off {
         while (@waiting && keys %{ $self->{running} } < $self->{limit}) {
             $self->start(shift @waiting);
         }
-        $self->collect(0) or select undef, undef, undef, $TICK;
+        $self->collect(0) or pause($TICK);
     }
     return 1;
 }
 
 sub start {
     my ($self, $task) = @_;
+    forget($task->{log});
     write_header($task->{log}, display($self->{operators}, @{ $task->{words} }));
     $task->{gpus} = [splice @{ $self->{gpus} }, 0, $self->{gpus_each}];
     $task->{began} = now();
@@ -85,10 +88,8 @@ sub become {
     $SIG{$_} = 'DEFAULT' for grep { ($SIG{$_} // '') ne 'IGNORE' } @STOP_SIGNALS;
     $SIG{PIPE} = 'DEFAULT';
     sigprocmask(SIG_UNBLOCK, $signals);
-    my ($script, @parameters) = shell_script($self->{operators}, @{ $task->{words} });
-    # pipefail: the failure of any part of a pipe is the task's failure.
-    exec { 'bash' } 'bash', '-o', 'pipefail', '-c', $script, 'bash', @parameters if $opened;
-    print STDERR "cannot start bash with the log $task->{log}: $!\n";
+    exec_words($self->{operators}, @{ $task->{words} }) if $opened;
+    print STDERR "cannot open the log $task->{log}: $!\n";
     POSIX::_exit(127);
 }
 
@@ -100,7 +101,7 @@ sub collect {
     while ((my $pid = waitpid -1, WNOHANG) > 0) {
         my $status = $?;
         if ($pid == $self->{guard}->pid) {
-            $self->{guard} = Dispatch::Guard->start(keys %{ $self->{running} });
+            $self->{guard} = Dispatch::Guard->start(\&kill_groups, keys %{ $self->{running} });
         } elsif ($self->{running}{$pid}) {
             $self->{running}{$pid}{status} = $status;
         }
@@ -122,6 +123,13 @@ sub finish {
     my $seconds = int(now() - $task->{began});
     write_footer($task->{log}, $task->{status}, $seconds, $self->{threads})
         or warn "cannot write to the log $task->{log}: $!\n";
+    remember($task->{log}, $task->{fingerprint}) if $task->{status} == 0;
+    return;
+}
+
+# What the guard does with the process groups that are left.
+sub kill_groups {
+    kill KILL => map { -$_ } @_;
     return;
 }
 
@@ -133,41 +141,9 @@ sub stop {
     while (%{ $self->{running} }) {
         my $patient = now() < $deadline && $stop_request->() eq 'TERM';
         kill KILL => map { -$_ } keys %{ $self->{running} } if !$patient;
-        $self->collect($patient) or select undef, undef, undef, $TICK / 5;
+        $self->collect($patient) or pause($TICK / 5);
     }
     return;
-}
-
-# Seconds on a clock that nobody sets.
-sub now {
-    my ($ticks) = POSIX::times();
-    return $ticks / POSIX::sysconf(_SC_CLK_TCK);
-}
-
-# Kills what is left of a process group and waits for its end, at most a second.
-sub kill_group {
-    my ($group) = @_;
-    for (1 .. 100) {
-        return if !group_alive($group);
-        kill KILL => -$group;
-        select undef, undef, undef, 0.01;
-    }
-    return;
-}
-
-# Does the process group have a living member? Dead ones that nobody has collected yet do not count where
-# /proc tells.
-sub group_alive {
-    my ($group) = @_;
-    return 0 if !kill 0, -$group;
-    return 1 if !-r '/proc/self/stat';
-    for my $path (glob '/proc/[0-9]*/stat') {
-        open my $stat, '<', $path or next;
-        my $line = <$stat> // next;
-        my ($state, undef, $member_of) = split ' ', substr $line, rindex($line, ')') + 1;
-        return 1 if $member_of == $group && $state !~ /[ZX]/;
-    }
-    return 0;
 }
 
 1;

@@ -9,17 +9,18 @@ use Exporter 'import';
 use Dispatch::CommandLine qw(compress);
 use Dispatch::TaskLog qw(describe_status exit_code last_lines);
 use Dispatch::Words qw(quote substitute);
-our @EXPORT_OK = qw(report_failures);
+our @EXPORT_OK = qw(cause_of report_failures);
 
 my $LOGS_SHOWN = 3;
 my $LINES_SHOWN = 10;
 
-# Lines for the failed tasks @$failed ({ number, log, status } each) of the call $call with $total tasks, run
+# Lines for the failed tasks @$failed ({ number, log, status, cause } each; see cause_of) of the call $call with $total tasks, run
 # by $program.
 sub report_failures {
     my ($program, $call, $total, $failed) = @_;
     my @lines = $call->{range} ? summary_of_range($call, $total, $failed)
-        : 'job failed with ' . describe_status($failed->[0]{status}) . ", log is in $failed->[0]{log}";
+        : 'job failed' . (defined $failed->[0]{cause} ? ': ' : ' with ') . cause_of($failed->[0])
+        . ", log is in $failed->[0]{log}";
     push @lines, one_word_hint($call, $failed);
     for my $task (@$failed[0 .. ($#$failed < $LOGS_SHOWN ? $#$failed : $LOGS_SHOWN - 1)]) {
         push @lines, tail_of($task);
@@ -30,10 +31,17 @@ sub report_failures {
     return map { "$name: $_" } @lines;
 }
 
+# Why a task failed: the cause in words where a scheduler knows more than the status, else what the status
+# means.
+sub cause_of {
+    my ($task) = @_;
+    return $task->{cause} // describe_status($task->{status});
+}
+
 sub summary_of_range {
     my ($call, $total, $failed) = @_;
     my %numbers_by_cause;
-    push @{ $numbers_by_cause{ describe_status($_->{status}) } }, $_->{number} for @$failed;
+    push @{ $numbers_by_cause{ cause_of($_) } }, $_->{number} for @$failed;
     my $logs = substitute($call->{log}, $call->{range}{name}, '*');
     my $causes = join '; ', map { compress(@{ $numbers_by_cause{$_} }) . " ($_)" }
         sort { $numbers_by_cause{$a}[0] <=> $numbers_by_cause{$b}[0] } keys %numbers_by_cause;
@@ -43,7 +51,7 @@ sub summary_of_range {
 sub one_word_hint {
     my ($call, $failed) = @_;
     my @command = @{ $call->{command} };
-    return () if @command > 1 || $command[0] !~ /\s/ || exit_code($failed->[0]{status}) != 127;
+    return () if @command > 1 || $command[0] !~ /\s/ || exit_code($failed->[0]{status} // 0) != 127;
     return 'the whole command is one word: write it as words, or as bash -c ' . quote($command[0]);
 }
 

@@ -3,7 +3,7 @@ package Dispatch::TaskLog;
 # The log of one task, in Kaldi's layout:
 #   # command
 #   # Started at DATE
-#   #
+#   #                       (on a cluster: # on HOST, JOB)
 #   (what the command prints, both streams)
 #   # Accounting: time=S threads=N
 #   # Ended (code N) at DATE, elapsed time S seconds
@@ -23,10 +23,11 @@ sub date {
     return POSIX::strftime('%a %b %e %H:%M:%S %Z %Y', localtime);
 }
 
-# Begins the log $path anew; dies if it cannot be written.
+# Begins the log $path anew, with $place for where the task runs if that is not here; dies if it cannot be
+# written.
 sub write_header {
-    my ($path, $command) = @_;
-    my $text = "# $command\n# Started at " . date() . "\n#\n";
+    my ($path, $command, $place) = @_;
+    my $text = "# $command\n# Started at " . date() . "\n#" . (defined $place ? " $place" : '') . "\n";
     my $log;
     my $written = open($log, '>', $path) && print({$log} $text) && close $log;
     die { code => 1, text => "cannot write the log $path: $!" } if !$written;

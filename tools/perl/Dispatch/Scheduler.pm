@@ -1,0 +1,111 @@
+package Dispatch::Scheduler;
+
+# Jobs at a scheduler, whichever it is: submitting, asking and cancelling, with patience while it cannot be
+# reached.
+
+use strict;
+use warnings;
+use Dispatch::Command qw(run_command);
+use Dispatch::Process qw(now pause);
+use Dispatch::Words qw(quote);
+
+my $SUBMIT_SECONDS = 120;    # one call of the submit command; it tries for a while by itself
+my $CANCEL_SECONDS = 30;
+my $LONGEST_NAP = 30;
+my $CANCEL_CHUNK = 500;      # tasks in one command line
+
+# %arg: backend (class with the scheduler's commands), say (function for a line to the user), words (submit
+# command), legacy, limit (tasks at a time), timeout (seconds to try to submit).
+sub new {
+    my ($class, %arg) = @_;
+    return bless { %arg, down => 0 }, $class;
+}
+
+# Submits $submission; sets its job number. Gives up without one if $stopped->() says so; dies if it is refused or
+# the scheduler cannot be reached for too long.
+sub submit {
+    my ($self, $submission, $stopped) = @_;
+    my $backend = $self->{backend};
+    my @words = $backend->can('submit_words')->($submission, @$self{qw(words legacy limit)});
+    my $deadline = now() + $self->{timeout};
+    my $nap = 1;
+    while (1) {
+        my $answer = run_command(\@words, $SUBMIT_SECONDS);
+        my $job = $answer->{code} == 0 ? $backend->can('job_of')->($answer->{out}) : undef;
+        if (!defined $job && $backend->can('is_unreachable')->($answer)) {
+            my $reason = one_line($answer->{errors});
+            $self->give_up($reason, \@words) if now() + $nap > $deadline;
+            $self->{say}->("the scheduler cannot be reached ($reason); trying again in $nap s");
+            my $wake = now() + $nap;
+            pause(0.1) while now() < $wake && !$stopped->();
+            $nap = $nap < $LONGEST_NAP / 2 ? 2 * $nap : $LONGEST_NAP;
+            # It may have taken the job, and only its answer was lost.
+            $job = $backend->can('find_job')->($submission->{name}) || undef;
+        } elsif (!defined $job) {
+            die { code => 1, text => 'submission refused: ' . one_line($answer->{errors})
+                . "\n    the command was: " . join ' ', map { quote($_) } @words };
+        }
+        $submission->{job} = $job;
+        return if defined $job || $stopped->();
+    }
+}
+
+sub give_up {
+    my ($self, $reason, $words) = @_;
+    die { code => 1, text => "gave up after $self->{timeout} s: the scheduler cannot be reached ($reason)"
+        . "\n    the command was: " . join ' ', map { quote($_) } @$words };
+}
+
+sub one_line {
+    my ($text) = @_;
+    my @lines = grep { /\S/ } split /\n/, $text;
+    return @lines ? join('; ', map { s/\A\s+|\s+\z//gr } @lines) : 'it says nothing';
+}
+
+# A view of @submissions (see Dispatch::Slurm), undef while the scheduler cannot be asked; the user is told when
+# that begins and ends.
+sub look {
+    my ($self, $meanwhile, @submissions) = @_;
+    my ($view, $problem) = $self->{backend}->can('look')->([map { $_->{job} } @submissions], $meanwhile);
+    if (!$view) {
+        $self->{say}->('the scheduler cannot be asked (' . one_line($problem) . '); waiting for it') if !$self->{down};
+        $self->{down} = 1;
+    } elsif ($self->{down}) {
+        $self->{say}->('the scheduler answers again');
+        $self->{down} = 0;
+    }
+    return $view;
+}
+
+# Cancels tasks of one submission (all of it if none are given); true if that worked.
+sub cancel {
+    my ($self, $submission, @tasks) = @_;
+    my $job = $submission->{job} // $submission->{name};
+    my @ids = map { $_->{id} } @tasks;
+    my $worked = 1;
+    do {
+        my @words = $self->{backend}->can('cancel_words')->($job, splice @ids, 0, $CANCEL_CHUNK);
+        my $answer = run_command(@words, $CANCEL_SECONDS);
+        $worked &&= $self->{backend}->can('is_cancelled')->($answer);
+    } while (@ids);
+    return $worked;
+}
+
+# What the guard does when the dispatcher is gone: cancels the jobs with these names.
+sub cancel_by_name {
+    my ($self, @names) = @_;
+    for my $name (@names) {
+        # Twice: the job may be on its way while the dispatcher dies.
+        for my $try (1 .. 2) {
+            for (1 .. 100) {
+                my $answer = run_command($self->{backend}->can('cancel_words')->($name), $CANCEL_SECONDS);
+                last if $self->{backend}->can('is_cancelled')->($answer);
+                pause(5);
+            }
+            pause(2) if $try == 1;
+        }
+    }
+    return;
+}
+
+1;

@@ -1,0 +1,173 @@
+package Dispatch::Submission;
+
+# What the dispatcher and the tasks of one submission tell each other, in files of one directory:
+#   LOGDIR/.dispatch/NAME/
+#     job.sh                the script that the scheduler gets
+#     spec                  what the tasks need to know: words, environment (for the user's eyes only)
+#     N.ATTEMPT.run         task N has begun; touched every few seconds while it runs
+#     N.ATTEMPT.status      task N has ended, and how
+#     out.ID                what the scheduler had to say
+# NAME is also the job's name. It is unique, so a job can be found and cancelled by it before its number is
+# known. ATTEMPT is NAME.RESTARTS.HOST.PID: two attempts never write to the same file.
+
+use strict;
+use warnings;
+use Fcntl ();
+use File::Basename ();
+use POSIX ();
+use Dispatch::Finished qw(replace_file side_file working_directory);
+use Dispatch::Words qw(quote);
+
+my $COUNT = 0;
+
+# %arg: label (begins the job's name), tasks, array (the tasks' ids: number or index), job_id_variable (of the
+# environment of a job), and for the spec: range_name, log, words, operators, threads, export_threads,
+# resume_key, scheduler.
+sub create {
+    my ($class, %arg) = @_;
+    my $self = bless { %arg }, $class;
+    (my $label = substr $arg{label}, 0, 40) =~ s/[^A-Za-z0-9_.-]/_/ag;
+    (my $host = (POSIX::uname())[1]) =~ s/\..*//s;
+    $label = "j$label" if $label !~ /\A[A-Za-z]/a;
+    $self->{name} = sprintf '%s.%s-%d-%d%s', $label, $host, $$, time, $COUNT ? "-$COUNT" : '';
+    $COUNT++;
+    my $here = working_directory();
+    my $logs = File::Basename::dirname($arg{tasks}[0]{log});
+    $self->{directory} = ($logs =~ m{\A/} ? $logs : $logs eq '.' ? $here : "$here/$logs") . "/.dispatch/$self->{name}";
+    mkdir $self->{directory} or die { code => 1, text => "cannot make $self->{directory}: $!" };
+    my $number = 0;
+    for my $task (@{ $arg{tasks} }) {
+        $number++;
+        $task->{id} = $arg{array} eq 'number' ? $task->{number} : $number;
+        $task->{submission} = $self;
+    }
+    $self->write_spec($here);
+    $self->write_script;
+    return $self;
+}
+
+sub path {
+    my ($self, $name) = @_;
+    return "$self->{directory}/$name";
+}
+
+sub write_spec {
+    my ($self, $here) = @_;
+    my %scalars = (
+        directory => $here,
+        umask => umask,
+        map { $_ => $self->{$_} // '' }
+            qw(name array range_name log operators threads export_threads resume_key scheduler),
+    );
+    my @lists = (
+        [%scalars],
+        [map { $_->{number} } @{ $self->{tasks} }],
+        $self->{words},
+        [passed_environment()],
+    );
+    # No argument and no variable can have a zero byte in it.
+    my $text = join '', map { "$_\0" } map { scalar @$_, @$_ } @lists;
+    replace_file($self->path('spec'), $text, oct 600)
+        or die { code => 1, text => "cannot write $self->{directory}/spec: $!" };
+    return;
+}
+
+# Variables that belong to one host, session or job are not passed on, others are, as names and values.
+sub passed_environment {
+    my $not_passed = qr/\A(?: SLURM_.* | SLURMD_.* | SGE_.* | PE | PE_.* | JOB_(?:ID|NAME|SCRIPT) | TASK_ID | ARC
+        | QUEUE | NHOSTS | NQUEUES | NSLOTS | REQUEST | REQNAME | RESTARTED | ENVIRONMENT | TMP | TMPDIR | HOST
+        | HOSTNAME | PWD | OLDPWD | SHLVL | _ | CUDA_VISIBLE_DEVICES | ROCR_VISIBLE_DEVICES
+        | GPU_DEVICE_ORDINAL | ZE_AFFINITY_MASK | DISPATCH_DRIVER_PID | XDG_RUNTIME_DIR | XDG_SESSION_.*
+        | SSH_(?:CLIENT|CONNECTION|TTY) )\z/x;
+    my $after_all = qr/\A(?: SLURM_CONF | SGE_(?:ROOT|CELL|ARCH|QMASTER_PORT|EXECD_PORT) )\z/x;
+    return map { $_ => $ENV{$_} } grep { $_ =~ $after_all || $_ !~ $not_passed } sort keys %ENV;
+}
+
+# The lists of a spec, as write_spec has them.
+sub read_spec {
+    my ($directory) = @_;
+    open my $file, '<', "$directory/spec" or die "cannot read $directory/spec: $!\n";
+    local $/;
+    my @fields = split /\0/, <$file> // '', -1;
+    my @lists = map { [splice @fields, 0, shift @fields // die "$directory/spec is not complete\n"] } 1 .. 4;
+    return ({ @{ $lists[0] } }, @lists[1 .. 3]);
+}
+
+sub write_script {
+    my ($self) = @_;
+    my $id = "\${$self->{job_id_variable}}";
+    my $tools = File::Basename::dirname(File::Basename::dirname(__FILE__));
+    my $text = join "\n", '#!/bin/bash', '# One task of an array; the words and the environment are in the spec.',
+        'exec >>' . quote($self->path('out')) . ".$id 2>&1",
+        join(' ', 'exec perl', quote("-I$tools"), quote("$tools/run_task.pl"), quote($self->{directory}), $id), '';
+    replace_file($self->path('job.sh'), $text, oct 777)
+        or die { code => 1, text => "cannot write $self->{directory}/job.sh: $!" };
+    return;
+}
+
+# What tasks have reported since the last look: [number, attempt, { status or problem, ... }] each.
+sub news {
+    my ($self) = @_;
+    opendir my $directory, $self->{directory} or return;
+    my @found;
+    for my $name (readdir $directory) {
+        my ($number, $attempt) = $name =~ /\A(\d+)\.(.*)\.status\z/s or next;
+        next if $self->{seen}{$name};
+        open my $file, '<', $self->path($name) or next;
+        my %report = map { /\A(\w+) (.*)\n/ ? ($1 => $2) : () } <$file>;
+        $self->{seen}{$name} = 1;
+        push @found, [$number, $attempt, \%report];
+    }
+    return @found;
+}
+
+# Some network file systems show new files of other hosts only after a change of one's own.
+sub refresh {
+    my ($self) = @_;
+    my $path = $self->path("refresh.$$");
+    sysopen my $file, $path, Fcntl::O_CREAT | Fcntl::O_WRONLY or return;
+    unlink $path;
+    return;
+}
+
+# The attempts of task $number that have begun: { attempt => time of the last sign of life }.
+sub attempts {
+    my ($self, $number) = @_;
+    opendir my $directory, $self->{directory} or return {};
+    my %alive;
+    for my $name (readdir $directory) {
+        my ($attempt) = $name =~ /\A\Q$number\E\.(.*)\.run\z/s or next;
+        # Opening a file on a network file system asks the server for its times.
+        open my $file, '<', $self->path($name) or next;
+        $alive{$attempt} = (stat $file)[9];
+    }
+    return \%alive;
+}
+
+# The last lines that the scheduler printed for a task.
+sub scheduler_output {
+    my ($self, $task) = @_;
+    open my $file, '<', $self->path("out.$task->{id}") or return '';
+    my @lines = grep { /\S/ } <$file>;
+    splice @lines, 0, -3 if @lines > 3;
+    return join '', @lines;
+}
+
+# The name that the log of an attempt has while it runs.
+sub attempt_log {
+    my ($task, $attempt) = @_;
+    return side_file($task->{log}, $attempt);
+}
+
+# Removes the directory, or just what others must not see if something went wrong.
+sub remove {
+    my ($self, $keep) = @_;
+    unlink $self->path('spec');
+    return if $keep;
+    opendir my $directory, $self->{directory} or return;
+    unlink map { $self->path($_) } grep { !/\A\.\.?\z/ } readdir $directory;
+    rmdir $self->{directory};
+    return;
+}
+
+1;
