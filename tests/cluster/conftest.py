@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from clusters import CannotRun, Cluster, GridEngine, Slurm
 from detection import Detection, table
+from dispatching import Call
 
 
 def _started(kind: type[Cluster], *options: str) -> Iterator[Cluster]:
@@ -38,6 +39,15 @@ def cluster(request) -> Cluster:
 
 def pytest_configure(config) -> None:
     config.addinivalue_line("markers", "cluster: starts a real scheduler on this machine (as root)")
+
+
+@pytest.fixture(autouse=True)
+def calls_end_with_their_test() -> Iterator[None]:
+    """No job of a failed test disturbs the next one."""
+    Call.made.clear()
+    yield
+    for call in Call.made:
+        call.end()
 
 
 _DETECTIONS = pytest.StashKey[list[Detection]]()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import shlex
+import signal
 import subprocess
 import threading
 import time
 from pathlib import Path
+from typing import ClassVar
 
 from clusters import ROOT, Cluster, is_running, wait_for
 
@@ -17,6 +19,9 @@ SLEEPER = "echo $$ > JOB.pid.new; mv JOB.pid.new JOB.pid; exec sleep 600"
 
 class Call:
     """A dispatcher that runs in the background. Times are those of ``time.monotonic``, in seconds."""
+
+    # Those of the current test.
+    made: ClassVar[list[Call]] = []
 
     def __init__(self, cluster: Cluster, directory: Path, *words: object, **environment: str):
         self.cluster, self.directory = cluster, directory
@@ -31,11 +36,13 @@ class Call:
             env=cluster.env(**environment),
             text=True,
             stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
         )
         self._threads = [threading.Thread(target=target, daemon=True) for target in (self._read, self._wait)]
         for thread in self._threads:
             thread.start()
+        self.made.append(self)
 
     def _read(self) -> None:
         assert self.process.stderr
@@ -49,6 +56,13 @@ class Call:
     @property
     def stderr(self) -> str:
         return "".join(line for _, line in self.lines)
+
+    def end(self) -> None:
+        """End it, if a test has failed before it did."""
+        if not self.ended:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.terminate()
+            self.finish(time.monotonic() - self.began + 90)
 
     def finish(self, seconds: float = 60.0) -> int:
         """Exit status, once it has ended."""

@@ -65,7 +65,8 @@ def test_array_is_seen_by_the_scheduler(cluster, tmp_path):
     assert cluster.job_name(job).startswith("seen.")
     # The log can be read while the task runs.
     first = min(cluster.running(job))
-    wait_for(lambda: "# Started at" in (tmp_path / f"log/seen.{first}.log").read_text())
+    log = tmp_path / f"log/seen.{first}.log"
+    wait_for(lambda: log.exists() and "# Started at" in log.read_text())
     time.sleep(1.5)
     assert len(cluster.running(job)) == 2
     call.process.terminate()
