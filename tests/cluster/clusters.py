@@ -156,6 +156,10 @@ class Cluster:
         """Numbers of its tasks that run."""
         raise NotImplementedError
 
+    def has_ended(self, job: str, task: int) -> bool:
+        """Does the scheduler, when asked, say that a task that it had is over?"""
+        raise NotImplementedError
+
     def job_name(self, job: str) -> str:
         raise NotImplementedError
 
@@ -200,6 +204,11 @@ class Slurm(Cluster):
 
     def running(self, job: str) -> set[int]:
         return {task.number for task in self.tasks(job).values() if task.state == "RUNNING"}
+
+    def has_ended(self, job: str, task: int) -> bool:
+        active = {"PENDING", "RUNNING", "COMPLETING", "CONFIGURING", "SUSPENDED", "REQUEUED"}
+        found = self.tasks(job).get(task)
+        return found is not None and found.state not in active
 
     def job_name(self, job: str) -> str:
         (name,) = set(self.call("squeue", "-h", "-j", job, "-o", "%j").split())
@@ -251,6 +260,10 @@ class GridEngine(Cluster):
 
     def running(self, job: str) -> set[int]:
         return {task.number for task in self.tasks(job).values() if task.state == "r"}
+
+    def has_ended(self, job: str, task: int) -> bool:
+        found = self.tasks(job).get(task)
+        return found is None or "E" in found.state
 
     def job_name(self, job: str) -> str:
         (name,) = re.findall(r"^job_name: +(\S+)", self.call("qstat", "-j", job), re.MULTILINE)

@@ -23,26 +23,36 @@ class Detection:
 
     case: str
     scheduler: str
-    # Seconds from the moment ``since`` until the dispatcher said or did what it should.
-    seconds: float
     # What the time is counted from.
     since: str
+    # Seconds from then until the dispatcher said or did what it should.
+    seconds: float
+    # Seconds from the scheduler's own word until then; None: not looked for, or later.
+    after_report: float | None = None
 
 
 def table(detections: list[Detection]) -> str:
-    """Markdown: a row a case, cases in order of appearance."""
-    cases: dict[tuple[str, str], dict[str, list[float]]] = {}
+    """Markdown: a row a case, cases in order of appearance; of several measurements the longest."""
+    cases: dict[tuple[str, str], dict[str, list[Detection]]] = {}
     for item in detections:
-        cases.setdefault((item.case, item.since), {}).setdefault(item.scheduler, []).append(item.seconds)
+        cases.setdefault((item.case, item.since), {}).setdefault(item.scheduler, []).append(item)
     rows = [
-        "| case | counted from | slurm.pl, s | Kaldi's, s | queue.pl, s | Kaldi's, s |",
+        "| case | counted from | slurm.pl | Kaldi's slurm.pl | queue.pl | Kaldi's queue.pl |",
         "|---|---|---|---|---|---|",
     ]
     for (case, since), by in cases.items():
         cells = []
         for scheduler in ("slurm", "sge"):
-            # The worst of several.
-            cells.append(f"{max(by[scheduler]):.1f}" if scheduler in by else "-")
-            cells.append(KALDI.get((scheduler, case), "-") if scheduler in by else "-")
+            measured = max(by.get(scheduler, []), key=lambda item: item.seconds, default=None)
+            cells.append(cell(measured))
+            cells.append(KALDI.get((scheduler, case), "") if measured else "")
         rows.append(f"| {case} | {since} | {' | '.join(cells)} |")
     return "\n".join(rows)
+
+
+def cell(measured: Detection | None) -> str:
+    """Seconds, and in brackets those after the scheduler's own word."""
+    if measured is None:
+        return ""
+    after = "" if measured.after_report is None else f" ({measured.after_report:.1f})"
+    return f"{measured.seconds:.1f}{after}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 import signal
 import subprocess
 import threading
@@ -98,11 +97,21 @@ class Call:
         assert not self.ended, f"ended before its tasks ran; it said:\n{self.stderr}"
         return {number: int(file.read_text()) for number, file in files.items()}
 
-    def rerun_words(self) -> list[str]:
-        """The command that the report offers, as a shell reads it."""
-        match = re.search(r": to run (?:only what failed|it again): (.*)\n", self.stderr)
+    def rerun_command(self) -> str:
+        """The command at the end of the report that runs what failed again; it may have several lines."""
+        match = re.search(r": to run (?:only what failed|it again): (.*)\n\Z", self.stderr, re.DOTALL)
         assert match, f"no command to run it again in:\n{self.stderr}"
-        return shlex.split(match[1])
+        return match[1]
+
+    def rerun_words(self) -> list[str]:
+        """Its words, as a shell reads them."""
+        printed = subprocess.run(
+            ["bash", "-c", f"printf '%s\\0' {self.rerun_command()}"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return printed.stdout.split("\0")[:-1]
 
     def log(self, name: str) -> str:
         """What a task printed, without the head and foot that the dispatcher writes.
@@ -120,6 +129,23 @@ class Call:
         )
         assert match, f"{name} has not the layout of a log:\n{text}"
         return match[1]
+
+
+class Report:
+    """The moment at which the scheduler itself says that a task has ended, looked for while a call runs."""
+
+    def __init__(self, call: Call, job: str, number: int):
+        self.at: float | None = None
+        self._call, self._job, self._number = call, job, number
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def _watch(self) -> None:
+        while not self._call.ended:
+            if self._call.cluster.answers() and self._call.cluster.has_ended(self._job, self._number):
+                self.at = time.monotonic()
+                return
+            time.sleep(0.1)
 
 
 def wait_dead(pid: int, seconds: float = 60.0) -> float:

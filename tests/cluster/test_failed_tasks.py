@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import time
 
 import pytest
 from clusters import CannotRun, Cluster, Slurm, is_running, wait_for
-from dispatching import SLEEPER, Call, wait_dead
+from dispatching import SLEEPER, Call, Report, wait_dead
 
 pytestmark = pytest.mark.cluster
 
 
-def check_report(call: Call, failed: str, cause: str, count: str) -> None:
-    """The parts of a report: how many, which with what cause, and the command that runs just these again."""
+def check_report(call: Call, count: str, causes: dict[str, str], again: str) -> None:
+    """How many failed, which tasks with what cause, and the command that runs just these again."""
     lines = [line.removeprefix(f"{call.cluster.dispatcher}: ") for line in call.stderr.splitlines()]
     assert any(line.startswith(f"{count} failed, log is in ") for line in lines), call.stderr
-    tasks = next(line for line in lines if line.startswith("failed tasks: "))
-    assert re.search(rf"(?:^failed tasks: |; ){re.escape(failed)} \({cause}", tasks), call.stderr
-    assert f"JOB={failed}" in call.rerun_words(), call.stderr
+    tasks = next(line for line in lines if line.startswith("failed tasks: ")).removeprefix("failed tasks: ")
+    for numbers, cause in causes.items():
+        assert f"; {numbers} ({cause}" in f"; {tasks}", call.stderr
+    assert f"JOB={again}" in call.rerun_words(), call.stderr
+
+
+def last_of(reports: list[Report]) -> float | None:
+    """When the scheduler had reported all of them, if it did."""
+    moments = [report.at for report in reports]
+    return None if None in moments else max(moments)
 
 
 def rerun(call: Call) -> subprocess.CompletedProcess:
     """The offered command, pasted into a shell."""
-    (line,) = [line for line in call.stderr.splitlines() if "to run only what failed: " in line]
     return subprocess.run(
-        ["bash", "-c", line.partition("to run only what failed: ")[2]],
+        ["bash", "-c", call.rerun_command()],
         cwd=call.directory,
         env=call.cluster.env(),
         capture_output=True,
@@ -42,9 +47,8 @@ def test_failed_tasks_are_named_and_can_be_run_again(cluster, tmp_path, detected
     assert call.finish() == 1
     now = time.time() - (time.monotonic() - call.ended)
     last = max(float((tmp_path / f"end.{n}").read_text()) for n in (2, 4))
-    detected("exit code of a task", cluster, now - last, "the command's end")
-    check_report(call, "2,4", r"exit code 3\)", "3 / 5")
-    assert re.search(r"; 5 \(ended by signal SIGKILL", call.stderr)
+    detected("exit code of a task", cluster, last, now, since="the command's end")
+    check_report(call, "3 / 5", {"2,4": "exit code 3)", "5": "ended by signal SIGKILL"}, "2,4:5")
     assert f"{cluster.dispatcher}:     from 2: finished with status 0\n" in call.stderr
     (tmp_path / "fixed").touch()
     (tmp_path / "ran").unlink()
@@ -58,7 +62,7 @@ def test_codes_that_mean_something_to_schedulers_are_plain_failures(cluster, tmp
     # Grid Engine would run a job again that ends with 99, and keep one that ends with 100.
     call = Call(cluster, tmp_path, "a.log", "bash", "-c", f"echo ran >> ran; exit {code}")
     assert call.finish() == 1
-    assert f"job failed with exit code {code}, log is in a.log" in call.stderr
+    assert f"job failed with exit code {code}" in call.stderr and ", log is in a.log\n" in call.stderr
     assert (tmp_path / "ran").read_text() == "ran\n"
     assert cluster.jobs() == []
 
@@ -66,24 +70,28 @@ def test_codes_that_mean_something_to_schedulers_are_plain_failures(cluster, tmp
 def test_job_cancelled(cluster, tmp_path, detected):
     call = Call(cluster, tmp_path, "JOB=1:3", "log/a.JOB.log", "bash", "-c", SLEEPER)
     pids = call.pids(1, 2, 3)
+    job = call.job()
     happened = time.monotonic()
-    cluster.cancel(call.job())
+    cluster.cancel(job)
+    reports = [Report(call, job, number) for number in pids]
     assert call.finish() == 1
-    detected("job cancelled", cluster, call.ended - happened)
-    check_report(call, "1:3", "cancelled", "3 / 3")
+    detected("job cancelled", cluster, happened, call.ended, last_of(reports))
+    check_report(call, "3 / 3", {"1:3": "cancelled"}, "1:3")
     assert not any(map(is_running, pids.values()))
 
 
 def test_one_task_cancelled(cluster, tmp_path, detected):
-    script = f"[ JOB = 2 ] || {{ sleep 3; exit; }}; {SLEEPER}"
+    script = f"[ JOB = 2 ] || {{ until [ -e go ]; do sleep 0.1; done; exit; }}; {SLEEPER}"
     call = Call(cluster, tmp_path, "JOB=1:3", "log/a.JOB.log", "bash", "-c", script)
     job, pids = call.job(), call.pids(2)
     happened = time.monotonic()
     cluster.cancel(job, 2)
+    report = Report(call, job, 2)
     said = call.said("task 2 failed: cancelled")
+    (tmp_path / "go").touch()
     assert call.finish() == 1
-    detected("one task cancelled", cluster, said - happened)
-    check_report(call, "2", "cancelled", "1 / 3")
+    detected("one task cancelled", cluster, happened, said, report.at)
+    check_report(call, "1 / 3", {"2": "cancelled"}, "2")
     assert not is_running(pids[2])
 
 
@@ -93,15 +101,17 @@ def test_waiting_job_cancelled(cluster, tmp_path, detected):
     wait_for(lambda: list(tmp_path.glob("*.pid")))
     (first,) = (int(path.stem) for path in tmp_path.glob("*.pid"))
     waiting = {1, 2, 3} - {first}
+    job = call.job()
     happened = time.monotonic()
     for number in waiting:
-        cluster.cancel(call.job(), number)
+        cluster.cancel(job, number)
+    reports = [Report(call, job, number) for number in waiting]
     last = max(call.said(f"task {number} failed: cancelled") for number in waiting)
-    detected("waiting tasks cancelled", cluster, last - happened)
+    detected("waiting tasks cancelled", cluster, happened, last, last_of(reports))
     assert not call.ended
-    cluster.cancel(call.job())
+    cluster.cancel(job)
     assert call.finish() == 1
-    check_report(call, "1:3", "cancelled", "3 / 3")
+    check_report(call, "3 / 3", {str(first): "cancelled"}, "1:3")
 
 
 def test_time_limit(cluster, tmp_path, detected):
@@ -120,10 +130,11 @@ def test_time_limit(cluster, tmp_path, detected):
     job, pids = call.job(), call.pids(2)
     if cluster.name == "slurm":
         cluster.call("scontrol", "update", f"JobId={job}_2", "TimeLimit=0")
+    report = Report(call, job, 2)
     died = wait_dead(pids[2])
     assert call.finish() == 1
-    detected("time limit", cluster, call.ended - died, "the task's death", limit=5)
-    check_report(call, "2", "time limit reached", "1 / 2")
+    detected("time limit", cluster, died, call.ended, report.at, since="the task's death")
+    check_report(call, "1 / 2", {"2": "time limit"}, "2")
 
 
 # Takes more than a job may, and a little time, for Slurm looks once a second.
@@ -138,10 +149,11 @@ def test_memory_limit(slurm, tmp_path, detected):
 def check_memory_limit(cluster: Cluster, directory, detected, case: str) -> None:
     script = f"[ JOB = 2 ] || exit 0; {HUNGRY}"
     call = Call(cluster, directory, "--mem", "100M", "JOB=1:2", "log/a.JOB.log", "bash", "-c", script)
+    report = Report(call, call.job(), 2)
     died = wait_dead(call.pids(2)[2])
     assert call.finish() == 1
-    detected(case, cluster, call.ended - died, "the task's death", limit=5)
-    check_report(call, "2", "out of memory", "1 / 2")
+    detected(case, cluster, died, call.ended, report.at, since="the task's death")
+    check_report(call, "1 / 2", {"2": "out of memory"}, "2")
 
 
 def test_memory_limit_of_the_kernel(tmp_path, detected):
@@ -160,12 +172,14 @@ def test_node_down(slurm, tmp_path, detected):
         slurm, tmp_path, "JOB=1:2", "log/a.JOB.log", "bash", "-c", f"[ JOB = 2 ] || exit 0; {SLEEPER}"
     )
     job, pids = call.job(), call.pids(2)
+    wait_for(lambda: (tmp_path / "log/.dispatch/a.1.log.done").exists())
     node = slurm.tasks(job)[2].node
     happened = time.monotonic()
     slurm.call("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=test")
+    report = Report(call, job, 2)
     assert call.finish() == 1
-    detected("node down", slurm, call.ended - happened)
-    check_report(call, "2", "node lost", "1 / 2")
+    detected("node down", slurm, happened, call.ended, report.at)
+    check_report(call, "1 / 2", {"2": "node lost"}, "2")
     wait_dead(pids[2])
     wait_for(slurm.ready)
 
@@ -190,7 +204,7 @@ def test_lost_node_is_tried_again(slurm, tmp_path):
 def test_request_that_nothing_can_meet(cluster, tmp_path, detected):
     call = Call(cluster, tmp_path, "--mem", "500G", "JOB=1:2", "log/a.JOB.log", "true")
     assert call.finish() == 1
-    detected("request that nothing can meet", cluster, call.ended - call.began, "the call")
+    detected("request that nothing can meet", cluster, call.began, call.ended, since="the call")
     assert "submission refused: " in call.stderr
     words = {"slurm": "Memory specification can not be satisfied", "sge": "no suitable queues"}
     assert words[cluster.name] in call.stderr

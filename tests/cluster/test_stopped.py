@@ -22,7 +22,9 @@ def test_signal_cancels_the_job(cluster, tmp_path, detected, number):
     happened = time.monotonic()
     call.process.send_signal(number)
     assert call.finish() == 2
-    detected("told to stop (TERM, INT): job cancelled and gone", cluster, call.ended - happened, "the signal")
+    detected(
+        "told to stop (TERM, INT): job cancelled and gone", cluster, happened, call.ended, since="the signal"
+    )
     assert f"{cluster.dispatcher}: {number.name}: cancelled the tasks" in call.stderr
     assert not any(map(is_running, pids))
     assert cluster.jobs() == []
@@ -44,7 +46,7 @@ def test_killed_dispatcher_leaves_no_job(cluster, tmp_path, detected):
     happened = time.monotonic()
     os.kill(call.process.pid, signal.SIGKILL)
     last = max(wait_dead(pid) for pid in pids.values())
-    detected("dispatcher killed (KILL): tasks gone", cluster, last - happened, "the signal", limit=15)
+    detected("dispatcher killed (KILL): tasks gone", cluster, happened, last, since="the signal")
     wait_for(lambda: cluster.jobs() == [])
 
 
