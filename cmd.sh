@@ -1,32 +1,42 @@
 # shellcheck shell=bash disable=SC2034
-# Which dispatcher runs what, and what each kind of work needs: the one place for memory and threads. Sourced
-# by the stages, which add what they know themselves: $train_cmd --gpu "$ngpu" LOG command, $dump_cmd
+# Which dispatcher runs what, and what each kind of work needs: the one place for memory, threads and time.
+# Sourced by the stages, which add what they know themselves: $train_cmd --gpu "$ngpu" LOG command, $dump_cmd
 # JOB=1:"$nj" LOG command.
 #
-# cmd_backend=local: this machine, through tools/run.pl. Set cmd_backend in the environment or before sourcing
-# this file.
+#   cmd_backend=local    this machine, through tools/run.pl
+#   cmd_backend=slurm    Slurm, through tools/slurm.pl; conf/slurm.conf in the working directory may describe it
+#   cmd_backend=sge      Grid Engine, through tools/queue.pl; the same with conf/queue.conf
+#
+# Set it, or any of the needs below, in the environment, before sourcing this file, or here.
 
 cmd_backend=${cmd_backend:-local}
 
 # Stage 2: reads, resamples and writes audio; one thread a job, --nj jobs.
-_dump_needs="--mem 2G --num-threads 1"
-# Stages 3 and 4, and teacher pretraining: one job with all processors.
-_train_needs="--mem 8G"
+dump_needs=${dump_needs:---mem 2G --num-threads 1 --time 12:00:00}
+# Stages 3 and 4, and teacher pretraining: one job. Here it has all processors, on a cluster train_threads.
+train_needs=${train_needs:---mem 8G --time 2-00:00:00}
+train_threads=${train_threads:-4}
 # Stage 5: embeddings; one thread a job, --nj jobs.
-_decode_needs="--mem 4G --num-threads 1"
+decode_needs=${decode_needs:---mem 4G --num-threads 1 --time 12:00:00}
 
 case $cmd_backend in
-    local)
-        # No word of our commands is meant for a shell, so none may act, whatever a file is called.
-        _dispatcher="run.pl --operators false"
-        dump_cmd="$_dispatcher $_dump_needs"
-        # A training that is told to stop writes a checkpoint first.
-        train_cmd="$_dispatcher $_train_needs --kill-wait 60"
-        decode_cmd="$_dispatcher $_decode_needs"
-        ;;
+    local) _dispatcher=run.pl ;;
+    slurm) _dispatcher=slurm.pl ;;
+    sge) _dispatcher=queue.pl ;;
     *)
-        echo "cmd.sh: unknown cmd_backend '$cmd_backend'; there is: local" >&2
+        echo "cmd.sh: unknown cmd_backend '$cmd_backend'; there are: local, slurm, sge" >&2
         return 1
         ;;
 esac
-unset _dump_needs _train_needs _decode_needs _dispatcher
+# No word of our commands is meant for a shell, so none may act, whatever a file is called.
+_dispatcher="$_dispatcher --operators false"
+# A training that is told to stop writes a checkpoint first.
+train_cmd="$_dispatcher $train_needs --kill-wait 60"
+if [ "$cmd_backend" != local ]; then
+    train_cmd="$train_cmd --num-threads $train_threads"
+    # Tasks of an array may be run again: what they write counts only when it is complete.
+    _dispatcher="$_dispatcher --retries 2"
+fi
+dump_cmd="$_dispatcher $dump_needs"
+decode_cmd="$_dispatcher $decode_needs"
+unset _dispatcher

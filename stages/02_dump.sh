@@ -38,22 +38,25 @@ require_int 1 nj
 
 # dump_set SET SHORTEST: one set, without utterances shorter than that many seconds.
 dump_set() {
-    local set=$1 shortest=$2 data=$datadir/$1 out=$dumpdir/$1 spec name options
+    local set=$1 shortest=$2 data=$datadir/$1 out=$dumpdir/$1 spec name options inputs=()
     [ -f "$data/wav.scp" ] || die "$data/wav.scp is missing; it is made by stage 1 (data): run with --stage 1"
     options=(--feats_type "$feats_type" --trim "$trim" --min_seconds "$shortest" --allow_pipes "$allow_pipes")
     spec=(--stage dump --option "dump=${options[*]} --max_drop $max_drop")
     for name in wav.scp segments parts utt2spk trials; do
-        [ ! -f "$data/$name" ] || spec+=(--input "$data/$name")
+        [ ! -f "$data/$name" ] || inputs+=("$data/$name")
     done
+    for name in "${inputs[@]}"; do spec+=(--input "$name"); done
     if is_done "$out/.done" "${spec[@]}" --output "$out/wav.scp" --output "$out/utt2num_samples"; then
         log "stage 2: $out is done"
         return 0
     fi
     log "stage 2: $data → $out ($nj jobs, logs in $out/log)"
     rm -f "$out/.done"
+    resume_by "${inputs[@]}"
     # shellcheck disable=SC2154,SC2086  # from cmd.sh; a command with its options
-    run_child $dump_cmd JOB=1:"$nj" "$out/log/dump.JOB.log" \
+    run_child $dump_cmd "${resume_options[@]}" JOB=1:"$nj" "$out/log/dump.JOB.log" \
         python -m svmixer.bin.dump --data_dir "$data" --output_dir "$out" --num_jobs "$nj" --job JOB "${options[@]}"
+    finish_tasks "$out/log"
     python -m svmixer.bin.dump_merge --data_dir "$data" --output_dir "$out" --num_jobs "$nj" --max_drop "$max_drop"
     mark_done "$out/.done" "${spec[@]}" --output "$out/wav.scp" --output "$out/utt2num_samples"
 }

@@ -51,10 +51,12 @@ score_set() {
     fi
     log "stage 5: $out ($nj jobs, logs in $out/log)"
     rm -f "$out/.done"
+    resume_by "$data/.done" "$config" "$@"
     # shellcheck disable=SC2154,SC2086  # from cmd.sh; a command with its options
-    run_child $decode_cmd --gpu "$ngpu" JOB=1:"$nj" "$out/log/extract.JOB.log" \
+    run_child $decode_cmd --gpu "$ngpu" "${resume_options[@]}" JOB=1:"$nj" "$out/log/extract.JOB.log" \
         python -m svmixer.bin.extract --config "$config" --model "$model" --data_dir "$data" --output_dir "$out" \
         --num_jobs "$nj" --job JOB --lowpass_hz "$band" --ngpu "$ngpu" --force "$force" "${extra[@]}"
+    finish_tasks "$out/log"
     python -m svmixer.bin.score --data_dir "$data" --embeddings_dir "$out" --output_dir "$out" --num_jobs "$nj"
     mark_done "$out/.done" "${spec[@]}" --output "$out/scores" --output "$out/metrics.json"
 }

@@ -114,6 +114,20 @@ keep_or_continue() {
     mark_done "$dir/.inputs" "$@"
 }
 
+# resume_by FILE…: sets resume_options, with which a dispatcher leaves out the tasks that an interrupted run finished
+# from the same inputs; call finish_tasks after it has succeeded.
+# shellcheck disable=SC2034  # for the script that sources this
+resume_by() {
+    resume_options=(--resume true --resume-key "$(digest "$@")")
+    [ "$force" = false ] || resume_options=()
+}
+
+# finish_tasks LOGDIR: the tasks are forgotten when all are through. What comes next may find their output wrong, and then
+# they have to run again.
+finish_tasks() {
+    rm -rf "$1/.dispatch"
+}
+
 # glibc gives large blocks back to the system and takes them anew, page fault by page fault, at every training step. Keeping
 # them saves that.
 keep_memory=(MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184 MALLOC_TOP_PAD_=268435456)
@@ -130,7 +144,8 @@ dispatch_watched() {
         mv "$logfile" "${logfile%.log}.$n.log"
     fi
     : >"$logfile"
-    tail -n +1 -F --pid=$$ "$logfile" 2>/dev/null > >(exec grep --line-buffered ') INFO: ') &
+    # On a cluster the log is a link to the log of the running attempt, which inotify cannot follow.
+    tail -n +1 -F ---disable-inotify --pid=$$ "$logfile" 2>/dev/null > >(exec grep --line-buffered ') INFO: ') &
     watcher=$!
     # shellcheck disable=SC2086  # $cmd is a command with its options
     run_child env "${keep_memory[@]}" $cmd "$logfile" "$@" || status=$?

@@ -5,7 +5,8 @@
 #
 # The call, the words, the logs, --resume and the exit codes are those of run.pl (see run.pl --help). What is added
 # to qsub for --mem, --num-threads, --gpu, --time (the value is in seconds there) and further options stands in
-# conf/queue.conf or the file that --config names, in Kaldi's grammar:
+# conf/queue.conf (of the working directory, else of the project) or the file that --config names, in Kaldi's
+# grammar:
 #
 #   command qsub -v PATH -S /bin/bash
 #   option mem=* -l mem_free=$0,ram_free=$0

@@ -4,8 +4,8 @@
 #   slurm.pl [options] [JOB=1:n] [options] LOG command args...
 #
 # The call, the words, the logs, --resume and the exit codes are those of run.pl (see run.pl --help). What is added
-# to sbatch for --mem, --num-threads, --gpu, --time and further options stands in conf/slurm.conf or the
-# file that --config names, in Kaldi's grammar:
+# to sbatch for --mem, --num-threads, --gpu, --time and further options stands in conf/slurm.conf (of
+# the working directory, else of the project) or the file that --config names, in Kaldi's grammar:
 #
 #   command sbatch --export=PATH
 #   option mem=* --mem=$0

@@ -24,10 +24,10 @@ sub dispatch {
     my ($backend, $file, @arguments) = @_;
     my $program = File::Basename::basename($0);
     my $table = common_options('config' => 'description of the cluster (default: ' . $backend->config_file
-            . ', if it is there, else what every cluster has)');
+            . ' here, else of the project)');
     return print_help($file, $table) if @arguments && $arguments[0] =~ /\A(?:-h|--help)\z/;
     my $config_file = peek_option('config', @arguments);
-    $config_file //= $backend->config_file if -e $backend->config_file;
+    $config_file //= default_config($backend->config_file);
     my $config = read_config($config_file, $backend->builtin_config);
     my $call = parse_call({ %$table, further_options($config, $table) }, @arguments);
     my $options = $call->{options};
@@ -52,7 +52,13 @@ sub dispatch {
         kill_wait => $options->{'kill-wait'},
         say => $say,
     );
-    if (!$pool->run(\@tasks, $stop_request)) {
+    my $complete = eval { $pool->run(\@tasks, $stop_request) };
+    if (!defined $complete) {
+        my $error = $@;
+        $pool->clean(1);
+        die $error;
+    }
+    if (!$complete) {
         $say->(stop_message($stop_cause->(), $pool));
         $pool->clean($pool->{stuck});
         return 2;
@@ -60,6 +66,13 @@ sub dispatch {
     my $code = conclude($0, $call, scalar @all, \@tasks);
     $pool->clean($code);
     return $code;
+}
+
+# The configuration of the working directory, else of the project; undef if neither is there.
+sub default_config {
+    my ($name) = @_;
+    my $project = File::Basename::dirname(__FILE__) . '/../../..';
+    return (grep { -e } $name, "$project/$name")[0];
 }
 
 # What a submission of @tasks has to know.

@@ -24,7 +24,7 @@ my $SLOW_FILES = 30;     # seconds for a status file to appear when the schedule
 my $NO_RESULT = 5;       # ... and when it says anything else, or nothing
 my $NEVER = 4;           # seconds for which a task must be found impossible to run
 my $SILENCE = 12;        # seconds without a sign of life that make a task on a silent host lost
-my $LATE_WORD = 15;      # seconds after a failure for the scheduler to say that the task ended
+my $LATE_WORD = 8;       # seconds after a failure for the scheduler to say that the task ended
 my $FIRST_RETRY = 5;     # seconds before a lost task is tried again, doubled each time
 
 # %arg: scheduler (Dispatch::Scheduler), describe (function: tasks to the arguments of
@@ -46,11 +46,15 @@ sub run {
     $self->{guard} = Dispatch::Guard->start($self->{end});
     my $complete = eval { $self->work_off };
     my $error = $@;
-    if (!$complete || grep { $_->{left_over} } @$tasks) {
+    # If it may or may not have been submitted, the guard goes on trying to cancel it.
+    $self->{stuck} = ref $error && $error->{unknown};
+    if (!$self->{stuck} && (!$complete || grep { $_->{left_over} } @$tasks)) {
         $self->{stuck} = !$self->stop;
     }
-    # What could not be cancelled stays with the guard.
-    $self->{guard}->dismiss if !$self->{stuck};
+    if (!$self->{stuck}) {
+        $self->{guard}->remove($_->{name}) for @{ $self->{submissions} };
+        $self->{guard}->dismiss;
+    }
     die $error if !$complete && $error;
     return $complete;
 }
@@ -88,9 +92,20 @@ sub submit {
     my $submission = Dispatch::Submission->create($self->{describe}->(@tasks));
     push @{ $self->{submissions} }, $submission;
     $self->{guard}->add($submission->{name});
-    $self->{scheduler}->submit($submission, $self->{stop_request});
+    eval { $self->{scheduler}->submit($submission, $self->{stop_request}); 1 } or $self->refused($submission, $@);
     $_->{submitted_at} = now() for @tasks;
     return;
+}
+
+# Without the job there is nothing to cancel.
+sub refused {
+    my ($self, $submission, $error) = @_;
+    if (!ref $error || !$error->{unknown}) {
+        pop @{ $self->{submissions} };
+        $self->{guard}->remove($submission->{name});
+        $submission->remove(1);
+    }
+    die $error;
 }
 
 sub keep_guard {
@@ -113,7 +128,8 @@ sub read_news {
             $count++;
             $report->{attempt} = $attempt;
             if (defined $report->{status} && $report->{status} == 0) {
-                $task->{left_over} = 1 if $submission != $task->{submission} || keys %{ $submission->attempts($number) };
+                $task->{left_over} = 1
+                    if $submission != $task->{submission} || grep { $_ ne $attempt } keys %{ $submission->attempts($number) };
                 $self->finish($task, status => 0, attempt => $attempt);
             } elsif ($submission == $task->{submission}) {
                 $task->{result} = $report;
@@ -145,7 +161,8 @@ sub ask {
         my $ids = $view->{ $task->{submission}{job} };
         my $entry = $ids->{ $task->{id} } // $ids->{'*'};
         $self->judge($task, $entry);
-        push @running, { task => $task, entry => $entry } if !$task->{over} && $entry && $entry->{kind} eq 'running';
+        push @running, { task => $task, entry => $entry }
+            if !$task->{over} && !$task->{result} && $entry && $entry->{kind} eq 'running';
     }
     $self->tell_held(grep { !$_->{over} && ($_->{seen}{kind} // '') eq 'held' } @open);
     $self->look_for_silence(@running) if @running;
@@ -201,35 +218,34 @@ sub explain {
         : 'gone from the queue' . ($before ? ", last seen: $before->{said}" : '');
     my $words = $task->{submission}->scheduler_output($task) =~ s/\s+/ /gr;
     $said .= "; $words" if $words ne '';
-    return $self->lose($task, { cause => $never_began ? 'cancelled in the queue' : 'ended without a result', said => $said });
+    return $self->lose($task, { cause => $never_began ? 'cancelled or lost in the queue' : 'ended without a result', said => $said });
 }
 
 # A task that the scheduler ended or lost: to be tried again if its node was lost, else failed.
 sub lose {
     my ($self, $task, $why) = @_;
-    my $cause = "$why->{cause} ($why->{said})";
     if ($why->{lost} && ($task->{retries} // 0) < $self->{retries}) {
         $task->{retries}++;
         my $nap = $FIRST_RETRY * 2**($task->{retries} - 1);
-        $self->{say}->("task $task->{number}: $cause; trying again in $nap s ($task->{retries} of $self->{retries})");
+        $self->{say}->("task $task->{number}: $why->{cause} ($why->{said}); trying again in $nap s ($task->{retries} of $self->{retries})");
         $task->{retry_at} = now() + $nap;
         $task->{left_over} = 1;
         return;
     }
-    return $self->finish($task, cause => $cause);
+    return $self->finish($task, cause => $why->{cause}, said => $why->{said});
 }
 
 # A task that would stay at the scheduler for ever.
 sub drop {
     my ($self, $task, $why) = @_;
     $self->{scheduler}->cancel($task->{submission}, $task) or $task->{left_over} = 1;
-    return $self->finish($task, cause => "$why->{cause} ($why->{said})");
+    return $self->finish($task, cause => $why->{cause}, said => $why->{said});
 }
 
 sub fail_by_result {
     my ($self, $task) = @_;
     my $result = $task->{result};
-    my %how = defined $result->{problem} ? (cause => "could not be run on $result->{host}: $result->{problem}")
+    my %how = defined $result->{problem} ? (cause => 'could not be run', said => "on $result->{host}: $result->{problem}")
         : (status => $result->{status});
     return $self->finish($task, %how, attempt => $result->{attempt});
 }

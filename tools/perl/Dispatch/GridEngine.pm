@@ -90,7 +90,7 @@ sub is_unreachable {
 sub look {
     my ($jobs, $meanwhile) = @_;
     my $user = getpwuid($>) // $ENV{USER} // $>;
-    my $answer = run_command(['qstat', '-xml', '-u', $user], 30, $meanwhile);
+    my $answer = run_command(['qstat', '-xml', '-u', $user], 60, $meanwhile);
     return (undef, $answer->{errors}) if $answer->{code} != 0 || $answer->{out} !~ m{</job_info>\s*\z};
     my %view = map { $_ => {} } @$jobs;
     for my $job (job_list($answer->{out})) {
@@ -134,6 +134,8 @@ sub post_mortem {
         my $answer = run_command(['qstat', '-j', $job], 30);
         my ($reason) = $answer->{out} =~ /^error reason\s+\Q$task->{id}\E:\s*(.*?)\s*$/m;
         ($reason) = $answer->{out} =~ /^error reason\s+\d+:\s*(.*?)\s*$/m if !defined $reason;
+        # Date, time and process do not matter to the user.
+        $reason =~ s/\A[\d\/]+ [\d:]+ (?:\[\d+:\d+\]: )?// if defined $reason;
         return { cause => 'error state Eqw', said => 'Grid Engine: ' . ($reason // 'no reason given') };
     }
     my $answer = run_command(['qacct', '-j', $job, '-t', $task->{id}], 30);

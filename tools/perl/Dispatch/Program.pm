@@ -128,7 +128,7 @@ sub run_program {
     my $code = eval { $main->() };
     if (!defined $code) {
         my $error = ref $@ ? $@ : { code => 255, text => $@ =~ s/\n\z//r };
-        print STDERR "$name: $error->{text}\n";
+        print STDERR "$name: $_\n" for split /\n/, $error->{text};
         $code = $error->{code};
     }
     exit $code;

@@ -14,7 +14,7 @@ our @EXPORT_OK = qw(cause_of report_failures);
 my $LOGS_SHOWN = 3;
 my $LINES_SHOWN = 10;
 
-# Lines for the failed tasks @$failed ({ number, log, status, cause } each; see cause_of) of the call $call with $total tasks, run
+# Lines for the failed tasks @$failed ({ number, log, status, cause, said } each; see cause_of) of the call $call with $total tasks, run
 # by $program.
 sub report_failures {
     my ($program, $call, $total, $failed) = @_;
@@ -31,20 +31,31 @@ sub report_failures {
     return map { "$name: $_" } @lines;
 }
 
-# Why a task failed: the cause in words where a scheduler knows more than the status, else what the status
-# means.
+# Why a task failed: the cause in words with what the scheduler said, where it knows more than the status, else
+# what the status means.
 sub cause_of {
+    my ($task) = @_;
+    my $cause = kind_of($task);
+    return defined $task->{said} ? "$cause ($task->{said})" : $cause;
+}
+
+sub kind_of {
     my ($task) = @_;
     return $task->{cause} // describe_status($task->{status});
 }
 
 sub summary_of_range {
     my ($call, $total, $failed) = @_;
-    my %numbers_by_cause;
-    push @{ $numbers_by_cause{ cause_of($_) } }, $_->{number} for @$failed;
+    my (%numbers, %first);
+    for my $task (@$failed) {
+        my $kind = kind_of($task);
+        push @{ $numbers{$kind} }, $task->{number};
+        # The scheduler's words differ from task to task in nodes and times; one example is enough.
+        $first{$kind} //= $task;
+    }
     my $logs = substitute($call->{log}, $call->{range}{name}, '*');
-    my $causes = join '; ', map { compress(@{ $numbers_by_cause{$_} }) . " ($_)" }
-        sort { $numbers_by_cause{$a}[0] <=> $numbers_by_cause{$b}[0] } keys %numbers_by_cause;
+    my $causes = join '; ', map { compress(@{ $numbers{$_} }) . ' (' . cause_of($first{$_}) . ')' }
+        sort { $numbers{$a}[0] <=> $numbers{$b}[0] } keys %numbers;
     return (@$failed . " / $total failed, log is in $logs", "failed tasks: $causes");
 }
 

@@ -11,6 +11,7 @@ use Dispatch::Words qw(quote);
 
 my $SUBMIT_SECONDS = 120;    # one call of the submit command; it tries for a while by itself
 my $CANCEL_SECONDS = 30;
+my $TALK_AFTER = 8;          # seconds without an answer after which the user is told
 my $LONGEST_NAP = 30;
 my $CANCEL_CHUNK = 500;      # tasks in one command line
 
@@ -52,7 +53,7 @@ sub submit {
 
 sub give_up {
     my ($self, $reason, $words) = @_;
-    die { code => 1, text => "gave up after $self->{timeout} s: the scheduler cannot be reached ($reason)"
+    die { code => 1, unknown => 1, text => "gave up after $self->{timeout} s: the scheduler cannot be reached ($reason)"
         . "\n    the command was: " . join ' ', map { quote($_) } @$words };
 }
 
@@ -66,15 +67,26 @@ sub one_line {
 # that begins and ends.
 sub look {
     my ($self, $meanwhile, @submissions) = @_;
-    my ($view, $problem) = $self->{backend}->can('look')->([map { $_->{job} } @submissions], $meanwhile);
+    my $began = now();
+    my $patience = sub {
+        $meanwhile->() if $meanwhile;
+        $self->tell_down("no answer for $TALK_AFTER s") if now() > $began + $TALK_AFTER;
+    };
+    my ($view, $problem) = $self->{backend}->can('look')->([map { $_->{job} } @submissions], $patience);
     if (!$view) {
-        $self->{say}->('the scheduler cannot be asked (' . one_line($problem) . '); waiting for it') if !$self->{down};
-        $self->{down} = 1;
+        $self->tell_down(one_line($problem));
     } elsif ($self->{down}) {
         $self->{say}->('the scheduler answers again');
         $self->{down} = 0;
     }
     return $view;
+}
+
+sub tell_down {
+    my ($self, $reason) = @_;
+    $self->{say}->("the scheduler cannot be asked ($reason); waiting for it") if !$self->{down};
+    $self->{down} = 1;
+    return;
 }
 
 # Cancels tasks of one submission (all of it if none are given); true if that worked.

@@ -99,7 +99,7 @@ sub look {
     my $format = join ',', map { "$_->[0]:$_->[1]" } @FIELDS;
     my $answer = run_command(
         ['squeue', '--noheader', '--array', '--states=all', '--jobs=' . join(',', @$jobs), "--Format=$format"],
-        30, $meanwhile);
+        60, $meanwhile);
     my %view = map { $_ => {} } @$jobs;
     if ($answer->{code} != 0) {
         return (\%view, undef) if $answer->{errors} =~ /Invalid job id/i && !is_unreachable($answer);

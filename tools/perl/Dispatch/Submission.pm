@@ -12,8 +12,10 @@ package Dispatch::Submission;
 
 use strict;
 use warnings;
+use Errno ();
 use Fcntl ();
 use File::Basename ();
+use File::Path ();
 use POSIX ();
 use Dispatch::Finished qw(replace_file side_file working_directory);
 use Dispatch::Words qw(quote);
@@ -34,6 +36,7 @@ sub create {
     my $here = working_directory();
     my $logs = File::Basename::dirname($arg{tasks}[0]{log});
     $self->{directory} = ($logs =~ m{\A/} ? $logs : $logs eq '.' ? $here : "$here/$logs") . "/.dispatch/$self->{name}";
+    tidy(File::Basename::dirname($self->{directory}), "$label.$host");
     mkdir $self->{directory} or die { code => 1, text => "cannot make $self->{directory}: $!" };
     my $number = 0;
     for my $task (@{ $arg{tasks} }) {
@@ -157,6 +160,24 @@ sub scheduler_output {
 sub attempt_log {
     my ($task, $attempt) = @_;
     return side_file($task->{log}, $attempt);
+}
+
+# Removes from $side what submissions of this host with the name $begin-PID-TIME left whose dispatcher is gone.
+sub tidy {
+    my ($side, $begin) = @_;
+    opendir my $directory, $side or return;
+    for my $name (readdir $directory) {
+        my ($log, $pid) = $name =~ /\A(?:(.*)\.)?\Q$begin\E-(\d+)-\d+(?:-\d+)?(?:\.\d+\..*)?\z/s or next;
+        next if kill(0, $pid) || $!{EPERM};
+        if (!defined $log) {
+            File::Path::remove_tree("$side/$name", { error => \my $ignored });
+        } elsif ((readlink("$side/../$log") // '') eq ".dispatch/$name") {
+            rename "$side/$name", "$side/../$log";
+        } else {
+            unlink "$side/$name";
+        }
+    }
+    return;
 }
 
 # Removes the directory, or just what others must not see if something went wrong.
