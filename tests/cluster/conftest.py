@@ -79,63 +79,6 @@ def detected(pytestconfig) -> Callable[..., None]:
     return add
 
 
-@pytest.fixture
-def noted(pytestconfig) -> Callable[[str], None]:
-    """``noted(line)`` prints a line below the table."""
-    return pytestconfig.stash.setdefault(_NOTES, []).append
-
-
-def pytest_terminal_summary(terminalreporter, config) -> None:
-    found, notes = config.stash.get(_DETECTIONS, []), config.stash.get(_NOTES, [])
-    if found:
-        terminalreporter.section("seconds until it was noticed (after the scheduler's own word)")
-        terminalreporter.write_line(table(found))
-    for line in notes:
-        terminalreporter.write_line(line)
-
-
-def pytest_configure(config) -> None:
-    config.addinivalue_line("markers", "cluster: starts a real scheduler on this machine (as root)")
-
-
-@pytest.fixture(autouse=True)
-def calls_end_with_their_test() -> Iterator[None]:
-    """No job of a failed test disturbs the next one."""
-    Call.made.clear()
-    yield
-    for call in Call.made:
-        call.end()
-
-
-_DETECTIONS = pytest.StashKey[list[Detection]]()
-_NOTES = pytest.StashKey[list[str]]()
-
-
-@pytest.fixture
-def detected(pytestconfig) -> Callable[..., None]:
-    """``detected(case, cluster, happened, noticed, ...)`` puts a time into the table and checks it.
-
-    No more than 10 s may lie between the two moments, or 5 s between ``reported``, when the scheduler itself
-    said it, and ``noticed``.
-    """
-    found = pytestconfig.stash.setdefault(_DETECTIONS, [])
-
-    def add(
-        case: str,
-        cluster: Cluster,
-        happened: float,
-        noticed: float,
-        reported: float | None = None,
-        since: str = "it happened",
-    ) -> None:
-        after = None if reported is None else noticed - reported
-        found.append(Detection(case, cluster.name, since, noticed - happened, after))
-        assert happened - 0.2 <= noticed, f"{case}: noticed {happened - noticed:.1f} s before {since}"
-        assert noticed - happened <= 10 or (after is not None and after <= 5), found[-1]
-
-    return add
-
-
 def pytest_terminal_summary(terminalreporter, config) -> None:
     found = config.stash.get(_DETECTIONS, [])
     if found:

@@ -148,6 +148,12 @@ class Report:
             time.sleep(0.1)
 
 
+def last_of(reports: list[Report]) -> float | None:
+    """When the scheduler had reported all of them, if it did."""
+    moments = [report.at for report in reports]
+    return None if None in moments else max(moments)
+
+
 def wait_dead(pid: int, seconds: float = 60.0) -> float:
     """The time at which a process was gone."""
     wait_for(lambda: not is_running(pid), seconds, f"the end of process {pid}")

@@ -7,7 +7,7 @@ import time
 
 import pytest
 from clusters import CannotRun, Cluster, Slurm, is_running, wait_for
-from dispatching import SLEEPER, Call, Report, wait_dead
+from dispatching import SLEEPER, Call, Report, last_of, wait_dead
 
 pytestmark = pytest.mark.cluster
 
@@ -20,12 +20,6 @@ def check_report(call: Call, count: str, causes: dict[str, str], again: str) -> 
     for numbers, cause in causes.items():
         assert f"; {numbers} ({cause}" in f"; {tasks}", call.stderr
     assert f"JOB={again}" in call.rerun_words(), call.stderr
-
-
-def last_of(reports: list[Report]) -> float | None:
-    """When the scheduler had reported all of them, if it did."""
-    moments = [report.at for report in reports]
-    return None if None in moments else max(moments)
 
 
 def rerun(call: Call) -> subprocess.CompletedProcess:

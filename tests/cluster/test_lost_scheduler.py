@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from clusters import Cluster, is_running, up_to_shepherd, wait_for
-from dispatching import SLEEPER, Call, wait_dead
+from dispatching import SLEEPER, Call, Report, last_of, wait_dead
 
 pytestmark = pytest.mark.cluster
 
@@ -57,8 +57,8 @@ def test_master_killed_and_restarted_in_mid_wait(cluster, master, tmp_path, dete
     (tmp_path / "go").touch()
     for pid in pids.values():
         wait_dead(pid)
-    cluster.start()
     happened = time.monotonic()
+    cluster.start()
     assert call.finish(90) == 1
     case = "failed task, after a restart of the scheduler"
     detected(case, cluster, happened, call.ended, since="its restart")
@@ -123,8 +123,10 @@ def test_log_directory_removed_before_the_start(cluster, tmp_path, detected):
     (tmp_path / "log").rename(tmp_path / "elsewhere")
     happened = time.monotonic()
     release(cluster, job)
+    reports = [Report(call, job, number) for number in (1, 2)]
     assert call.finish() == 1
-    detected("log directory gone before the start", cluster, happened, call.ended, since="the release")
+    case = "log directory gone before the start"
+    detected(case, cluster, happened, call.ended, last_of(reports), since="the release")
     assert "failed tasks: 1:2 (ended without a result" in call.stderr
     assert "JOB=1:2" in call.rerun_words()
     wait_for(lambda: cluster.jobs() == [])
@@ -247,13 +249,15 @@ def test_cancelled_while_the_dispatcher_was_suspended(cluster, short_memory, tmp
     call = Call(cluster, tmp_path, "JOB=1:2", "log/a.JOB.log", "bash", "-c", script)
     job = call.job()
     call.pids(2)
+    wait_for(lambda: (tmp_path / "log/.dispatch/a.1.log.done").exists())
     call.process.send_signal(signal.SIGSTOP)
     cluster.cancel(job)
     wait_for(lambda: job not in cluster.jobs() and not cluster.tasks(job), 60)
     call.process.send_signal(signal.SIGCONT)
     assert call.finish(90) == 1
     assert "1 / 2 failed" in call.stderr
-    assert re.search(r"failed tasks: 2 \((cancelled|ended without a result)", call.stderr), call.stderr
+    causes = "cancelled|ended by signal SIGTERM|ended without a result"
+    assert re.search(rf"failed tasks: 2 \(({causes})", call.stderr), call.stderr
 
 
 def test_host_lost(sge, tmp_path, detected):
