@@ -142,10 +142,16 @@ class Report:
 
     def _watch(self) -> None:
         while not self._call.ended:
-            if self._call.cluster.answers() and self._call.cluster.has_ended(self._job, self._number):
+            if self._said():
                 self.at = time.monotonic()
                 return
             time.sleep(0.1)
+
+    def _said(self) -> bool:
+        try:
+            return self._call.cluster.has_ended(self._job, self._number)
+        except RuntimeError:
+            return False  # it does not answer
 
 
 def last_of(reports: list[Report]) -> float | None:

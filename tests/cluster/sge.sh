@@ -152,7 +152,7 @@ configure_queue() {
     # A busy machine must not close the queue.
     qconf -sq | awk -v OFS=' ' '
         BEGIN { set["qname"] = "all.q"; set["hostlist"] = "@allhosts"; set["load_thresholds"] = "NONE"
-                set["slots"] = 4; set["shell"] = "/bin/bash" }
+                set["slots"] = 4; set["shell"] = "/bin/bash"; set["notify"] = "00:00:05" }
         $1 in set { $0 = $1 " " set[$1] }
         { print }' >"$forms/queue"
     qconf -Aq "$forms/queue"

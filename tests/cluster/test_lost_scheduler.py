@@ -48,7 +48,7 @@ def test_reachable_in_time_for_submission(cluster, master, tmp_path):
 
 def test_master_killed_and_restarted_in_mid_wait(cluster, master, tmp_path, detected):
     call = Call(cluster, tmp_path, "JOB=1:3", "log/a.JOB.log", "bash", "-c", f"{WAITER}; [ JOB != 2 ]")
-    pids = call.pids(1, 2, 3)
+    job, pids = call.job(), call.pids(1, 2, 3)
     happened = time.monotonic()
     cluster.kill(master)
     said = call.said("the scheduler cannot be asked (")
@@ -58,10 +58,11 @@ def test_master_killed_and_restarted_in_mid_wait(cluster, master, tmp_path, dete
     for pid in pids.values():
         wait_dead(pid)
     happened = time.monotonic()
+    report = Report(call, job, 2)
     cluster.start()
     assert call.finish(90) == 1
     case = "failed task, after a restart of the scheduler"
-    detected(case, cluster, happened, call.ended, since="its restart")
+    detected(case, cluster, happened, call.ended, report.at, since="its restart")
     assert "failed tasks: 2 (exit code 1)" in call.stderr
     assert "JOB=2" in call.rerun_words()
     for number in (1, 3):
