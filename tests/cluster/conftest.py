@@ -79,8 +79,16 @@ def detected(pytestconfig) -> Callable[..., None]:
     return add
 
 
+@pytest.fixture
+def noted(pytestconfig) -> Callable[[str], None]:
+    """``noted(line)`` prints a line below the table."""
+    return pytestconfig.stash.setdefault(_NOTES, []).append
+
+
 def pytest_terminal_summary(terminalreporter, config) -> None:
-    found = config.stash.get(_DETECTIONS, [])
+    found, notes = config.stash.get(_DETECTIONS, []), config.stash.get(_NOTES, [])
     if found:
-        terminalreporter.section("detection times")
+        terminalreporter.section("seconds until it was noticed (after the scheduler's own word)")
         terminalreporter.write_line(table(found))
+    for line in notes:
+        terminalreporter.write_line(line)

@@ -17,7 +17,8 @@ sys.path.insert(0, str(ROOT / "tests/recipe"))
 
 pytestmark = [pytest.mark.cluster, pytest.mark.recipe, pytest.mark.slow]
 # What two threads or jobs of so little work gain, they lose beside other tests.
-SINGLE = ["--distill_args", "--device.threads 1", "--train_args", "--device.threads 1"]
+SHORT = "--device.threads 1 --loop.max_epochs 1"
+SINGLE = ["--distill_args", SHORT, "--train_args", SHORT]
 
 
 def run_recipe(work: Path, environment: dict[str, str], *options: object) -> str:
@@ -60,7 +61,8 @@ def test_stages_2_to_5(cluster, prepared, tmp_path, scores):
     work = tmp_path / "work"
     shutil.copytree(prepared, work)
     options = ["--stage", 2, "--stop_stage", 5, "--nj", 2, *SINGLE]
-    run_recipe(work, cluster.env(cmd_backend=cluster.name), *options)
+    environment = cluster.env(cmd_backend=cluster.name, train_threads="1")
+    run_recipe(work, environment, *options)
     names = [name.partition(".")[0] for name in cluster.finished_names()]
     assert {"dump", "distill", "train", "extract"} <= set(names)
     result = json.loads((work / "exp/mini_an4/score/test/metrics.json").read_text())
@@ -70,5 +72,5 @@ def test_stages_2_to_5(cluster, prepared, tmp_path, scores):
     assert len(set(scores.values())) == 1
     # Nothing is done twice.
     before = cluster.finished_names()
-    run_recipe(work, cluster.env(cmd_backend=cluster.name), *options)
+    run_recipe(work, environment, *options)
     assert cluster.finished_names() == before
