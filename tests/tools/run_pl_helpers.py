@@ -1,4 +1,4 @@
-"""What the tests of the dispatcher share: calling run.pl and looking at processes."""
+"""What the tests of the dispatchers share: calling them and looking at logs and processes."""
 
 import os
 import re
@@ -12,7 +12,7 @@ RUN_PL = ROOT / "tools" / "run.pl"
 
 DATE = r"\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \S+ \d{4}"
 LOG = re.compile(
-    rf"# (?P<command>[^\n]*)\n# Started at {DATE}\n#\n(?P<output>.*?)"
+    rf"# (?P<command>[^\n]*)\n# Started at {DATE}\n#(?P<place>[^\n]*)\n(?P<output>.*?)"
     rf"# Accounting: time=(?P<time>\d+) threads=(?P<threads>\d+)\n"
     rf"# Ended \((?P<end>code \d+(?:; signal \d+)?)\) at {DATE}, elapsed time (?P<elapsed>\d+) seconds\n\Z",
     re.DOTALL | re.ASCII,
@@ -20,10 +20,11 @@ LOG = re.compile(
 
 
 class Dispatcher:
-    """run.pl, called in one directory."""
+    """run.pl or another dispatcher, called in one directory."""
 
-    def __init__(self, directory: Path):
+    def __init__(self, directory: Path, program: Path = RUN_PL):
         self.directory = directory
+        self.program = program
 
     def environment(self, **changes: str) -> dict[str, str]:
         kept = {k: v for k, v in os.environ.items() if k not in ("DISPATCH_DRIVER_PID", "OMP_NUM_THREADS")}
@@ -32,7 +33,7 @@ class Dispatcher:
     def __call__(self, *words, env: dict[str, str] | None = None) -> subprocess.CompletedProcess:
         """Run it to its end; stdout and stderr are text."""
         return subprocess.run(
-            [RUN_PL, *map(str, words)],
+            [self.program, *map(str, words)],
             cwd=self.directory,
             env=self.environment(**(env or {})),
             text=True,
@@ -44,7 +45,7 @@ class Dispatcher:
     def start(self, *words, env: dict[str, str] | None = None, **options) -> subprocess.Popen:
         """Start it in the background."""
         return subprocess.Popen(
-            [RUN_PL, *map(str, words)],
+            [self.program, *map(str, words)],
             cwd=self.directory,
             env=self.environment(**(env or {})),
             text=True,

@@ -17,10 +17,13 @@ PERL_BASE = {
     "lib",
     "Config",
     "Cwd",
+    "Errno",
     "Exporter",
+    "Fcntl",
     "File::Basename",
     "File::Path",
     "POSIX",
+    "Text::ParseWords",
 }
 
 
@@ -100,14 +103,32 @@ def test_perl(path):
 
 
 def environment(**changes: str) -> dict[str, str]:
-    return {**{k: v for k, v in os.environ.items() if k != "cmd_backend"}, **changes}
+    settings = {"cmd_backend", "dump_needs", "train_needs", "train_threads", "decode_needs"}
+    return {**{k: v for k, v in os.environ.items() if k not in settings}, **changes}
+
+
+@pytest.mark.parametrize(
+    ("backend", "dispatcher"),
+    [(None, "run.pl"), ("local", "run.pl"), ("slurm", "slurm.pl"), ("sge", "queue.pl")],
+)
+def test_backends_of_cmd_sh(backend, dispatcher):
+    script = 'set -e; . ./cmd.sh; for c in "$dump_cmd" "$train_cmd" "$decode_cmd"; do echo "$c"; done'
+    changes = {"cmd_backend": backend} if backend else {}
+    env = environment(**changes, decode_needs="--mem 1G", train_threads="3")
+    done = subprocess.run(["bash", "-c", script], cwd=ROOT, capture_output=True, text=True, env=env)
+    assert done.returncode == 0
+    dump, train, decode = (line.split() for line in done.stdout.splitlines())
+    local = dispatcher == "run.pl"
+    retries = [] if local else ["--retries", "2"]
+    common = [dispatcher, "--operators", "false"]
+    assert dump == [*common, *retries, "--mem", "2G", "--num-threads", "1", "--time", "12:00:00"]
+    assert decode == [*common, *retries, "--mem", "1G"]
+    threads = [] if local else ["--num-threads", "3"]
+    assert train == [*common, "--mem", "8G", "--time", "2-00:00:00", "--kill-wait", "60", *threads]
 
 
 def test_cmd_sh_names_the_backends_that_exist():
-    script = 'set -e; . ./cmd.sh; for c in "$dump_cmd" "$train_cmd" "$decode_cmd"; do echo "$c"; done'
-    done = subprocess.run(["bash", "-c", script], cwd=ROOT, capture_output=True, text=True, env=environment())
-    assert done.returncode == 0
-    assert [line.split()[0] for line in done.stdout.splitlines()] == ["run.pl"] * 3
+    script = "set -e; . ./cmd.sh"
     wrong = subprocess.run(
         ["bash", "-c", f"{script}; echo reached"],
         cwd=ROOT,
@@ -116,7 +137,7 @@ def test_cmd_sh_names_the_backends_that_exist():
         env=environment(cmd_backend="solar"),
     )
     assert (wrong.returncode, wrong.stdout) == (1, "")
-    assert wrong.stderr == "cmd.sh: unknown cmd_backend 'solar'; there is: local\n"
+    assert wrong.stderr == "cmd.sh: unknown cmd_backend 'solar'; there are: local, slurm, sge\n"
 
 
 @pytest.mark.parametrize("name", ["dump_cmd", "train_cmd", "decode_cmd"])

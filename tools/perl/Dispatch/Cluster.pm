@@ -28,7 +28,9 @@ sub dispatch {
     return print_help($file, $table) if @arguments && $arguments[0] =~ /\A(?:-h|--help)\z/;
     my $config_file = peek_option('config', @arguments);
     $config_file //= default_config($backend->config_file);
-    my $config = read_config($config_file, $backend->builtin_config);
+    # A file that cannot be read is for the parser to complain about, as in run.pl.
+    my $readable = defined $config_file && -r $config_file ? $config_file : undef;
+    my $config = read_config($readable, $backend->builtin_config);
     my $call = parse_call({ %$table, further_options($config, $table) }, @arguments);
     my $options = $call->{options};
     my @words = submit_command($config, $call, \%NATIVE, $backend->can('spell'));
@@ -100,7 +102,8 @@ sub stop_message {
     my @over = grep { $_->{over} } @{ $pool->{tasks} };
     my $rest = @over ? '; finished: ' . compress(map { $_->{number} } @over) : '';
     return "$cause: cancelled the tasks$rest" if !$pool->{stuck};
-    return "$cause: could not cancel " . join(' ', @{ $pool->{left} }) . ' yet; a process in the background goes on trying';
+    return "$cause: could not cancel " . join(' ', @{ $pool->{left} })
+        . ' yet; a process in the background goes on trying';
 }
 
 1;

@@ -52,7 +52,8 @@ sub add_line {
         $config->{command} = \@words;
         return undef;
     }
-    return "a line begins with command, option or default, not with '$kind'" if $kind !~ /\A(?:option|default)\z/;
+    return "a line begins with command, option or default, not with '$kind'"
+        if $kind !~ /\A(?:option|default)\z/;
     my ($name, $value, $text) = $rest =~ /\A([A-Za-z][\w-]*)=(\S+)\s*(.*)\z/as
         or return "write $kind NAME=VALUE" . ($kind eq 'option' ? ' TEXT' : '');
     $name =~ tr/_/-/;
@@ -87,8 +88,8 @@ sub submit_command {
         my $described = $config->{options}{$name};
         my $value = $value{$name};
         my $added = $described->{$value} // $described->{'*'};
-        fail(255, "option --$name is not described in $config->{file}" . ($described ? " for the value '$value'" : ''))
-            if !$added;
+        my $which = "option --$name is not described in $config->{file}";
+        fail(255, $which . ($described ? " for the value '$value'" : '')) if !$added;
         my $spelled = $spell->($name, $value);
         push @words, map { s/\$0/$spelled/gr } @$added;
     }

@@ -16,16 +16,15 @@ use Dispatch::Guard;
 use Dispatch::Process qw(now pause);
 use Dispatch::Report qw(cause_of);
 use Dispatch::Submission;
-use Dispatch::TaskLog qw(write_footer);
+use Dispatch::Verdict qw(verdict_of_result verdict_on);
 
 my ($FIRST_LOOK, $LONGEST_LOOK) = (0.2, 2);    # seconds between questions to the scheduler
 my ($FIRST_NAP, $LONGEST_NAP) = (0.05, 0.5);    # seconds between looks at the status files
-my $SLOW_FILES = 30;     # seconds for a status file to appear when the scheduler says "completed"
-my $NO_RESULT = 5;       # ... and when it says anything else, or nothing
-my $NEVER = 4;           # seconds for which a task must be found impossible to run
-my $SILENCE = 12;        # seconds without a sign of life that make a task on a silent host lost
-my $LATE_WORD = 8;       # seconds after a failure for the scheduler to say that the task ended
-my $FIRST_RETRY = 5;     # seconds before a lost task is tried again, doubled each time
+my $NO_WORD = 5;        # seconds after a failure for a silent scheduler to say something about it
+my $SILENCE = 12;       # seconds without a sign of life that make a task on a silent host lost
+my $STOP_SECONDS = 60;  # seconds, besides --kill-wait, for cancelled tasks to be gone
+my $FAREWELL = 10;      # ... if nobody wants to wait for that
+my $FIRST_RETRY = 5;    # seconds before a lost task is tried again, doubled each time
 
 # %arg: scheduler (Dispatch::Scheduler), describe (function: tasks to the arguments of
 # Dispatch::Submission->create), retries, kill_wait, say (function for a line to the user).
@@ -86,7 +85,8 @@ sub submit {
     for my $task (@tasks) {
         forget($task->{log});
         # The log of an earlier run would pass for this one's.
-        unlink($task->{log}) || $!{ENOENT} or die { code => 1, text => "cannot remove the old log $task->{log}: $!" };
+        unlink($task->{log}) || $!{ENOENT}
+            or die { code => 1, text => "cannot remove the old log $task->{log}: $!" };
         delete @$task{qw(retry_at result result_at gone_at never_at seen)};
     }
     my $submission = Dispatch::Submission->create($self->{describe}->(@tasks));
@@ -128,8 +128,8 @@ sub read_news {
             $count++;
             $report->{attempt} = $attempt;
             if (defined $report->{status} && $report->{status} == 0) {
-                $task->{left_over} = 1
-                    if $submission != $task->{submission} || grep { $_ ne $attempt } keys %{ $submission->attempts($number) };
+                my $others = grep { $_ ne $attempt } keys %{ $submission->attempts($number) };
+                $task->{left_over} = 1 if $others || $submission != $task->{submission};
                 $self->finish($task, status => 0, attempt => $attempt);
             } elsif ($submission == $task->{submission}) {
                 $task->{result} = $report;
@@ -148,8 +148,9 @@ sub ask {
     return if !%used;
     my $view = $self->{scheduler}->look(sub { $self->read_news }, values %used);
     if (!$view) {
-        for my $task (grep { !$_->{over} && $_->{result} && now() > $_->{result_at} + $NO_RESULT } @open) {
-            $self->fail_by_result($task);
+        # Nobody can say more about these now.
+        for my $task (grep { !$_->{over} && $_->{result} && now() > $_->{result_at} + $NO_WORD } @open) {
+            $self->conclude($task, verdict_of_result($task));
         }
         return;
     }
@@ -160,94 +161,34 @@ sub ask {
     for my $task (grep { !$_->{over} } @open) {
         my $ids = $view->{ $task->{submission}{job} };
         my $entry = $ids->{ $task->{id} } // $ids->{'*'};
-        $self->judge($task, $entry);
+        my $verdict = verdict_on($task, $entry, $self->{scheduler}{backend}->can('post_mortem'));
+        $self->conclude($task, $verdict) if $verdict;
         push @running, { task => $task, entry => $entry }
             if !$task->{over} && !$task->{result} && $entry && $entry->{kind} eq 'running';
     }
-    $self->tell_held(grep { !$_->{over} && ($_->{seen}{kind} // '') eq 'held' } @open);
+    $self->tell_held(grep { !$_->{over} && $_->{seen} && $_->{seen}{kind} eq 'held' } @open);
     $self->look_for_silence(@running) if @running;
     return;
 }
 
-# One task in the light of the scheduler's $entry (undef: it does not know the task any more).
-sub judge {
-    my ($self, $task, $entry) = @_;
-    my $kind = $entry ? $entry->{kind} : 'gone';
-    my $before = $task->{seen};
-    $task->{seen} = $entry if $entry;
-    delete $task->{never_at} if $kind ne 'never';
-    delete $task->{gone_at} if $kind ne 'gone' && $kind ne 'ended';
-    if ($kind eq 'ended' && defined $entry->{cause}) {
-        return $self->lose($task, $entry);
-    } elsif ($kind eq 'ended' || $kind eq 'gone') {
-        return $self->fail_by_result($task) if $task->{result};
-        $task->{gone_at} //= now();
-        return $self->explain($task, $entry, $before);
-    } elsif ($kind eq 'error') {
-        my $more = $self->{scheduler}{backend}->can('post_mortem')->($task, 'error');
-        return $self->drop($task, $more);
-    } elsif ($kind eq 'never') {
-        $task->{never_at} //= now();
-        $self->drop($task, { cause => 'can never run', said => $entry->{said} }) if now() >= $task->{never_at} + $NEVER;
-    } elsif ($kind eq 'waiting' && $task->{result}) {
-        # The scheduler starts it again; what the attempt before had to say does not count.
-        delete @$task{qw(result result_at)};
-    } elsif ($task->{result} && now() > $task->{result_at} + $LATE_WORD && !$self->runs_again($task)) {
-        $self->fail_by_result($task);
+# Acts on a verdict (see Dispatch::Verdict): a task of a lost node is tried again, others have failed.
+sub conclude {
+    my ($self, $task, $verdict) = @_;
+    if ($verdict->{cancel}) {
+        $self->{scheduler}->cancel($task->{submission}, $task) or $task->{left_over} = 1;
     }
-    return;
-}
-
-# Is there a living attempt after the one that failed?
-sub runs_again {
-    my ($self, $task) = @_;
-    return !!keys %{ $task->{submission}->attempts($task->{number}) };
-}
-
-# A task that is over without a result: is there a cause, is it worth to wait a little longer?
-sub explain {
-    my ($self, $task, $entry, $before) = @_;
-    my $waited = now() - $task->{gone_at};
-    my $more = $self->{scheduler}{backend}->can('post_mortem')->($task, 'gone');
-    return $self->lose($task, $more) if $more && $waited >= 1 && $more->{cause} ne 'ended without a result';
-    my $completed = $entry && $entry->{said} =~ /\bCOMPLETED\b/;
-    return if $waited < ($completed ? $SLOW_FILES : $NO_RESULT);
-    my $never_began = !$entry && (!$before || $before->{kind} =~ /\A(?:waiting|held)\z/)
-        && !keys %{ $task->{submission}->attempts($task->{number}) };
-    my $said = $entry ? $entry->{said} : $more ? $more->{said}
-        : 'gone from the queue' . ($before ? ", last seen: $before->{said}" : '');
-    my $words = $task->{submission}->scheduler_output($task) =~ s/\s+/ /gr;
-    $said .= "; $words" if $words ne '';
-    return $self->lose($task, { cause => $never_began ? 'cancelled or lost in the queue' : 'ended without a result', said => $said });
-}
-
-# A task that the scheduler ended or lost: to be tried again if its node was lost, else failed.
-sub lose {
-    my ($self, $task, $why) = @_;
-    if ($why->{lost} && ($task->{retries} // 0) < $self->{retries}) {
+    if ($verdict->{lost} && ($task->{retries} // 0) < $self->{retries}) {
         $task->{retries}++;
         my $nap = $FIRST_RETRY * 2**($task->{retries} - 1);
-        $self->{say}->("task $task->{number}: $why->{cause} ($why->{said}); trying again in $nap s ($task->{retries} of $self->{retries})");
+        my $which = "$task->{retries} of $self->{retries}";
+        my $why = "$verdict->{cause} ($verdict->{said})";
+        $self->{say}->("task $task->{number}: $why; trying again in $nap s ($which)");
         $task->{retry_at} = now() + $nap;
         $task->{left_over} = 1;
         return;
     }
-    return $self->finish($task, cause => $why->{cause}, said => $why->{said});
-}
-
-# A task that would stay at the scheduler for ever.
-sub drop {
-    my ($self, $task, $why) = @_;
-    $self->{scheduler}->cancel($task->{submission}, $task) or $task->{left_over} = 1;
-    return $self->finish($task, cause => $why->{cause}, said => $why->{said});
-}
-
-sub fail_by_result {
-    my ($self, $task) = @_;
-    my $result = $task->{result};
-    my %how = defined $result->{problem} ? (cause => 'could not be run', said => "on $result->{host}: $result->{problem}")
-        : (status => $result->{status});
-    return $self->finish($task, %how, attempt => $result->{attempt});
+    my %how = map { defined $verdict->{$_} ? ($_ => $verdict->{$_}) : () } qw(status cause said attempt);
+    return $self->finish($task, %how);
 }
 
 # Takes note of the end of a task: status or cause, and the attempt that this is about.
@@ -290,46 +231,50 @@ sub look_for_silence {
     return if !$self->{scheduler}{backend}->can('watches_hosts');
     for my $one (@running) {
         my $task = $one->{task};
-        my $beats = join ' ', map { join ':', @$_ } sort_pairs($task->{submission}->attempts($task->{number}));
+        my $attempts = $task->{submission}->attempts($task->{number});
+        my $beats = join ' ', map { "$_:$attempts->{$_}" } sort keys %$attempts;
         next if defined $task->{beats} && $task->{beats} eq $beats;
         @$task{qw(beats beat_at)} = ($beats, now());
     }
     my @silent = grep { now() > $_->{task}{beat_at} + $SILENCE } @running or return;
     for my $one ($self->{scheduler}{backend}->can('lost_tasks')->(@silent)) {
-        $self->{scheduler}->cancel($one->{task}{submission}, $one->{task});
-        $self->lose($one->{task}, { cause => 'node lost', lost => 1, said => "$one->{entry}{said}, which does not answer" });
+        my $said = "$one->{entry}{said}, which does not answer";
+        $self->conclude($one->{task}, { cause => 'node lost', lost => 1, said => $said, cancel => 1 });
     }
     return;
 }
 
-sub sort_pairs {
-    my ($pairs) = @_;
-    return map { [$_, $pairs->{$_}] } sort keys %$pairs;
-}
-
-# Cancels everything and waits until it is gone; true if it is.
+# Cancels everything and waits until it is gone; true if it is. At a second signal it does not wait.
 sub stop {
     my ($self) = @_;
-    my $deadline = now() + $self->{kill_wait} + 60;
+    my $began = now();
+    my $deadline = $began + $self->{kill_wait} + $STOP_SECONDS;
     my @left = @{ $self->{submissions} };
-    my $next_try = now();
+    my $next_try = $began;
     while (@left && now() < $deadline) {
+        last if $self->{stop_request}->() eq 'KILL' && now() > $began + $FAREWELL;
         if (now() >= $next_try) {
             $self->{scheduler}->cancel($_) for @left;
             $next_try = now() + 5;
         }
-        my ($known, $unknown) = ([grep { defined $_->{job} } @left], [grep { !defined $_->{job} } @left]);
-        my $view = @$known ? $self->{scheduler}->look(undef, @$known) : {};
-        if ($view) {
-            @left = grep { active($view->{ $_->{job} }) } @$known;
-            push @left, grep { ($self->{scheduler}{backend}->can('find_job')->($_->{name}) // 'unknown') ne '' } @$unknown;
-        }
+        @left = $self->still_there(@left);
         pause(0.3) if @left;
     }
     $self->read_news;
     $self->settle_log($_) for grep { !$_->{over} } @{ $self->{tasks} };
     $self->{left} = [map { $_->{job} // $_->{name} } @left];
     return !@left;
+}
+
+# Those of @submissions of which something is in the queue or running, or may be.
+sub still_there {
+    my ($self, @submissions) = @_;
+    my @known = grep { defined $_->{job} } @submissions;
+    my $find = $self->{scheduler}{backend}->can('find_job');
+    my @there = grep { !defined $_->{job} && ($find->($_->{name}) // 'unknown') ne '' } @submissions;
+    return @there if !@known;
+    my $view = $self->{scheduler}->look(undef, @known) or return (@known, @there);
+    return (@there, grep { active($view->{ $_->{job} }) } @known);
 }
 
 # Is anything of a job still in the queue or running?

@@ -3,9 +3,9 @@ package Dispatch::Finished;
 # Which tasks have succeeded before, for --resume.
 #
 # LOGDIR/.dispatch/<log's name>.done holds the fingerprint of the command that succeeded with that log: the
-# directory, the log, the words, and the caller's --resume-key. It is compared as it stands. It goes away when the
-# task is started again, so it always speaks of the last attempt. What the command read or wrote is not looked
-# at: a caller whose inputs may change gives a checksum of them as the key.
+# directory, the log, the words, and the caller's --resume-key. It is compared as it stands. It goes away when
+# the task is started again, so it always speaks of the last attempt. What the command read or wrote is not
+# looked at: a caller whose inputs may change gives a checksum of them as the key.
 
 use strict;
 use warnings;

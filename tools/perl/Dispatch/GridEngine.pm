@@ -7,7 +7,6 @@ use strict;
 use warnings;
 use POSIX ();
 use Dispatch::Command qw(run_command);
-use Dispatch::Process qw(now);
 
 sub title { return 'Grid Engine' }
 sub config_file { return 'conf/queue.conf' }
@@ -82,8 +81,8 @@ sub job_of {
 sub is_unreachable {
     my ($answer) = @_;
     return $answer->{code} == -1 || $answer->{errors} =~ /unable\ to\ (?:send\ message\ to|contact)\ qmaster
-        | can't\ (?:reach|connect) | commlib\ error | got\ (?:select|send|read|no\ connection)\ error | Connection\ refused
-        | failed\ receiving\ gdi | gdi.request | timeout | timed\ out /ix;
+        | can't\ (?:reach|connect) | commlib\ error | got\ (?:select|send|read|no\ connection)\ error
+        | Connection\ refused | failed\ receiving\ gdi | gdi.request | timeout | timed\ out /ix;
 }
 
 # All arrays of the user in one question: (view of @$jobs, undef) or (undef, why it cannot be asked).
@@ -123,7 +122,8 @@ sub entry {
     my ($job) = @_;
     my ($state, $queue) = ($job->{state}, $job->{queue_name} // '');
     my $kind = $state =~ /E/ ? 'error' : $state =~ /[rtdsST]/ ? 'running' : $state =~ /h/ ? 'held' : 'waiting';
-    return { kind => $kind, queue => $queue, said => "Grid Engine: $state" . ($queue ne '' ? ", queue $queue" : '') };
+    my $said = "Grid Engine: $state" . ($queue ne '' ? ", queue $queue" : '');
+    return { kind => $kind, queue => $queue, said => $said };
 }
 
 # More about a task that is in an error state, or gone without a result: { cause, lost, said } or undef.
@@ -140,7 +140,8 @@ sub post_mortem {
     }
     my $answer = run_command(['qacct', '-j', $job, '-t', $task->{id}], 30);
     # The last record counts, if there are several.
-    my %field = $answer->{code} == 0 ? $answer->{out} =~ /^(taskid|failed|exit_status|hostname) +(.*?) *$/mg : ();
+    return undef if $answer->{code} != 0;
+    my %field = $answer->{out} =~ /^(taskid|failed|exit_status|hostname) +(.*?) *$/mg;
     return undef if !defined $field{failed} || $field{taskid} ne $task->{id};
     my ($failed) = $field{failed} =~ /\A(\d+)/;
     my $said = "Grid Engine: failed $field{failed}, exit status " . ($field{exit_status} =~ s/\s+/ /gr);

@@ -2,9 +2,9 @@ package Dispatch::LocalTasks;
 
 # Runs tasks on this machine, so many at a time, each in a process group of its own.
 #
-# A task is { number, log, words, fingerprint }; run() adds status (as wait gives it). A task is over when its first
-# process has ended; what it left behind in its group is killed, as a cluster does. So no process of a task
-# writes any more once it counts as done.
+# A task is { number, log, words, fingerprint }; run() adds status (as wait gives it). A task is over when its
+# first process has ended; what it left behind in its group is killed, as a cluster does. So no process of a
+# task writes any more once it counts as done.
 
 use strict;
 use warnings;

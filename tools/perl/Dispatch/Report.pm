@@ -14,8 +14,8 @@ our @EXPORT_OK = qw(cause_of report_failures);
 my $LOGS_SHOWN = 3;
 my $LINES_SHOWN = 10;
 
-# Lines for the failed tasks @$failed ({ number, log, status, cause, said } each; see cause_of) of the call $call with $total tasks, run
-# by $program.
+# Lines for the failed tasks @$failed ({ number, log, status, cause, said } each; see cause_of) of the call $call
+# with $total tasks, run by $program.
 sub report_failures {
     my ($program, $call, $total, $failed) = @_;
     my @lines = $call->{range} ? summary_of_range($call, $total, $failed)

@@ -53,8 +53,8 @@ sub submit {
 
 sub give_up {
     my ($self, $reason, $words) = @_;
-    die { code => 1, unknown => 1, text => "gave up after $self->{timeout} s: the scheduler cannot be reached ($reason)"
-        . "\n    the command was: " . join ' ', map { quote($_) } @$words };
+    my $text = "gave up after $self->{timeout} s: the scheduler cannot be reached ($reason)";
+    die { code => 1, unknown => 1, text => $text . "\n    the command was: " . join ' ', map { quote($_) } @$words };
 }
 
 sub one_line {

@@ -121,7 +121,8 @@ sub entry {
     push @said, 'exit code ' . ($wait_status >> 8) . ':' . ($wait_status & 127)
         if $wait_status =~ /\A\d+\z/ && $wait_status && exists $ENDED{$state} && !$CAUSE{$state};
     my $said = join ', ', @said;
-    return { kind => 'ended', cause => $CAUSE{$state}, lost => $LOST{$state}, said => $said } if exists $ENDED{$state};
+    return { kind => 'ended', cause => $CAUSE{$state}, lost => $LOST{$state}, said => $said }
+        if exists $ENDED{$state};
     my $kind = $state !~ /\A(?:PENDING|REQUEUE)/ ? 'running' : $reason =~ $NEVER ? 'never'
         : $reason =~ /\AJobHeld/ || $state eq 'REQUEUE_HOLD' ? 'held' : 'waiting';
     return { kind => $kind, said => $said };
@@ -131,7 +132,8 @@ sub entry {
 sub post_mortem {
     my ($task) = @_;
     my $text = $task->{submission}->scheduler_output($task);
-    return { cause => 'out of memory', said => "Slurm: $1" } if $text =~ /(exceeded memory limit[^\n]*|oom.kill[^\n]*)/i;
+    return { cause => 'out of memory', said => "Slurm: $1" }
+        if $text =~ /(exceeded memory limit[^\n]*|oom.kill[^\n]*)/i;
     return { cause => 'time limit reached', said => "Slurm: $1" } if $text =~ /(DUE TO TIME LIMIT)/;
     return { cause => 'node lost', lost => 1, said => "Slurm: $1" } if $text =~ /(DUE TO NODE FAILURE[^\n]*)/;
     return { cause => 'cancelled', said => "Slurm: $1" } if $text =~ /(CANCELLED AT [^\n]*?)[ *]*$/m;
@@ -154,7 +156,8 @@ sub is_cancelled {
 # The number of the job with the name $name; '' if there is none, undef if the scheduler cannot be asked.
 sub find_job {
     my ($name) = @_;
-    my $answer = run_command(['squeue', '--noheader', '--states=all', "--name=$name", '--Format=ArrayJobID:20'], 30);
+    my @words = ('squeue', '--noheader', '--states=all', "--name=$name", '--Format=ArrayJobID:20');
+    my $answer = run_command(\@words, 30);
     return undef if $answer->{code} != 0;
     return $answer->{out} =~ /^(\d+)/m ? $1 : '';
 }

@@ -35,7 +35,8 @@ sub create {
     $COUNT++;
     my $here = working_directory();
     my $logs = File::Basename::dirname($arg{tasks}[0]{log});
-    $self->{directory} = ($logs =~ m{\A/} ? $logs : $logs eq '.' ? $here : "$here/$logs") . "/.dispatch/$self->{name}";
+    $logs = $logs eq '.' ? $here : "$here/$logs" if $logs !~ m{\A/};
+    $self->{directory} = "$logs/.dispatch/$self->{name}";
     tidy(File::Basename::dirname($self->{directory}), "$label.$host");
     mkdir $self->{directory} or die { code => 1, text => "cannot make $self->{directory}: $!" };
     my $number = 0;
