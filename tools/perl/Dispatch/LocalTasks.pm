@@ -127,9 +127,11 @@ sub finish {
     return;
 }
 
-# What the guard does with the process groups that are left.
+# What the guard does with the process groups that are left. It waits for their end: a lock that it has
+# inherited must not be free before.
 sub kill_groups {
     kill KILL => map { -$_ } @_;
+    kill_group($_) for @_;
     return;
 }
 

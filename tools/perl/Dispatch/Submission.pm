@@ -181,10 +181,24 @@ sub tidy {
     return;
 }
 
+# Logs that did not become the log of their task: of copies that were cancelled.
+sub remove_attempt_logs {
+    my ($self) = @_;
+    my %side = map { File::Basename::dirname($_->{log}) . '/.dispatch' => 1 } @{ $self->{tasks} };
+    my %used = map { defined readlink $_->{log} ? (File::Basename::basename(readlink $_->{log}) => 1) : () }
+        @{ $self->{tasks} };
+    for my $side (keys %side) {
+        opendir my $directory, $side or next;
+        unlink map { "$side/$_" } grep { /\.\Q$self->{name}\E\.\d+\./ && !$used{$_} } readdir $directory;
+    }
+    return;
+}
+
 # Removes the directory, or just what others must not see if something went wrong.
 sub remove {
     my ($self, $keep) = @_;
     unlink $self->path('spec');
+    $self->remove_attempt_logs;
     return if $keep;
     opendir my $directory, $self->{directory} or return;
     unlink map { $self->path($_) } grep { !/\A\.\.?\z/ } readdir $directory;

@@ -77,7 +77,9 @@ sub without_result {
         : 'gone from the queue' . ($before ? ", last seen: $before->{said}" : '');
     my $words = $task->{submission}->scheduler_output($task) =~ s/\s+/ /gr =~ s/ \z//r;
     $said .= "; $words" if $words ne '';
-    return { cause => $never_began ? 'cancelled or lost in the queue' : 'ended without a result', said => $said };
+    return { cause => 'cancelled or lost in the queue', said => $said } if $never_began;
+    $said .= "; it wrote nothing to $task->{submission}{directory}" if !has_begun($task);
+    return { cause => 'ended without a result', said => $said };
 }
 
 1;
