@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import time
 
@@ -105,7 +106,9 @@ def test_waiting_job_cancelled(cluster, tmp_path, detected):
     assert not call.ended
     cluster.cancel(job)
     assert call.finish() == 1
-    check_report(call, "3 / 3", {str(first): "cancelled"}, "1:3")
+    check_report(call, "3 / 3", {}, "1:3")
+    causes = call.stderr.partition("failed tasks: ")[2].partition("\n")[0]
+    assert len(re.findall(r"(?:^|; )[\d,:]+ \(", causes)) == len(re.findall(r"\(cancelled", causes)), causes
 
 
 def test_time_limit(cluster, tmp_path, detected):

@@ -30,9 +30,10 @@ def test_signal_cancels_the_job(cluster, tmp_path, detected):
     assert len(list(tmp_path.glob("*.pid"))) == 2
 
 
-def test_tasks_may_save_before_they_end(cluster, tmp_path):
+def test_tasks_may_save_before_they_end(slurm, tmp_path):
+    """Grid Engine is not as kind: it sends KILL at once."""
     script = "trap 'sleep 1; echo saved > saved; exit 5' TERM; echo $$ > 1.pid; while :; do sleep 0.05; done"
-    call = Call(cluster, tmp_path, "--kill-wait", 20, "a.log", "bash", "-c", script)
+    call = Call(slurm, tmp_path, "--kill-wait", 20, "a.log", "bash", "-c", script)
     wait_for(lambda: (tmp_path / "1.pid").exists() and (tmp_path / "1.pid").read_text().endswith("\n"))
     call.process.terminate()
     assert call.finish() == 2
