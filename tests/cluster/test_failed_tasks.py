@@ -140,7 +140,7 @@ HUNGRY = """python3 -c 'import time; x = bytearray(400_000_000); time.sleep(30)'
 
 
 def test_memory_limit(slurm, tmp_path, detected):
-    check_memory_limit(slurm, tmp_path, detected, "memory limit")
+    check_memory_limit(slurm, tmp_path, detected, "memory limit, polled by Slurm")
 
 
 def check_memory_limit(cluster: Cluster, directory, detected, case: str) -> None:

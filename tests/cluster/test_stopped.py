@@ -21,9 +21,7 @@ def test_signal_cancels_the_job(cluster, tmp_path, detected):
     happened = time.monotonic()
     call.process.terminate()
     assert call.finish() == 2
-    detected(
-        "told to stop (TERM, INT): job cancelled and gone", cluster, happened, call.ended, since="the signal"
-    )
+    detected("told to stop: job cancelled and gone", cluster, happened, call.ended, since="TERM")
     assert f"{cluster.dispatcher}: SIGTERM: cancelled the tasks" in call.stderr
     assert not any(map(is_running, pids))
     assert cluster.jobs() == []
