@@ -179,6 +179,8 @@ start() {
     [ -f "$dir/cell_written" ] || write_cell "$address"
     use_environment
     if ! alive sge_qmaster; then
+        # A host that has lost its master looks for it again only after a minute. Jobs outlive its daemon.
+        end_daemon KILL sge_execd
         rm -f "$dir/sge_qmaster.pid"
         launch LD_PRELOAD="$dir/pin.so" "$programs_dir/sge_qmaster"
     fi

@@ -92,7 +92,18 @@ END
 
 cgroup_version() { if [ -e /sys/fs/cgroup/memory ]; then echo v1; else echo v2; fi; }
 
+# resume_nodes: a controller that lost its last seconds may have put nodes aside.
+resume_nodes() {
+    local node
+    for node in "${nodes[@]}"; do
+        if [[ $(sinfo -h -n "$node" -o %T) == drain* ]]; then
+            scontrol update NodeName="$node" State=RESUME
+        fi
+    done
+}
+
 nodes_ready() {
+    resume_nodes
     [ "$(sinfo -h -N -o %T | grep -Ecx 'idle|mixed|allocated')" -eq "${#nodes[@]}" ]
 }
 

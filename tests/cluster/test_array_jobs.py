@@ -43,7 +43,7 @@ def test_array_with_its_outputs(cluster, tmp_path):
     # Nothing of the submission is left.
     left = sorted(path.name for path in (call.directory / "exp/log/.dispatch").iterdir())
     assert left == [f"a.{number}.log.done" for number in range(1, 7)]
-    assert cluster.jobs() == []
+    wait_for(lambda: cluster.jobs() == [])
 
 
 @pytest.mark.parametrize("numbers", ["2,5:6", "3:4"])

@@ -43,12 +43,14 @@ def test_reachable_in_time_for_submission(cluster, master, tmp_path):
     cluster.start()
     assert call.finish(90) == 0, call.stderr
     assert sorted(path.name for path in tmp_path.glob("did.*")) == ["did.1", "did.2"]
-    assert cluster.jobs() == []
+    wait_for(lambda: cluster.jobs() == [])
 
 
 def test_master_killed_and_restarted_in_mid_wait(cluster, master, tmp_path, detected):
     call = Call(cluster, tmp_path, "JOB=1:3", "log/a.JOB.log", "bash", "-c", f"{WAITER}; [ JOB != 2 ]")
     job, pids = call.job(), call.pids(1, 2, 3)
+    # Slurm writes down every few seconds what it has started; without that it would start the tasks again.
+    time.sleep(6)
     happened = time.monotonic()
     cluster.kill(master)
     said = call.said("the scheduler cannot be asked (")
@@ -155,7 +157,7 @@ def test_log_directory_that_cannot_be_made(cluster, tmp_path, detected, place):
     assert call.finish() == 1
     detected("log directory that cannot be made", cluster, call.began, call.ended, since="the call")
     assert f"cannot make the log directory {place.rpartition('/')[0]}" in call.stderr
-    assert cluster.jobs() == []
+    wait_for(lambda: cluster.jobs() == [])
 
 
 def test_job_that_waits_for_what_cannot_come(slurm, tmp_path, detected):

@@ -24,7 +24,7 @@ def test_signal_cancels_the_job(cluster, tmp_path, detected):
     detected("told to stop: job cancelled and gone", cluster, happened, call.ended, since="TERM")
     assert f"{cluster.dispatcher}: SIGTERM: cancelled the tasks" in call.stderr
     assert not any(map(is_running, pids))
-    assert cluster.jobs() == []
+    wait_for(lambda: cluster.jobs() == [])
     assert len(list(tmp_path.glob("*.pid"))) == 2
 
 
@@ -65,6 +65,8 @@ def test_stopped_while_the_scheduler_is_away(cluster, tmp_path):
     call = Call(cluster, tmp_path, "a.log", "bash", "-c", SLEEPER.replace("JOB", "1"))
     job = call.job()
     (pid,) = call.pids(1).values()
+    # Slurm writes down every few seconds what it has started.
+    time.sleep(6)
     cluster.kill({"slurm": "slurmctld", "sge": "sge_qmaster"}[cluster.name])
     try:
         call.process.terminate()
