@@ -76,4 +76,5 @@ def test_stopped_while_the_scheduler_is_away(cluster, tmp_path):
     finally:
         cluster.start()
     wait_dead(pid)
-    wait_for(lambda: cluster.jobs() == [])
+    # A host whose daemon was started anew tells of its jobs after a while.
+    wait_for(lambda: cluster.jobs() == [], 120)
