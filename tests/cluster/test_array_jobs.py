@@ -115,3 +115,17 @@ def test_array_of_true_costs_little(cluster, tmp_path, noted):
         if (share := share_of_processor()) < 0.7:
             pytest.skip(f"cannot be measured beside other work: a process gets {share:.0%} of a processor")
     assert min(ratios) <= 1.3
+
+
+def test_secrets_are_not_shown_to_the_scheduler(slurm, tmp_path):
+    """A task has the caller's whole environment; the submit command saw next to nothing of it."""
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin/sbatch"
+    program.write_text(f'#!/bin/bash\nenv >{tmp_path}/seen\nPATH=${{PATH#*:}} exec sbatch "$@"\n')
+    program.chmod(0o755)
+    environment = slurm.env(TOKEN="very secret")
+    path = f"{tmp_path / 'bin'}:{environment['PATH']}"
+    call = run(slurm, tmp_path, "a.log", "bash", "-c", 'echo "$TOKEN"', TOKEN="very secret", PATH=path)
+    assert call.log("a.log") == "very secret\n"
+    seen = (tmp_path / "seen").read_text()
+    assert "SLURM_CONF=" in seen and "TOKEN" not in seen and "very secret" not in seen

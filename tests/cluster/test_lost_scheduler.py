@@ -96,7 +96,7 @@ def write_config(directory: Path, text: str) -> None:
 def held_config(cluster: Cluster, directory: Path) -> None:
     """A configuration whose jobs wait until they are released."""
     command = {
-        "slurm": "sbatch --export=PATH --hold",
+        "slurm": "sbatch --export=ALL --hold",
         "sge": "qsub -v PATH -S /bin/bash -h",
     }[cluster.name]
     write_config(directory, f"command {command}\n")
@@ -163,7 +163,7 @@ def test_log_directory_that_cannot_be_made(cluster, tmp_path, detected, place):
 def test_job_that_waits_for_what_cannot_come(slurm, tmp_path, detected):
     failed = slurm.call("sbatch", "--parsable", "--output=/dev/null", "--wrap", "exit 1").strip()
     wait_for(lambda: {task.state for task in slurm.tasks(failed).values()} == {"FAILED"})
-    write_config(tmp_path, f"command sbatch --export=PATH --dependency=afterok:{failed}\n")
+    write_config(tmp_path, f"command sbatch --export=ALL --dependency=afterok:{failed}\n")
     call = Call(slurm, tmp_path, "JOB=1:2", "log/a.JOB.log", "true")
     assert call.finish() == 1
     detected("waits for what can never come", slurm, call.began, call.ended, since="the call")
@@ -174,7 +174,7 @@ def test_job_that_waits_for_what_cannot_come(slurm, tmp_path, detected):
 
 def test_requeued_task_with_two_copies_at_once(slurm, tmp_path):
     """The daemon of a node dies, its task lives on, a second copy runs elsewhere: the log is that of one."""
-    write_config(tmp_path, "command sbatch --export=PATH --requeue\n")
+    write_config(tmp_path, "command sbatch --export=ALL --requeue\n")
     script = """n=$(ls | grep -c '^copy[.]'); echo $$ > new.$n; mv new.$n copy.$n; i=0
         until [ -e go ]; do echo "copy $n line $((i++))"; sleep 0.02; done; echo "copy $n ends after $i" """
     call = Call(slurm, tmp_path, "a.log", "bash", "-c", script)
@@ -205,7 +205,7 @@ def test_requeued_task_with_two_copies_at_once(slurm, tmp_path):
 
 
 def test_requeue_by_an_administrator(slurm, tmp_path):
-    write_config(tmp_path, "command sbatch --export=PATH --requeue\n")
+    write_config(tmp_path, "command sbatch --export=ALL --requeue\n")
     script = f"echo JOB >> ran; [ $(grep -cx JOB ran) = 1 ] || exit 0; {SLEEPER}"
     call = Call(slurm, tmp_path, "JOB=1:2", "log/a.JOB.log", "bash", "-c", script)
     job = call.job()
