@@ -7,7 +7,7 @@
 # to sbatch for --mem, --num-threads, --gpu, --time and further options stands in conf/slurm.conf (of
 # the working directory, else of the project) or the file that --config names, in Kaldi's grammar:
 #
-#   command sbatch --export=PATH
+#   command sbatch --export=ALL
 #   option mem=* --mem=$0
 #   option gpu=0
 #   option gpu=* --partition=gpu --gres=gpu:$0

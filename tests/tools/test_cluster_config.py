@@ -24,7 +24,7 @@ def asked_for(dispatcher, *words) -> list[str]:
     ],
 )
 def test_built_in_options_of_slurm(slurm_pl, options, words):
-    assert asked_for(slurm_pl, *options, "a.log", "true") == ["--export=PATH", *words]
+    assert asked_for(slurm_pl, *options, "a.log", "true") == ["--export=ALL", *words]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 package Dispatch::ClusterConfig;
 
 # conf/slurm.conf and conf/queue.conf, in Kaldi's grammar. One line each:
-#   command sbatch --export=PATH      the submit command (required)
+#   command sbatch --export=ALL       the submit command (required)
 #   option mem=* --mem=$0             what --mem VALUE adds to it; $0 is the value
 #   option gpu=0                      what just this value adds: here nothing; it goes before the * line
 #   default gpu=0                     the value if the option is not given; stands before its option lines

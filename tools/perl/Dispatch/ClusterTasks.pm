@@ -23,6 +23,7 @@ my ($FIRST_NAP, $LONGEST_NAP) = (0.05, 0.5);    # seconds between looks at the s
 my $NO_WORD = 5;        # seconds after a failure for a silent scheduler to say something about it
 my $SILENCE = 12;       # seconds without a sign of life that make a task on a silent host lost
 my $STOP_SECONDS = 60;  # seconds, besides --kill-wait, for cancelled tasks to be gone
+my $AWAY_SECONDS = 10;  # ... for a scheduler that does not answer to be told; the guard goes on trying
 my $FAREWELL = 10;      # ... if nobody wants to wait for that
 my $FIRST_RETRY = 5;    # seconds before a lost task is tried again, doubled each time
 
@@ -253,6 +254,7 @@ sub stop {
     my $next_try = $began;
     while (@left && now() < $deadline) {
         last if $self->{stop_request}->() eq 'KILL' && now() > $began + $FAREWELL;
+        last if $self->{scheduler}{down} && now() > $began + $AWAY_SECONDS;
         if (now() >= $next_try) {
             $self->{scheduler}->cancel($_) for @left;
             $next_try = now() + 5;

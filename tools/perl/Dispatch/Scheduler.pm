@@ -28,10 +28,11 @@ sub submit {
     my ($self, $submission, $stopped) = @_;
     my $backend = $self->{backend};
     my @words = $backend->can('submit_words')->($submission, @$self{qw(words legacy limit)});
+    my $environment = $backend->can('submit_environment') // sub { %ENV };
     my $deadline = now() + $self->{timeout};
     my $nap = 1;
     while (1) {
-        my $answer = run_command(\@words, $SUBMIT_SECONDS);
+        my $answer = do { local %ENV = $environment->(@words); run_command(\@words, $SUBMIT_SECONDS) };
         my $job = $answer->{code} == 0 ? $backend->can('job_of')->($answer->{out}) : undef;
         if (!defined $job && $backend->can('is_unreachable')->($answer)) {
             my $reason = one_line($answer->{errors});

@@ -22,7 +22,7 @@ sub release_hint { return "scontrol release $_[1]" }
 
 sub builtin_config {
     return <<'END';
-command sbatch --export=PATH
+command sbatch --export=ALL
 option mem=* --mem=$0
 option num_threads=* --cpus-per-task=$0
 option time=* --time=$0
@@ -42,6 +42,16 @@ sub spell {
         $unit = { T => 'G', G => 'M', M => 'K', '' => 'K' }->{$unit};
     }
     return POSIX::ceil($number) . $unit;
+}
+
+# What the submit command sees of our environment. With --export=ALL that becomes the environment of the job: the
+# least will do, as tasks have the rest from the spec. With any other --export Slurm starts a login shell of the
+# user on the node, for every task: an array of short tasks takes four times as long.
+sub submit_environment {
+    my @words = @_;
+    return %ENV if !grep { $_ eq '--export=ALL' } @words;
+    return map { $_ => $ENV{$_} } grep { /\A(?:PATH|HOME|USER|LOGNAME|SHELL|TZ|LANG|LC_\w+|LD_LIBRARY_PATH
+        |SLURM_\w+|SBATCH_\w+)\z/x } keys %ENV;
 }
 
 # The words that submit @$ids as the array of $submission, with at most $limit tasks at a time.

@@ -70,7 +70,9 @@ sub without_result {
     my $more = $post_mortem->($task, 'gone');
     return $more if $more && $waited >= 1 && $more->{cause} ne 'ended without a result';
     my $completed = $entry && $entry->{said} =~ /\bCOMPLETED\b/;
-    return undef if $waited < ($completed ? $SLOW_FILES : $NO_RESULT);
+    # Nothing can come any more where there is no directory for it.
+    my $patience = !-d $task->{submission}{directory} ? 0 : $completed ? $SLOW_FILES : $NO_RESULT;
+    return undef if $waited < $patience;
     my $waiting = !$before || $before->{kind} =~ /\A(?:waiting|held)\z/;
     my $never_began = !$entry && !$more && $waiting && !has_begun($task);
     my $said = $entry ? $entry->{said} : $more ? $more->{said}

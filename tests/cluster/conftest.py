@@ -1,0 +1,94 @@
+"""Schedulers that the tests of this directory share: started once, ended with the session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from clusters import CannotRun, Cluster, GridEngine, Slurm
+from detection import Detection, table
+from dispatching import Call
+
+
+def _started(kind: type[Cluster], *options: str) -> Iterator[Cluster]:
+    try:
+        cluster = kind(*options)
+    except CannotRun as reason:
+        pytest.skip(str(reason))
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def slurm() -> Iterator[Cluster]:
+    """A Slurm of two nodes with 4 processors and 16000 MB each, whatever this machine has."""
+    yield from _started(Slurm)
+
+
+@pytest.fixture(scope="session")
+def sge() -> Iterator[Cluster]:
+    """A Grid Engine of one host with 4 slots."""
+    yield from _started(GridEngine)
+
+
+@pytest.fixture(params=["slurm", "sge"])
+def cluster(request) -> Cluster:
+    """Each of the two."""
+    return request.getfixturevalue(request.param)
+
+
+def pytest_configure(config) -> None:
+    config.addinivalue_line("markers", "cluster: starts a real scheduler on this machine (as root)")
+
+
+@pytest.fixture(autouse=True)
+def calls_end_with_their_test() -> Iterator[None]:
+    """No job of a failed test disturbs the next one."""
+    Call.made.clear()
+    yield
+    for call in Call.made:
+        call.end()
+
+
+_DETECTIONS = pytest.StashKey[list[Detection]]()
+_NOTES = pytest.StashKey[list[str]]()
+
+
+@pytest.fixture
+def detected(pytestconfig) -> Callable[..., None]:
+    """``detected(case, cluster, happened, noticed, ...)`` puts a time into the table and checks it.
+
+    No more than 10 s may lie between the two moments, or 5 s between ``reported``, when the scheduler itself
+    said it, and ``noticed``.
+    """
+    found = pytestconfig.stash.setdefault(_DETECTIONS, [])
+
+    def add(
+        case: str,
+        cluster: Cluster,
+        happened: float,
+        noticed: float,
+        reported: float | None = None,
+        since: str = "it happened",
+    ) -> None:
+        after = None if reported is None else noticed - reported
+        found.append(Detection(case, cluster.name, since, noticed - happened, after))
+        assert happened - 0.2 <= noticed, f"{case}: noticed {happened - noticed:.1f} s before {since}"
+        assert noticed - happened <= 10 or (after is not None and after <= 5), found[-1]
+
+    return add
+
+
+@pytest.fixture
+def noted(pytestconfig) -> Callable[[str], None]:
+    """``noted(line)`` prints a line below the table."""
+    return pytestconfig.stash.setdefault(_NOTES, []).append
+
+
+def pytest_terminal_summary(terminalreporter, config) -> None:
+    found, notes = config.stash.get(_DETECTIONS, []), config.stash.get(_NOTES, [])
+    if found:
+        terminalreporter.section("seconds until it was noticed (after the scheduler's own word)")
+        terminalreporter.write_line(table(found))
+    for line in notes:
+        terminalreporter.write_line(line)
