@@ -12,7 +12,6 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, Any
 
-from svmixer import config as configuration
 from svmixer.audio.errors import AudioError
 from svmixer.fileio import write_json
 from svmixer.log import fail, get_logger

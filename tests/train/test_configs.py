@@ -51,7 +51,7 @@ def overrides(path, folder):
 def one_step(loop, task):
     before = {name: value.clone() for name, value in task.module.named_parameters()}
     batch = next(iter(DataLoader(task.dataset(), batch_sampler=loop.plan.batches(0, 1))))
-    values = loop._backward(batch, last=True)
+    values = loop._backward(batch, part=0)
     # At the rate of a later step: that of the first may be 0.
     for group in loop.optimizer.param_groups:
         group["lr"] = loop.schedule.lr(10)
