@@ -13,8 +13,9 @@ cmd_backend=${cmd_backend:-local}
 
 # Stage 2: reads, resamples and writes audio; one thread a job, --nj jobs.
 dump_needs=${dump_needs:---mem 2G --num-threads 1 --time 12:00:00}
-# Stages 3 and 4, and teacher pretraining: one job. Here it has all processors, on a cluster train_threads.
-train_needs=${train_needs:---mem 8G --time 2-00:00:00}
+# Stages 3 and 4, and teacher pretraining: one job. Here it has all processors, on a cluster train_threads. --notice is the
+# time in which a training saves before the limit; it must hold a step, a validation and the writing of a checkpoint.
+train_needs=${train_needs:---mem 8G --time 2-00:00:00 --notice 600}
 train_threads=${train_threads:-4}
 # Stage 5: embeddings; one thread a job, --nj jobs.
 decode_needs=${decode_needs:---mem 4G --num-threads 1 --time 12:00:00}

@@ -24,7 +24,7 @@ lowpass=
 control=false
 # Parallel jobs.
 nj=2
-# GPUs; 0 embeds on the CPU.
+# With 1 or more each job embeds on a GPU of its own, as many at a time as there are; 0 embeds on the CPU.
 ngpu=0
 # true: do finished work again.
 force=false
@@ -53,7 +53,7 @@ score_set() {
     rm -f "$out/.done"
     resume_by "$data/.done" "$config" "$@"
     # shellcheck disable=SC2154,SC2086  # from cmd.sh; a command with its options
-    run_child $decode_cmd --gpu "$ngpu" "${resume_options[@]}" JOB=1:"$nj" "$out/log/extract.JOB.log" \
+    run_child $decode_cmd --gpu "$((ngpu > 0))" "${resume_options[@]}" JOB=1:"$nj" "$out/log/extract.JOB.log" \
         python -m svmixer.bin.extract --config "$config" --model "$model" --data_dir "$data" --output_dir "$out" \
         --num_jobs "$nj" --job JOB --lowpass_hz "$band" --ngpu "$ngpu" --force "$force" "${extra[@]}"
     finish_tasks "$out/log"

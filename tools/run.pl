@@ -41,6 +41,7 @@ my $OPTIONS = common_options(
     'gpu' => 'GPUs of a task: each running task gets its own',
     'mem' => 'memory of a task; for clusters, not enforced here',
     'time' => 'longest run time of a task; for clusters, not enforced here',
+    'notice' => 'for clusters, has no effect here',
     'config' => 'description of a cluster; must exist, has no effect here',
     'retries' => 'for clusters, has no effect here',
     'submit-timeout' => 'for clusters, has no effect here',

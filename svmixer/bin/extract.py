@@ -46,7 +46,7 @@ class ExtractConfig:
     num_crops: int = 10
     # Filter out everything from this frequency (Hz) on before the system hears it; 0 = no filter.
     lowpass_hz: float = 0.0
-    # GPUs of the machine; job k takes number (k - 1) modulo this. 0 = CPU.
+    # 0 = CPU; 1 or more: job k takes GPU (k - 1) modulo the number of those that it can see.
     ngpu: int = 0
     # Extract again even if this job's files are complete and were made with the same settings.
     force: bool = False
@@ -97,8 +97,19 @@ def _load(config: ExtractConfig) -> Any:
         return _control(config)
     from svmixer.models.io import load_model
 
-    device = f"cuda:{(config.job - 1) % config.ngpu}" if config.ngpu else "cpu"
-    return load_model(config.model, device)
+    return load_model(config.model, _device(config))
+
+
+def _device(config: ExtractConfig) -> str:
+    if not config.ngpu:
+        return "cpu"
+    import torch
+
+    # Dispatchers show a job the GPUs that it was given and no others.
+    visible = torch.cuda.device_count()
+    if not visible:
+        raise EmbeddingError("ngpu: no GPU can be used here; give --ngpu 0 to embed on the CPU")
+    return f"cuda:{(config.job - 1) % visible}"
 
 
 def _control(config: ExtractConfig) -> Any:

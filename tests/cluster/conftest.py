@@ -37,10 +37,6 @@ def cluster(request) -> Cluster:
     return request.getfixturevalue(request.param)
 
 
-def pytest_configure(config) -> None:
-    config.addinivalue_line("markers", "cluster: starts a real scheduler on this machine (as root)")
-
-
 @pytest.fixture(autouse=True)
 def calls_end_with_their_test() -> Iterator[None]:
     """No job of a failed test disturbs the next one."""

@@ -28,14 +28,36 @@ def test_signal_cancels_the_job(cluster, tmp_path, detected):
     assert len(list(tmp_path.glob("*.pid"))) == 2
 
 
-def test_tasks_may_save_before_they_end(slurm, tmp_path):
-    """Grid Engine is not as kind: it sends KILL at once."""
-    script = "trap 'sleep 1; echo saved > saved; exit 5' TERM; echo $$ > 1.pid; while :; do sleep 0.05; done"
-    call = Call(slurm, tmp_path, "--kill-wait", 20, "a.log", "bash", "-c", script)
+SAVER = "trap 'sleep 1; echo saved > saved; exit 5' {}; echo $$ > 1.pid; while :; do sleep 0.05; done"
+
+
+def test_tasks_may_save_before_they_end(cluster, tmp_path):
+    """Slurm sends TERM; Grid Engine sends USR2 to those who asked for a notice, and KILL at once to others."""
+    script = SAVER.format({"slurm": "TERM", "sge": "USR2"}[cluster.name])
+    call = Call(
+        cluster, tmp_path, "--kill-wait", 20, "--time", 10, "--notice", 60, "a.log", "bash", "-c", script
+    )
     wait_for(lambda: (tmp_path / "1.pid").exists() and (tmp_path / "1.pid").read_text().endswith("\n"))
     call.process.terminate()
     assert call.finish() == 2
     assert (tmp_path / "saved").read_text() == "saved\n"
+
+
+def test_tasks_may_save_before_the_time_limit(cluster, tmp_path):
+    """Slurm looks every 30 s whose time is running out."""
+    limit = {"slurm": ("1:00", 30), "sge": ("0:20", 17)}[cluster.name]
+    call = Call(
+        cluster,
+        tmp_path,
+        *("--time", limit[0], "--notice", limit[1]),
+        "a.log",
+        "bash",
+        "-c",
+        SAVER.format("USR1"),
+    )
+    assert call.finish(90) == 1
+    assert (tmp_path / "saved").read_text() == "saved\n"
+    assert "failed: exit code 5" in call.stderr
 
 
 def test_killed_dispatcher_leaves_no_job(cluster, tmp_path, detected):

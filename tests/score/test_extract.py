@@ -266,3 +266,18 @@ def test_mistakes_end_with_one_line(eval_set, tmp_path, capsys, options, status,
     assert stop.value.code == status
     assert what in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("job", "visible", "device"), [(1, 1, "cuda:0"), (4, 1, "cuda:0"), (4, 3, "cuda:0"), (2, 3, "cuda:1")]
+)
+def test_jobs_take_turns_on_the_visible_gpus(monkeypatch, job, visible, device):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: visible)
+    config = extract_cli.ExtractConfig("model", "data", "output", num_jobs=4, job=job, ngpu=2)
+    assert extract_cli._device(config) == device
+
+
+def test_a_gpu_that_is_not_there_is_an_error(monkeypatch):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    with pytest.raises(EmbeddingError, match="--ngpu 0"):
+        extract_cli._device(extract_cli.ExtractConfig("model", "data", "output", ngpu=1))

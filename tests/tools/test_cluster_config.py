@@ -21,6 +21,7 @@ def asked_for(dispatcher, *words) -> list[str]:
         (["--mem", "300"], ["--mem=300"]),
         (["--mem", "0.5TB"], ["--mem=512G"]),
         (["--gpu", 2, "--time", "2-00:00:00"], ["--gres=gpu:2", "--time=2-00:00:00"]),
+        (["--notice", 90, "--time", 5], ["--signal=B:USR1@90", "--time=5"]),
     ],
 )
 def test_built_in_options_of_slurm(slurm_pl, options, words):
@@ -39,10 +40,19 @@ def test_built_in_options_of_slurm(slurm_pl, options, words):
         (["--time", "12:00:05"], ["-l", "h_rt=43205"]),
         (["--time", "2-1"], ["-l", "h_rt=176400"]),
         (["--time", "1-0:2:3"], ["-l", "h_rt=86523"]),
+        (["--notice", 90, "--time", 5], ["-notify", "-l", "s_rt=210", "-l", "h_rt=300"]),
+        (["--notice", 90, "--time", 1], ["-notify", "-l", "s_rt=1", "-l", "h_rt=60"]),
     ],
 )
 def test_built_in_options_of_grid_engine(queue_pl, options, words):
     assert asked_for(queue_pl, *options, "a.log", "true") == ["-v", "PATH", "-S", "/bin/bash", *words]
+
+
+@pytest.mark.parametrize("program", ["slurm_pl", "queue_pl"])
+def test_a_notice_of_no_end_is_refused(request, program):
+    done = request.getfixturevalue(program)("--notice", 90, "a.log", "true")
+    assert done.returncode == 255
+    assert "option --notice needs --time, before the end of which it is given" in done.stderr
 
 
 def test_the_project_s_files_are_the_built_in_ones():

@@ -77,11 +77,13 @@ sub further_options {
 }
 
 # The words of the submit command for the options of a call. $native names the options that the dispatcher
-# deals with itself; $spell->(name, value) gives a value as the scheduler writes it.
+# deals with itself; $spell->(name, value, all values) gives a value as the scheduler writes it.
 sub submit_command {
     my ($config, $call, $native, $spell) = @_;
     my %value = %{ $config->{defaults} };
     $value{$_} = $call->{options}{$_} for keys %{ $call->{given} };
+    fail(255, 'option --notice needs --time, before the end of which it is given')
+        if defined $value{notice} && !defined $value{time};
     my @words = @{ $config->{command} };
     for my $name (sort keys %value) {
         next if $native->{$name};
@@ -90,7 +92,7 @@ sub submit_command {
         my $added = $described->{$value} // $described->{'*'};
         my $which = "option --$name is not described in $config->{file}";
         fail(255, $which . ($described ? " for the value '$value'" : '')) if !$added;
-        my $spelled = $spell->($name, $value);
+        my $spelled = $spell->($name, $value, \%value);
         push @words, map { s/\$0/$spelled/gr } @$added;
     }
     return @words;

@@ -26,14 +26,15 @@ option mem=* -l mem_free=$0,ram_free=$0
 option num_threads=* -pe smp $0
 option num_threads=1
 option time=* -l h_rt=$0
+option notice=* -notify -l s_rt=$0
 option gpu=0
 option gpu=* -l gpu=$0
 END
 }
 
-# A value as qsub wants it: sizes in whole units up to G, times in seconds.
+# A value as qsub wants it: sizes in whole units up to G, times in seconds, a notice as the run time at which it is due.
 sub spell {
-    my ($name, $value) = @_;
+    my ($name, $value, $options) = @_;
     if ($name eq 'mem') {
         my ($number, $unit) = $value =~ /\A([\d.]+)([KMGT]?)B?\z/i;
         $unit = uc $unit;
@@ -44,7 +45,15 @@ sub spell {
         }
         return POSIX::ceil($number) . $unit;
     }
-    return $value if $name ne 'time';
+    if ($name eq 'notice') {
+        my $due = seconds($options->{time}) - $value;
+        return $due > 0 ? $due : 1;
+    }
+    return $name eq 'time' ? seconds($value) : $value;
+}
+
+sub seconds {
+    my ($value) = @_;
     # Slurm's notation: minutes, M:S, H:M:S, D-H, D-H:M, D-H:M:S.
     my ($days, $rest) = $value =~ /\A(\d+)-(.*)\z/ ? ($1, $2) : (undef, $value);
     my @part = split /:/, $rest;

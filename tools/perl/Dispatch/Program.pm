@@ -25,6 +25,8 @@ sub common_options {
         'mem' => { type => 'size', help => 'memory of a task' },
         'time' => { type => 'time',
             help => 'longest run time of a task: minutes, or [DAYS-]HOURS:MINUTES:SECONDS' },
+        'notice' => { type => 'count',
+            help => 'seconds before the end of --time at which a task gets USR1' },
         'config' => { type => 'file', help => 'description of the cluster' },
         'operators' => { type => 'bool', default => 'true', help => 'words such as | and > act' },
         'kill-wait' => { type => 'number', default => 10, help => 'seconds between TERM and KILL when stopped' },

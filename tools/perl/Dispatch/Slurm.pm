@@ -26,6 +26,7 @@ command sbatch --export=ALL
 option mem=* --mem=$0
 option num_threads=* --cpus-per-task=$0
 option time=* --time=$0
+option notice=* --signal=B:USR1@$0
 option gpu=0
 option gpu=* --gres=gpu:$0
 END
