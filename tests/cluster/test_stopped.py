@@ -32,7 +32,7 @@ SAVER = "trap 'sleep 1; echo saved > saved; exit 5' {}; echo $$ > 1.pid; while :
 
 
 def test_tasks_may_save_before_they_end(cluster, tmp_path):
-    """Slurm sends TERM; Grid Engine sends USR2 to those who asked for a notice, and KILL at once to others."""
+    """Slurm sends TERM; Grid Engine USR2 to those who asked for a notice, and KILL at once to others."""
     script = SAVER.format({"slurm": "TERM", "sge": "USR2"}[cluster.name])
     call = Call(
         cluster, tmp_path, "--kill-wait", 20, "--time", 10, "--notice", 60, "a.log", "bash", "-c", script
