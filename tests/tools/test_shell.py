@@ -124,7 +124,8 @@ def test_backends_of_cmd_sh(backend, dispatcher):
     assert dump == [*common, *retries, "--mem", "2G", "--num-threads", "1", "--time", "12:00:00"]
     assert decode == [*common, *retries, "--mem", "1G"]
     threads = [] if local else ["--num-threads", "3"]
-    assert train == [*common, "--mem", "8G", "--time", "2-00:00:00", "--kill-wait", "60", *threads]
+    needs = ["--mem", "8G", "--time", "2-00:00:00", "--notice", "600"]
+    assert train == [*common, *needs, "--kill-wait", "60", *threads]
 
 
 def test_cmd_sh_names_the_backends_that_exist():
