@@ -57,7 +57,7 @@ def test_tasks_may_save_before_the_time_limit(cluster, tmp_path):
     )
     assert call.finish(90) == 1
     assert (tmp_path / "saved").read_text() == "saved\n"
-    assert "failed: exit code 5" in call.stderr
+    assert "failed with exit code 5" in call.stderr
 
 
 def test_killed_dispatcher_leaves_no_job(cluster, tmp_path, detected):

@@ -13,7 +13,6 @@ use Cwd ();
 use POSIX ();
 use Errno ();
 use File::Basename ();
-use File::Path ();
 use Dispatch::Words qw(display quote);
 use Exporter 'import';
 our @EXPORT_OK =
@@ -30,6 +29,9 @@ sub side_file {
 sub make_side_directory {
     my ($log) = @_;
     my $side = File::Basename::dirname($log) . '/.dispatch';
+    return if mkdir($side) || -d $side;
+    # Tasks find it there and do without the module, which takes time to load.
+    require File::Path;
     File::Path::make_path($side, { error => \my $errors });
     return if -d $side;
     my ($reason) = map { values %$_ } @$errors;

@@ -15,7 +15,6 @@ use warnings;
 use Errno ();
 use Fcntl ();
 use File::Basename ();
-use File::Path ();
 use POSIX ();
 use Dispatch::Finished qw(replace_file side_file working_directory);
 use Dispatch::Words qw(quote);
@@ -171,6 +170,7 @@ sub tidy {
         my ($log, $pid) = $name =~ /\A(?:(.*)\.)?\Q$begin\E-(\d+)-\d+(?:-\d+)?(?:\.\d+\..*)?\z/s or next;
         next if kill(0, $pid) || $!{EPERM};
         if (!defined $log) {
+            require File::Path;
             File::Path::remove_tree("$side/$name", { error => \my $ignored });
         } elsif ((readlink("$side/../$log") // '') eq ".dispatch/$name") {
             rename "$side/$name", "$side/../$log";

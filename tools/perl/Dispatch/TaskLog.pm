@@ -12,12 +12,9 @@ package Dispatch::TaskLog;
 
 use strict;
 use warnings;
-use Config;
 use POSIX ();
 use Exporter 'import';
 our @EXPORT_OK = qw(write_header write_footer exit_code describe_status last_lines);
-
-my @SIGNAL = split ' ', $Config{sig_name};
 
 sub date {
     return POSIX::strftime('%a %b %e %H:%M:%S %Z %Y', localtime);
@@ -65,11 +62,18 @@ sub describe_status {
     my ($status) = @_;
     my $signal = $status & 127;
     my $code = exit_code($status);
-    my $text = $signal ? "ended by signal SIG$SIGNAL[$signal]" : "exit code $code";
+    my $text = $signal ? 'ended by signal SIG' . signal_name($signal) : "exit code $code";
     $text .= ': command not found' if $code == 127;
     $text .= ': command cannot be executed' if $code == 126;
     $text .= ': killed from outside, often for want of memory' if $code == 137;
     return $text;
+}
+
+sub signal_name {
+    my ($number) = @_;
+    # Loaded where it is needed: it takes as long as all else of a short task.
+    require Config;
+    return (split ' ', $Config::Config{sig_name})[$number];
 }
 
 # The last $count lines that the command itself printed, shortened to 300 bytes each.
