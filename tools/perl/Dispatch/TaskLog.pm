@@ -73,7 +73,7 @@ sub signal_name {
     my ($number) = @_;
     # Loaded where it is needed: it takes as long as all else of a short task.
     require Config;
-    return (split ' ', $Config::Config{sig_name})[$number];
+    return $Config::Config{sig_name} ? (split ' ', $Config::Config{sig_name})[$number] : $number;
 }
 
 # The last $count lines that the command itself printed, shortened to 300 bytes each.
