@@ -215,7 +215,8 @@ class Slurm(Cluster):
         return name
 
     def finished_names(self) -> list[str]:
-        text = (self.directory / "jobcomp.txt").read_text()
+        accounts = self.directory / "jobcomp.txt"
+        text = accounts.read_text() if accounts.exists() else ""
         return re.findall(r"\bName=(\S+)", text)
 
     def cancel(self, job: str, task: int | None = None) -> None:
@@ -270,7 +271,8 @@ class GridEngine(Cluster):
         return name
 
     def finished_names(self) -> list[str]:
-        lines = (self.directory / "default/common/accounting").read_text().splitlines()
+        accounts = self.directory / "default/common/accounting"
+        lines = accounts.read_text().splitlines() if accounts.exists() else []
         return [line.split(":")[4] for line in lines if not line.startswith("#")]
 
     def cancel(self, job: str, task: int | None = None) -> None:
