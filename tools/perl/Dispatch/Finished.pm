@@ -9,10 +9,7 @@ package Dispatch::Finished;
 
 use strict;
 use warnings;
-use Cwd ();
-use POSIX ();
-use Errno ();
-use File::Basename ();
+use Fcntl ();
 use Dispatch::Words qw(display quote);
 use Exporter 'import';
 our @EXPORT_OK =
@@ -21,14 +18,14 @@ our @EXPORT_OK =
 # The path LOGDIR/.dispatch/<log's name>.<suffix>.
 sub side_file {
     my ($log, $suffix) = @_;
-    my ($name, $directory) = File::Basename::fileparse($log);
-    return "$directory.dispatch/$name.$suffix";
+    my ($directory, $name) = $log =~ m{\A(.*/)?(.*)\z}s;
+    return ($directory // '') . ".dispatch/$name.$suffix";
 }
 
 # Makes LOGDIR/.dispatch.
 sub make_side_directory {
     my ($log) = @_;
-    my $side = File::Basename::dirname($log) . '/.dispatch';
+    my $side = side_file($log, '') =~ s{/[^/]*\z}{}r;
     return if mkdir($side) || -d $side;
     # Tasks find it there and do without the module, which takes time to load.
     require File::Path;
@@ -43,7 +40,9 @@ sub make_side_directory {
 sub working_directory {
     my $known = $ENV{PWD} // '';
     my ($here, $there) = map { join ':', (stat)[0, 1] } '.', $known;
-    return $known =~ m{\A/} && $here eq $there ? $known : Cwd::getcwd();
+    return $known if $known =~ m{\A/} && $here eq $there;
+    require Cwd;
+    return Cwd::getcwd();
 }
 
 sub fingerprint {
@@ -78,7 +77,7 @@ sub replace_file {
     my ($path, $text, $mode) = @_;
     my $temporary = "$path.$$.new";
     my $file;
-    if (sysopen $file, $temporary, POSIX::O_WRONLY() | POSIX::O_CREAT() | POSIX::O_TRUNC(), $mode // oct 666) {
+    if (sysopen $file, $temporary, Fcntl::O_WRONLY | Fcntl::O_CREAT | Fcntl::O_TRUNC, $mode // oct 666) {
         return 1 if print({$file} $text) && close($file) && rename $temporary, $path;
     }
     my $error = $!;

@@ -9,11 +9,10 @@ package Dispatch::JobSide;
 
 use strict;
 use warnings;
-use POSIX qw(:sys_wait_h);
 use Dispatch::Finished qw(fingerprint make_side_directory remember replace_file side_file);
-use Dispatch::Process qw(exec_words group_alive kill_group now pause);
-use Dispatch::Submission;
-use Dispatch::TaskLog qw(exit_code write_footer write_header);
+use Dispatch::Process qw(exec_words group_alive has_ended host_name kill_group now pause);
+use Dispatch::Spec qw(read_spec);
+use Dispatch::TaskLog qw(exit_code know_zone write_footer write_header);
 use Dispatch::Words qw(display substitute);
 use Exporter 'import';
 our @EXPORT_OK = qw(run_task);
@@ -24,11 +23,12 @@ my $NO_RESULT = 98;   # exit code: not even the status could be written
 # Runs the task with the id $id of the submission in $directory; the exit code for the scheduler.
 sub run_task {
     my ($directory, $id) = @_;
-    my ($spec, $numbers, $words, $environment) = Dispatch::Submission::read_spec($directory);
+    my ($spec, $numbers, $words, $environment) = read_spec($directory);
+    know_zone(split ' ', $spec->{zone}, 2);
     my $number = $spec->{array} eq 'number' ? $id : $numbers->[$id - 1];
     my $name = $spec->{range_name} eq '' ? undef : $spec->{range_name};
     my $log = substitute($spec->{log}, $name, $number);
-    my $host = (POSIX::uname())[1];
+    my $host = host_name();
     my $restarts = $ENV{SLURM_RESTART_COUNT} // $ENV{RESTARTED} // 0;
     my $attempt = "$spec->{name}.$restarts.$host.$$";
     my %task = (
@@ -139,10 +139,11 @@ sub run_words {
         open STDIN, '<', '/dev/null';
         exec_words($operators, @{ $task->{words} })
             if open(STDOUT, '>>', $task->{own_log}) && open STDERR, '>&', \*STDOUT;
+        require POSIX;
         POSIX::_exit(127);
     }
     my ($beat, $nap) = (now(), 0.02);
-    while (waitpid($pid, WNOHANG) == 0) {
+    until (has_ended($pid)) {
         kill $_ => $pid for splice @forward;
         # The end of the child cuts it short, unless it comes just before.
         pause($nap);

@@ -1,18 +1,43 @@
 package Dispatch::Process;
 
-# Processes: a task's bash, process groups and what is left in them, a clock.
+# Processes: a task's bash, process groups and what is left in them, a clock, this host.
+#
+# On a cluster every task loads this. POSIX takes longer to load than a short task to run: it is called in only
+# where Linux does not tell.
 
 use strict;
 use warnings;
-use POSIX qw(_SC_CLK_TCK);
 use Dispatch::Words qw(shell_script);
 use Exporter 'import';
-our @EXPORT_OK = qw(exec_words group_alive kill_group now pause);
+our @EXPORT_OK = qw(exec_words group_alive has_ended host_name kill_group now pause);
+
+my $WNOHANG = $^O =~ /\A(?:linux|darwin|freebsd)\z/ ? 1 : do { require POSIX; POSIX::WNOHANG() };
 
 # Seconds on a clock that nobody sets.
 sub now {
+    if (open my $file, '<', '/proc/uptime') {
+        my ($seconds) = split ' ', <$file> // '';
+        return $seconds if defined $seconds;
+    }
+    require POSIX;
     my ($ticks) = POSIX::times();
-    return $ticks / POSIX::sysconf(_SC_CLK_TCK);
+    return $ticks / POSIX::sysconf(POSIX::_SC_CLK_TCK());
+}
+
+sub host_name {
+    if (open my $file, '<', '/proc/sys/kernel/hostname') {
+        my $name = <$file> // '';
+        chomp $name;
+        return $name if $name ne '';
+    }
+    require POSIX;
+    return (POSIX::uname())[1];
+}
+
+# Has the child $pid ended? Then $? is its wait status.
+sub has_ended {
+    my ($pid) = @_;
+    return waitpid($pid, $WNOHANG) != 0;
 }
 
 # Sleeps; a signal that has a handler ends it early.
@@ -29,6 +54,7 @@ sub exec_words {
     # pipefail: the failure of any part of a pipe is the task's failure.
     exec { 'bash' } 'bash', '-o', 'pipefail', '-c', $script, 'bash', @parameters
         or print STDERR "cannot start bash: $!\n";
+    require POSIX;
     POSIX::_exit(127);
 }
 
@@ -56,8 +82,9 @@ sub group_alive {
 sub members {
     my ($group) = @_;
     my @found;
-    for my $path (glob '/proc/[0-9]*/stat') {
-        open my $stat, '<', $path or next;
+    opendir my $processes, '/proc' or return;
+    for my $number (grep { /\A\d+\z/ } readdir $processes) {
+        open my $stat, '<', "/proc/$number/stat" or next;
         my $line = <$stat> // next;
         my ($state, undef, $member_of) = split ' ', substr $line, rindex($line, ')') + 1;
         my ($pid) = $line =~ /\A(\d+)/;

@@ -15,8 +15,9 @@ use warnings;
 use Errno ();
 use Fcntl ();
 use File::Basename ();
-use POSIX ();
 use Dispatch::Finished qw(replace_file side_file working_directory);
+use Dispatch::Process qw(host_name);
+use Dispatch::Spec qw(write_spec);
 use Dispatch::Words qw(quote);
 
 my $COUNT = 0;
@@ -28,7 +29,7 @@ sub create {
     my ($class, %arg) = @_;
     my $self = bless { %arg }, $class;
     (my $label = substr $arg{label}, 0, 40) =~ s/[^A-Za-z0-9_.-]/_/ag;
-    (my $host = (POSIX::uname())[1]) =~ s/\..*//s;
+    (my $host = host_name()) =~ s/\..*//s;
     $label = "j$label" if $label !~ /\A[A-Za-z]/a;
     $self->{name} = sprintf '%s.%s-%d-%d%s', $label, $host, $$, time, $COUNT ? "-$COUNT" : '';
     $COUNT++;
@@ -44,7 +45,7 @@ sub create {
         $task->{id} = $arg{array} eq 'number' ? $task->{number} : $number;
         $task->{submission} = $self;
     }
-    $self->write_spec($here);
+    write_spec($self, $here);
     $self->write_script;
     return $self;
 }
@@ -54,53 +55,11 @@ sub path {
     return "$self->{directory}/$name";
 }
 
-sub write_spec {
-    my ($self, $here) = @_;
-    my %scalars = (
-        directory => $here,
-        umask => umask,
-        map { $_ => $self->{$_} // '' }
-            qw(name array range_name log operators threads export_threads resume_key scheduler),
-    );
-    my @lists = (
-        [%scalars],
-        [map { $_->{number} } @{ $self->{tasks} }],
-        $self->{words},
-        [passed_environment()],
-    );
-    # No argument and no variable can have a zero byte in it.
-    my $text = join '', map { "$_\0" } map { scalar @$_, @$_ } @lists;
-    replace_file($self->path('spec'), $text, oct 600)
-        or die { code => 1, text => "cannot write $self->{directory}/spec: $!" };
-    return;
-}
-
-# Variables that belong to one host, session or job are not passed on, others are, as names and values.
-sub passed_environment {
-    my $not_passed = qr/\A(?: SLURM_.* | SLURMD_.* | SGE_.* | PE | PE_.* | JOB_(?:ID|NAME|SCRIPT) | TASK_ID | ARC
-        | QUEUE | NHOSTS | NQUEUES | NSLOTS | REQUEST | REQNAME | RESTARTED | ENVIRONMENT | TMP | TMPDIR | HOST
-        | HOSTNAME | PWD | OLDPWD | SHLVL | _ | CUDA_VISIBLE_DEVICES | ROCR_VISIBLE_DEVICES
-        | GPU_DEVICE_ORDINAL | ZE_AFFINITY_MASK | DISPATCH_DRIVER_PID | XDG_RUNTIME_DIR | XDG_SESSION_.*
-        | SSH_(?:CLIENT|CONNECTION|TTY) )\z/x;
-    my $after_all = qr/\A(?: SLURM_CONF | SGE_(?:ROOT|CELL|ARCH|QMASTER_PORT|EXECD_PORT) )\z/x;
-    return map { $_ => $ENV{$_} } grep { $_ =~ $after_all || $_ !~ $not_passed } sort keys %ENV;
-}
-
-# The lists of a spec, as write_spec has them.
-sub read_spec {
-    my ($directory) = @_;
-    open my $file, '<', "$directory/spec" or die "cannot read $directory/spec: $!\n";
-    local $/;
-    my @fields = split /\0/, <$file> // '', -1;
-    my @lists = map { [splice @fields, 0, shift @fields // die "$directory/spec is not complete\n"] } 1 .. 4;
-    return ({ @{ $lists[0] } }, @lists[1 .. 3]);
-}
-
 sub write_script {
     my ($self) = @_;
     my $id = "\${$self->{job_id_variable}}";
     my $tools = File::Basename::dirname(File::Basename::dirname(__FILE__));
-    my $text = join "\n", '#!/bin/bash', '# One task of an array; the words and the environment are in the spec.',
+    my $text = join "\n", '#!/bin/sh', '# One task of an array; the words and the environment are in the spec.',
         'exec >>' . quote($self->path('out')) . ".$id 2>&1",
         join(' ', 'exec perl', quote("-I$tools"), quote("$tools/run_task.pl"), quote($self->{directory}), $id), '';
     replace_file($self->path('job.sh'), $text, oct 777)

@@ -12,12 +12,37 @@ package Dispatch::TaskLog;
 
 use strict;
 use warnings;
-use POSIX ();
 use Exporter 'import';
-our @EXPORT_OK = qw(write_header write_footer exit_code describe_status last_lines);
+our @EXPORT_OK = qw(know_zone zone write_header write_footer exit_code describe_status last_lines);
 
+# Names of time zones by their minutes east of Greenwich.
+my %ZONE;
+
+# The moment as `date` prints it.
 sub date {
-    return POSIX::strftime('%a %b %e %H:%M:%S %Z %Y', localtime);
+    my ($day, $month, $date, $clock, $year) = split ' ', scalar localtime;
+    return sprintf '%s %s %2d %s %s %s', $day, $month, $date, $clock, (zone())[1], $year;
+}
+
+# The time zone of this place and season: (minutes, name).
+sub zone {
+    my $now = time;
+    my @here = localtime $now;
+    my @greenwich = gmtime $now;
+    my $days = $here[5] <=> $greenwich[5] || $here[7] <=> $greenwich[7];
+    my $minutes = 1440 * $days + 60 * ($here[2] - $greenwich[2]) + $here[1] - $greenwich[1];
+    if (!defined $ZONE{$minutes}) {
+        require POSIX;
+        $ZONE{$minutes} = POSIX::strftime('%Z', @here);
+    }
+    return ($minutes, $ZONE{$minutes});
+}
+
+# A zone's name as another process knows it: to ask for it takes as long as all else of a short task.
+sub know_zone {
+    my ($minutes, $name) = @_;
+    $ZONE{$minutes} = $name;
+    return;
 }
 
 # Begins the log $path anew, with $place for where the task runs if that is not here; dies if it cannot be
