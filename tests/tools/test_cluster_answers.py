@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 
 import pytest
 from cluster_helpers import perl
@@ -208,6 +209,26 @@ def test_a_silent_scheduler_does_not_hide_what_tasks_report(slurm_pl):
     _, message = process.communicate(timeout=30)
     assert process.returncode == 1
     assert "failed tasks: 2 (exit code 3)" in message
+
+
+def test_what_ended_while_the_scheduler_was_away_was_not_cancelled_by_it(slurm_pl):
+    process = waiting_call(slurm_pl, squeue_line(77, 77, 1, "RUNNING"))
+    slurm_pl.answer("squeue", 1, "Unable to contact slurm controller")
+    assert "cannot be asked" in process.stderr.readline()
+    time.sleep(6)
+    (directory,) = (slurm_pl.directory / ".dispatch").glob("a.*/spec")
+    for number, status in ((1, 768), (2, 0)):
+        path = directory.parent / f"{number}.x.0.host.1.status"
+        path.with_suffix(".new").write_text(f"host h\nstatus {status}\n")
+        os.rename(path.with_suffix(".new"), path)
+    time.sleep(1)
+    # Back with an old state of its own, it does not find the task where it believes it to wait.
+    slurm_pl.answer("squeue", 0, squeue_line(77, 77, 1, "PENDING"))
+    assert "answers again" in process.stderr.readline()
+    slurm_pl.answer("squeue", 0, squeue_line(77, 77, 1, "CANCELLED"))
+    _, message = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "failed tasks: 1 (exit code 3)" in message
 
 
 def test_a_job_whose_submission_got_no_answer_is_found_by_name(slurm_pl):

@@ -20,6 +20,7 @@ use Dispatch::Verdict qw(verdict_of_result verdict_on);
 
 my ($FIRST_LOOK, $LONGEST_LOOK) = (0.2, 2);    # seconds between questions to the scheduler
 my ($FIRST_NAP, $LONGEST_NAP) = (0.05, 0.5);    # seconds between looks at the status files
+my $UNWATCHED = 5;      # seconds without an answer after which what a task reports is not the scheduler's doing
 my $NO_WORD = 5;        # seconds after a failure for a silent scheduler to say something about it
 my $SILENCE = 12;       # seconds without a sign of life that make a task on a silent host lost
 my $STOP_SECONDS = 60;  # seconds, besides --kill-wait, for cancelled tasks to be gone
@@ -88,7 +89,7 @@ sub submit {
         # The log of an earlier run would pass for this one's.
         unlink($task->{log}) || $!{ENOENT}
             or die { code => 1, text => "cannot remove the old log $task->{log}: $!" };
-        delete @$task{qw(retry_at result result_at gone_at never_at seen)};
+        delete @$task{qw(retry_at result result_at unwatched gone_at never_at seen)};
     }
     my $submission = Dispatch::Submission->create($self->{describe}->(@tasks));
     push @{ $self->{submissions} }, $submission;
@@ -135,6 +136,7 @@ sub read_news {
             } elsif ($submission == $task->{submission}) {
                 $task->{result} = $report;
                 $task->{result_at} = now();
+                $task->{unwatched} = now() > ($self->{scheduler}{answered_at} // now()) + $UNWATCHED;
             }
         }
     }

@@ -80,6 +80,7 @@ sub look {
         $self->{say}->('the scheduler answers again');
         $self->{down} = 0;
     }
+    $self->{answered_at} = now() if $view;
     return $view;
 }
 

@@ -28,7 +28,8 @@ sub verdict_on {
     $task->{seen} = $entry if $entry;
     delete $task->{never_at} if $kind ne 'never';
     delete $task->{gone_at} if $kind ne 'gone' && $kind ne 'ended';
-    return $entry if $kind eq 'ended' && defined $entry->{cause};
+    # What ended by itself while the scheduler was away, it may call cancelled when it is back.
+    return $entry if $kind eq 'ended' && defined $entry->{cause} && !($task->{result} && $task->{unwatched});
     if ($kind eq 'ended' || $kind eq 'gone') {
         return verdict_of_result($task) if $task->{result};
         $task->{gone_at} //= now();
@@ -39,10 +40,12 @@ sub verdict_on {
         $task->{never_at} //= now();
         return undef if now() < $task->{never_at} + $NEVER;
         return { cause => 'can never run', said => $entry->{said}, cancel => 1 };
-    } elsif ($kind eq 'waiting' && $task->{result}) {
-        # The scheduler starts it again; what the attempt before had to say does not count.
-        delete @$task{qw(result result_at)};
-    } elsif ($task->{result} && now() > $task->{result_at} + $LATE_WORD && !has_begun($task)) {
+    } elsif ($kind eq 'waiting' && $task->{result} && !$task->{unwatched}) {
+        # The scheduler starts it again; what the attempt before had to say does not count. (One that was away
+        # may not know yet that the task has run at all.)
+        delete @$task{qw(result result_at unwatched)};
+    } elsif ($kind ne 'waiting' && $task->{result} && now() > $task->{result_at} + $LATE_WORD
+        && !has_begun($task)) {
         return verdict_of_result($task);
     }
     return undef;
