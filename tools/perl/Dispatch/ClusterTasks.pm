@@ -136,7 +136,7 @@ sub read_news {
             } elsif ($submission == $task->{submission}) {
                 $task->{result} = $report;
                 $task->{result_at} = now();
-                $task->{unwatched} = now() > ($self->{scheduler}{answered_at} // now()) + $UNWATCHED;
+                $task->{unwatched} = now() > ($self->{scheduler}{answered_at} // $task->{submitted_at}) + $UNWATCHED;
             }
         }
     }
