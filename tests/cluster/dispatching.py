@@ -87,6 +87,10 @@ class Call:
         (number,) = wait_for(lambda: set(self.cluster.jobs()) - self._known, what="the job")
         return number
 
+    def left_nothing(self, seconds: float = 30.0) -> None:
+        """No job of this call waits or runs any more; one of an earlier test, whose host was away, may."""
+        wait_for(lambda: set(self.cluster.jobs()) <= self._known, seconds, "the end of its jobs")
+
     def pids(self, *numbers: int) -> dict[int, int]:
         """Process ids that ``SLEEPER`` tasks wrote, once all these tasks have."""
         files = {number: self.directory / f"{number}.pid" for number in numbers}

@@ -101,7 +101,7 @@ def share_of_processor() -> float:
 def test_array_of_true_costs_little(cluster, tmp_path, noted):
     """A call may take up to 1.3 times what the scheduler itself takes for the same array."""
     ratios = []
-    for attempt in range(3):
+    for attempt in range(6):
         own = cluster.submit_true(40, 4, tmp_path)
         began = time.monotonic()
         run(cluster, tmp_path, "--max-jobs-run", 4, "JOB=1:40", f"{attempt}/a.JOB.log", "true")

@@ -59,7 +59,7 @@ def test_codes_that_mean_something_to_schedulers_are_plain_failures(cluster, tmp
     assert call.finish() == 1
     check_report(call, "3 / 3", {"1": "exit code 99", "2": "exit code 100", "3": "exit code 137"}, "1:3")
     assert sorted((tmp_path / "ran").read_text().split()) == ["1", "2", "3"]
-    wait_for(lambda: cluster.jobs() == [])
+    call.left_nothing()
 
 
 def test_job_cancelled(cluster, tmp_path, detected):
@@ -205,4 +205,4 @@ def test_request_that_nothing_can_meet(cluster, tmp_path, detected):
     assert "submission refused: " in call.stderr
     words = {"slurm": "Memory specification can not be satisfied", "sge": "no suitable queues"}
     assert words[cluster.name] in call.stderr
-    wait_for(lambda: cluster.jobs() == [])
+    call.left_nothing()

@@ -43,7 +43,7 @@ def test_reachable_in_time_for_submission(cluster, master, tmp_path):
     cluster.start()
     assert call.finish(90) == 0, call.stderr
     assert sorted(path.name for path in tmp_path.glob("did.*")) == ["did.1", "did.2"]
-    wait_for(lambda: cluster.jobs() == [])
+    call.left_nothing()
 
 
 def test_master_killed_and_restarted_in_mid_wait(cluster, master, tmp_path, detected):
@@ -132,8 +132,7 @@ def test_log_directory_removed_before_the_start(cluster, tmp_path, detected):
     detected(case, cluster, happened, call.ended, last_of(reports), since="the release")
     assert "failed tasks: 1:2 (ended without a result" in call.stderr
     assert "JOB=1:2" in call.rerun_words()
-    # A job of an earlier test, whose host was away, may still be there.
-    wait_for(lambda: job not in cluster.jobs())
+    call.left_nothing()
 
 
 def test_error_state(sge, tmp_path, detected):
@@ -148,7 +147,7 @@ def test_error_state(sge, tmp_path, detected):
     assert "failed tasks: 1:2 (error state Eqw" in call.stderr
     assert 'unable to find shell "/no/such/shell"' in call.stderr
     assert "JOB=1:2" in call.rerun_words()
-    wait_for(lambda: job not in sge.jobs())
+    call.left_nothing()
 
 
 @pytest.mark.parametrize("place", ["/proc/svmixer/a.JOB.log", "file/a.JOB.log"])
@@ -158,7 +157,7 @@ def test_log_directory_that_cannot_be_made(cluster, tmp_path, detected, place):
     assert call.finish() == 1
     detected("log directory that cannot be made", cluster, call.began, call.ended, since="the call")
     assert f"cannot make the log directory {place.rpartition('/')[0]}" in call.stderr
-    wait_for(lambda: cluster.jobs() == [])
+    call.left_nothing()
 
 
 def test_job_that_waits_for_what_cannot_come(slurm, tmp_path, detected):
@@ -170,7 +169,7 @@ def test_job_that_waits_for_what_cannot_come(slurm, tmp_path, detected):
     detected("waits for what can never come", slurm, call.began, call.ended, since="the call")
     assert "failed tasks: 1:2 (can never run" in call.stderr
     assert "DependencyNeverSatisfied" in call.stderr
-    wait_for(lambda: slurm.jobs() == [])
+    call.left_nothing()
 
 
 def test_requeued_task_with_two_copies_at_once(slurm, tmp_path):
@@ -202,7 +201,7 @@ def test_requeued_task_with_two_copies_at_once(slurm, tmp_path):
     finally:
         (tmp_path / "go").touch()
         slurm.start()
-    wait_for(lambda: slurm.jobs() == [])
+    call.left_nothing()
 
 
 def test_requeue_by_an_administrator(slurm, tmp_path):
@@ -280,4 +279,4 @@ def test_host_lost(sge, tmp_path, detected):
         assert "failed tasks: 2 (node lost" in call.stderr
     finally:
         sge.start()
-    wait_for(lambda: sge.jobs() == [])
+    call.left_nothing()

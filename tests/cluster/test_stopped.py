@@ -24,7 +24,7 @@ def test_signal_cancels_the_job(cluster, tmp_path, detected):
     detected("told to stop: job cancelled and gone", cluster, happened, call.ended, since="TERM")
     assert f"{cluster.dispatcher}: SIGTERM: cancelled the tasks" in call.stderr
     assert not any(map(is_running, pids))
-    wait_for(lambda: cluster.jobs() == [])
+    call.left_nothing()
     assert len(list(tmp_path.glob("*.pid"))) == 2
 
 
@@ -67,7 +67,7 @@ def test_killed_dispatcher_leaves_no_job(cluster, tmp_path, detected):
     os.kill(call.process.pid, signal.SIGKILL)
     last = max(wait_dead(pid) for pid in pids.values())
     detected("dispatcher killed: tasks gone", cluster, happened, last, since="KILL")
-    wait_for(lambda: cluster.jobs() == [])
+    call.left_nothing()
 
 
 def test_dispatcher_ends_with_its_driver(cluster, tmp_path):
@@ -99,4 +99,4 @@ def test_stopped_while_the_scheduler_is_away(cluster, tmp_path):
         cluster.start()
     wait_dead(pid)
     # A host whose daemon was started anew tells of its jobs after a while.
-    wait_for(lambda: cluster.jobs() == [], 120)
+    call.left_nothing(120)

@@ -7,7 +7,7 @@ package Dispatch::Process;
 
 use strict;
 use warnings;
-use Dispatch::Words qw(shell_script);
+use Dispatch::Words qw(operators_in shell_script);
 use Exporter 'import';
 our @EXPORT_OK = qw(exec_words group_alive has_ended host_name kill_group now pause);
 
@@ -50,12 +50,27 @@ sub pause {
 # Turns this process into a task's command. Does not return; if bash cannot be started, the process ends.
 sub exec_words {
     my ($operators, @words) = @_;
+    my $program = $operators && operators_in(@words) ? undef : program_of($words[0]);
+    # Without bash in between a short task takes a fifth less.
+    exec { $program } @words if defined $program;
     my ($script, @parameters) = shell_script($operators, @words);
     # pipefail: the failure of any part of a pipe is the task's failure.
     exec { 'bash' } 'bash', '-o', 'pipefail', '-c', $script, 'bash', @parameters
         or print STDERR "cannot start bash: $!\n";
     require POSIX;
     POSIX::_exit(127);
+}
+
+# The file that bash would run for the command $word and that the system can run by itself; undef if bash has to
+# do it: a builtin or function, a script without #!, or to say what is wrong.
+sub program_of {
+    my ($word) = @_;
+    return undef if exists $ENV{"BASH_FUNC_$word%%"};
+    my @places = $word =~ m{/} ? $word : map { ($_ eq '' ? '.' : $_) . "/$word" } split /:/, $ENV{PATH} // '', -1;
+    my ($path) = grep { -f && -x _ } @places or return undef;
+    open my $file, '<', $path or return undef;
+    read $file, my $begin, 4;
+    return $begin =~ /\A(?:#!|\x7fELF)/ ? $path : undef;
 }
 
 # Kills what is left of a process group, but not this process, and waits for its end, at most a second.

@@ -51,7 +51,7 @@ sub spell {
 sub submit_environment {
     my @words = @_;
     return %ENV if !grep { $_ eq '--export=ALL' } @words;
-    return map { $_ => $ENV{$_} } grep { /\A(?:PATH|HOME|USER|LOGNAME|SHELL|TZ|LANG|LC_\w+|LD_LIBRARY_PATH
+    return map { $_ => $ENV{$_} } grep { /\A(?:PATH|HOME|USER|LOGNAME|SHELL|TZ|LD_LIBRARY_PATH
         |SLURM_\w+|SBATCH_\w+)\z/x } keys %ENV;
 }
 
