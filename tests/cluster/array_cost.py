@@ -1,0 +1,52 @@
+#!/usr/bin/env python3
+"""What an array of 40 tasks of `true` takes through the dispatcher, beside the scheduler's own time for it.
+
+    tests/cluster/array_cost.py slurm|sge [PAIRS]
+
+Starts the scheduler (see slurm.sh, sge.sh), measures both in turn and prints every pair and the ratio of the
+medians. The first pair is not counted: the daemons are still busy with their start.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from clusters import ROOT, Cluster, GridEngine, Slurm
+
+TASKS, AT_ONCE = 40, 4
+
+
+def through_dispatcher(cluster: Cluster, directory: Path, name: str) -> float:
+    """Seconds of one call."""
+    words = [ROOT / "tools" / cluster.dispatcher, "--max-jobs-run", AT_ONCE, f"JOB=1:{TASKS}"]
+    words += [directory / name / "a.JOB.log", "true"]
+    began = time.monotonic()
+    subprocess.run([*map(str, words)], env=cluster.env(), check=True)
+    return time.monotonic() - began
+
+
+def main() -> None:
+    kind = {"slurm": Slurm, "sge": GridEngine}[sys.argv[1]]
+    pairs = int(sys.argv[2]) if len(sys.argv) > 2 else 10
+    cluster = kind()
+    own, ours = [], []
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            for number in range(pairs + 1):
+                own.append(cluster.submit_true(TASKS, AT_ONCE, Path(folder)))
+                ours.append(through_dispatcher(cluster, Path(folder), str(number)))
+                print(f"{cluster.name} {own[-1]:.2f} s, {cluster.dispatcher} {ours[-1]:.2f} s", flush=True)
+    finally:
+        cluster.stop()
+    medians = [statistics.median(times[1:]) for times in (own, ours)]
+    ratio = medians[1] / medians[0]
+    print(f"medians of {pairs}: {medians[0]:.2f} s, {medians[1]:.2f} s, ratio {ratio:.2f}")
+
+
+if __name__ == "__main__":
+    main()
