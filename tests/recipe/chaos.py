@@ -3,6 +3,7 @@
 
     tests/recipe/chaos.py --kills 30                  the toy recipe, in a directory of its own
     tests/recipe/chaos.py --finished DIR --work DIR   the default recipe; ./run.sh has ended in the first
+    tests/recipe/chaos.py --finished DIR --work DIR --run "egs/mini_an4/sv1/run.sh"     another recipe
 
 At random moments SIGKILL meets the driver, a dispatcher, a stage script, a training, a data worker, another
 Python program of a stage, the guard of a dispatcher, or everything at once. A run that ends of it is started
@@ -17,6 +18,7 @@ import argparse
 import os
 import random
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -243,6 +245,7 @@ def toy_command(recipe: Path, *more: str, training: str = "") -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--finished", type=Path, help="where the default recipe has run; else the toy recipe")
+    parser.add_argument("--run", default="run.sh", help="command that ran there, its program in the project")
     parser.add_argument("--work", type=Path, help="where to work (default: a temporary directory)")
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--longest", type=float, default=20.0, help="longest time to a kill, seconds")
@@ -251,7 +254,11 @@ def main() -> None:
     print(f"seed {options.seed}", flush=True)
     work = options.work or Path(tempfile.mkdtemp(prefix="chaos."))
     work.mkdir(parents=True, exist_ok=True)
-    words, finished = ([str(ROOT / "run.sh")], options.finished) if options.finished else toy(work)
+    if options.finished:
+        program, *more = shlex.split(options.run)
+        words, finished = [str(ROOT / program), *more], options.finished
+    else:
+        words, finished = toy(work)
     started = time.monotonic()
     chaos = Chaos(words, finished.resolve(), work.resolve(), random.Random(options.seed), options.longest)
     chaos.play(options.kills)
