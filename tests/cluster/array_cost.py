@@ -21,10 +21,10 @@ from clusters import ROOT, Cluster, GridEngine, Slurm
 TASKS, AT_ONCE = 40, 4
 
 
-def through_dispatcher(cluster: Cluster, directory: Path, name: str) -> float:
-    """Seconds of one call."""
+def through_dispatcher(cluster: Cluster, directory: Path) -> float:
+    """Seconds of one call that writes its logs to ``directory``."""
     words = [ROOT / "tools" / cluster.dispatcher, "--max-jobs-run", AT_ONCE, f"JOB=1:{TASKS}"]
-    words += [directory / name / "a.JOB.log", "true"]
+    words += [directory / "a.JOB.log", "true"]
     began = time.monotonic()
     subprocess.run([*map(str, words)], env=cluster.env(), check=True)
     return time.monotonic() - began
@@ -39,7 +39,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             for number in range(pairs + 1):
                 own.append(cluster.submit_true(TASKS, AT_ONCE, Path(folder)))
-                ours.append(through_dispatcher(cluster, Path(folder), str(number)))
+                ours.append(through_dispatcher(cluster, Path(folder) / str(number)))
                 print(f"{cluster.name} {own[-1]:.2f} s, {cluster.dispatcher} {ours[-1]:.2f} s", flush=True)
     finally:
         cluster.stop()

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +49,7 @@ class Task:
     node: str = ""
 
 
-class Cluster:
+class Cluster(ABC):
     """A scheduler in a directory of its own; ends with this process, however this process ends."""
 
     # slurm or sge.
@@ -140,39 +141,41 @@ class Cluster:
 
     # What the schedulers differ in.
 
+    @abstractmethod
     def answers(self) -> bool:
         """Can the scheduler be asked?"""
-        raise NotImplementedError
 
+    @abstractmethod
     def jobs(self) -> list[str]:
         """Numbers of the jobs that wait or run."""
-        raise NotImplementedError
 
+    @abstractmethod
     def tasks(self, job: str) -> dict[int, Task]:
         """The tasks of a job that the scheduler still knows, by number (0: no array)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def running(self, job: str) -> set[int]:
         """Numbers of its tasks that run."""
-        raise NotImplementedError
 
+    @abstractmethod
     def has_ended(self, job: str, task: int) -> bool:
         """Does the scheduler, when asked, say that a task that it had is over?"""
-        raise NotImplementedError
 
+    @abstractmethod
     def job_name(self, job: str) -> str:
-        raise NotImplementedError
+        """The name of a job."""
 
+    @abstractmethod
     def finished_names(self) -> list[str]:
         """Names of all jobs so far that have ended and that the scheduler remembers, one a task."""
-        raise NotImplementedError
 
+    @abstractmethod
     def cancel(self, job: str, task: int | None = None) -> None:
-        raise NotImplementedError
+        """Cancel a job, or one task of it, with the scheduler's own command."""
 
+    @abstractmethod
     def submit_true(self, tasks: int, at_once: int, directory: Path) -> float:
         """Seconds from submitting an array of ``true`` until the scheduler has no unfinished task of it."""
-        raise NotImplementedError
 
 
 class Slurm(Cluster):

@@ -94,3 +94,36 @@ def test_without_operators_nothing_acts(run_pl, tmp_path):
     assert run_pl("--operators", "false", "a.log", "echo", "x", ">", "y", ";", "z").returncode == 0
     assert run_pl.log("a.log")["output"] == "x > y ; z\n"
     assert not (tmp_path / "y").exists()
+
+
+@pytest.mark.parametrize("operators", ["true", "false"])
+def test_what_only_bash_can_run_is_run_by_bash(run_pl, tmp_path, operators):
+    """Programs are started without bash in between; builtins and scripts without #! are no programs."""
+    options = ["--operators", operators]
+    assert run_pl(*options, "builtin.log", "exit", "3").returncode == 1
+    assert "(code 3)" in (tmp_path / "builtin.log").read_text()
+    script = tmp_path / "script"
+    script.write_text('echo "$BASH_VERSION" "$1" $((${#BASH_VERSION} > 0))\n')
+    script.chmod(0o755)
+    assert run_pl(*options, "script.log", "./script", "a  b").returncode == 0
+    assert run_pl.log("script.log")["output"].endswith(" a  b 1\n")
+    for name, code in (("nowhere", 127), ("./nowhere", 127), (str(tmp_path), 126)):
+        assert run_pl(*options, "bad.log", name).returncode == 1
+        assert f"(code {code})" in (tmp_path / "bad.log").read_text()
+
+
+def test_a_function_of_the_caller_goes_before_a_program(run_pl, tmp_path, monkeypatch):
+    monkeypatch.setenv("BASH_FUNC_true%%", "() { echo mine; }")
+    assert run_pl("a.log", "true").returncode == 0
+    assert run_pl.log("a.log")["output"] == "mine\n"
+
+
+def test_the_first_program_of_the_path_runs_and_knows_its_name(run_pl, tmp_path, monkeypatch):
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        program = tmp_path / folder / "say_where"
+        program.write_text(f'#!/bin/bash\necho {folder} "$0" "$@"\n')
+        program.chmod(0o755 if folder == "two" else 0o644)
+    monkeypatch.setenv("PATH", f"{tmp_path}/one:{tmp_path}/two:{os.environ['PATH']}")
+    assert run_pl("a.log", "say_where", "*").returncode == 0
+    assert run_pl.log("a.log")["output"] == f"two {tmp_path}/two/say_where *\n"
