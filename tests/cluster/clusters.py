@@ -142,12 +142,12 @@ class Cluster(ABC):
     # What the schedulers differ in.
 
     @abstractmethod
-    def answers(self) -> bool:
-        """Can the scheduler be asked?"""
+    def names(self) -> dict[str, str]:
+        """Names of the jobs that wait or run, by number."""
 
-    @abstractmethod
     def jobs(self) -> list[str]:
         """Numbers of the jobs that wait or run."""
+        return sorted(self.names(), key=int)
 
     @abstractmethod
     def tasks(self, job: str) -> dict[int, Task]:
@@ -184,16 +184,13 @@ class Slurm(Cluster):
     dispatcher = "slurm.pl"
     daemons = ("munged", "slurmctld", "slurmd-n1", "slurmd-n2")
 
-    def answers(self) -> bool:
-        return self.alive("slurmctld")
-
     def ready(self) -> bool:
         """Can both nodes take jobs?"""
         states = self.call("sinfo", "-h", "-N", "-o", "%T").split()
         return len(states) == 2 and set(states) <= {"idle", "mixed", "allocated"}
 
-    def jobs(self) -> list[str]:
-        return sorted(set(self.call("squeue", "-h", "-o", "%F").split()), key=int)
+    def names(self) -> dict[str, str]:
+        return dict(line.split(maxsplit=1) for line in self.call("squeue", "-h", "-o", "%F %j").splitlines())
 
     def tasks(self, job: str) -> dict[int, Task]:
         found = {}
@@ -241,15 +238,13 @@ class GridEngine(Cluster):
     dispatcher = "queue.pl"
     daemons = ("sge_qmaster", "sge_execd")
 
-    def answers(self) -> bool:
-        return self.alive("sge_qmaster")
-
     def _rows(self) -> list[list[str]]:
         """Lines of qstat that describe jobs, split; the last field is the task where there is one."""
         return [line.split() for line in self.call("qstat", "-u", "*", "-g", "d").splitlines()[2:]]
 
-    def jobs(self) -> list[str]:
-        return sorted({row[0] for row in self._rows()}, key=int)
+    def names(self) -> dict[str, str]:
+        fields = r"<JB_job_number>(\d+)</JB_job_number>.*?<JB_name>(.*?)</JB_name>"
+        return dict(re.findall(fields, self.call("qstat", "-u", "*", "-xml"), re.DOTALL))
 
     def tasks(self, job: str) -> dict[int, Task]:
         found = {}

@@ -26,8 +26,6 @@ class Call:
         self.cluster, self.directory = cluster, directory
         self.lines: list[tuple[float, str]] = []
         self.ended = 0.0
-        known = set(cluster.jobs()) if cluster.answers() else set()
-        self._known = known
         self.began = time.monotonic()
         self.process = subprocess.Popen(
             [ROOT / "tools" / cluster.dispatcher, *map(str, words)],
@@ -82,14 +80,19 @@ class Call:
 
         return wait_for(look, seconds, f"{text!r} on stderr, which has:\n{self.stderr}")
 
+    def jobs(self) -> list[str]:
+        """Its own that wait or run: a scheduler that lost its last seconds brings back others."""
+        own = f"-{self.process.pid}-"
+        return [number for number, name in self.cluster.names().items() if own in name]
+
     def job(self) -> str:
         """The number of its job at the scheduler."""
-        (number,) = wait_for(lambda: set(self.cluster.jobs()) - self._known, what="the job")
+        (number,) = wait_for(self.jobs, what="the job")
         return number
 
     def left_nothing(self, seconds: float = 30.0) -> None:
-        """No job of this call waits or runs any more; one of an earlier test, whose host was away, may."""
-        wait_for(lambda: set(self.cluster.jobs()) <= self._known, seconds, "the end of its jobs")
+        """No job of this call waits or runs any more."""
+        wait_for(lambda: not self.jobs(), seconds, "the end of its jobs")
 
     def pids(self, *numbers: int) -> dict[int, int]:
         """Process ids that ``SLEEPER`` tasks wrote, once all these tasks have."""
