@@ -162,10 +162,6 @@ class Cluster(ABC):
         """Does the scheduler, when asked, say that a task that it had is over?"""
 
     @abstractmethod
-    def job_name(self, job: str) -> str:
-        """The name of a job."""
-
-    @abstractmethod
     def finished_names(self) -> list[str]:
         """Names of all jobs so far that have ended and that the scheduler remembers, one a task."""
 
@@ -209,10 +205,6 @@ class Slurm(Cluster):
         active = {"PENDING", "RUNNING", "COMPLETING", "CONFIGURING", "SUSPENDED", "REQUEUED"}
         found = self.tasks(job).get(task)
         return found is not None and found.state not in active
-
-    def job_name(self, job: str) -> str:
-        (name,) = set(self.call("squeue", "-h", "-j", job, "-o", "%j").split())
-        return name
 
     def finished_names(self) -> list[str]:
         accounts = self.directory / "jobcomp.txt"
@@ -263,10 +255,6 @@ class GridEngine(Cluster):
     def has_ended(self, job: str, task: int) -> bool:
         found = self.tasks(job).get(task)
         return found is None or "E" in found.state
-
-    def job_name(self, job: str) -> str:
-        (name,) = re.findall(r"^job_name: +(\S+)", self.call("qstat", "-j", job), re.MULTILINE)
-        return name
 
     def finished_names(self) -> list[str]:
         accounts = self.directory / "default/common/accounting"

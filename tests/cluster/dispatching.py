@@ -81,9 +81,10 @@ class Call:
         return wait_for(look, seconds, f"{text!r} on stderr, which has:\n{self.stderr}")
 
     def jobs(self) -> list[str]:
-        """Its own that wait or run: a scheduler that lost its last seconds brings back others."""
-        own = f"-{self.process.pid}-"
-        return [number for number, name in self.cluster.names().items() if own in name]
+        """Its own that wait or run: a Slurm that lost its last seconds brings back those of others."""
+        # The dispatcher ends a job's name with HOST-PID-TIME, and a number from the second submission on.
+        own = re.compile(rf"-{self.process.pid}-\d+(?:-\d+)?\Z")
+        return [number for number, name in self.cluster.names().items() if own.search(name)]
 
     def job(self) -> str:
         """The number of its job at the scheduler."""
@@ -136,6 +137,14 @@ class Call:
         )
         assert match, f"{name} has not the layout of a log:\n{text}"
         return match[1]
+
+
+def put_before(folder: Path, program: str, line: str) -> None:
+    """Make ``folder/program``, which runs a line of bash first: for a PATH that begins with the folder."""
+    folder.mkdir(exist_ok=True)
+    path = folder / program
+    path.write_text(f'#!/bin/bash\n{line}\nPATH=${{PATH#*:}} exec {program} "$@"\n')
+    path.chmod(0o755)
 
 
 class Report:

@@ -7,7 +7,7 @@ import time
 import pytest
 from array_cost import AT_ONCE, TASKS
 from clusters import wait_for
-from dispatching import SLEEPER, Call
+from dispatching import SLEEPER, Call, put_before
 
 pytestmark = pytest.mark.cluster
 
@@ -63,7 +63,7 @@ def test_array_is_seen_by_the_scheduler(cluster, tmp_path):
     call = Call(cluster, tmp_path, "--max-jobs-run", 2, "JOB=1:4", "log/seen.JOB.log", "bash", "-c", SLEEPER)
     job = call.job()
     wait_for(lambda: len(cluster.running(job)) == 2)
-    assert cluster.job_name(job).startswith("seen.")
+    assert cluster.names()[job].startswith("seen.")
     # The log can be read while the task runs.
     first = min(cluster.running(job))
     log = tmp_path / f"log/seen.{first}.log"
@@ -93,19 +93,14 @@ def test_resume_submits_only_what_failed(cluster, tmp_path):
 
 def test_array_of_short_tasks_asks_little(cluster, tmp_path, noted):
     """One submission, and questions that become rarer; array_cost.py measures the time."""
-    (tmp_path / "bin").mkdir()
-    environment = cluster.env()
     programs = {
         "slurm": ["sbatch", "squeue", "scontrol", "scancel"],
         "sge": ["qsub", "qstat", "qacct", "qdel"],
     }
     for name in programs[cluster.name]:
-        program = tmp_path / "bin" / name
-        count = f'echo {name} >>"{tmp_path}/asked"; PATH=${{PATH#*:}} exec {name} "$@"'
-        program.write_text(f"#!/bin/bash\n{count}\n")
-        program.chmod(0o755)
+        put_before(tmp_path / "bin", name, f'echo {name} >>"{tmp_path}/asked"')
     own = cluster.submit_true(TASKS, AT_ONCE, tmp_path)
-    path = f"{tmp_path / 'bin'}:{environment['PATH']}"
+    path = f"{tmp_path / 'bin'}:{cluster.env()['PATH']}"
     words = ["--max-jobs-run", AT_ONCE, f"JOB=1:{TASKS}", "log/a.JOB.log", "true"]
     call = run(cluster, tmp_path, *words, PATH=path)
     seconds = call.ended - call.began
@@ -115,17 +110,13 @@ def test_array_of_short_tasks_asks_little(cluster, tmp_path, noted):
     asked = (tmp_path / "asked").read_text().split()
     assert asked.count(submit) == 1
     # Questions are asked after 0.2 s, 0.3 s, 0.45 s more and so on up to every 2 s.
-    assert sum(asked.count(name) for name in questions) <= 7 + seconds / 2, asked
+    assert 1 <= sum(asked.count(name) for name in questions) <= 7 + seconds / 2, asked
 
 
 def test_secrets_are_not_shown_to_the_scheduler(slurm, tmp_path):
     """A task has the caller's whole environment; the submit command saw next to nothing of it."""
-    (tmp_path / "bin").mkdir()
-    program = tmp_path / "bin/sbatch"
-    program.write_text(f'#!/bin/bash\nenv >{tmp_path}/seen\nPATH=${{PATH#*:}} exec sbatch "$@"\n')
-    program.chmod(0o755)
-    environment = slurm.env(TOKEN="very secret")
-    path = f"{tmp_path / 'bin'}:{environment['PATH']}"
+    put_before(tmp_path / "bin", "sbatch", f'env >"{tmp_path}/seen"')
+    path = f"{tmp_path / 'bin'}:{slurm.env()['PATH']}"
     call = run(slurm, tmp_path, "a.log", "bash", "-c", 'echo "$TOKEN"', TOKEN="very secret", PATH=path)
     assert call.log("a.log") == "very secret\n"
     seen = (tmp_path / "seen").read_text()
