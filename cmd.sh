@@ -19,6 +19,8 @@ train_needs=${train_needs:---mem 8G --time 2-00:00:00 --notice 600}
 train_threads=${train_threads:-4}
 # Stage 5: embeddings; one thread a job, --nj jobs.
 decode_needs=${decode_needs:---mem 4G --num-threads 1 --time 12:00:00}
+# Stage 7: one job, in which --nj processes quantise the ONNX graph and check it.
+export_needs=${export_needs:---mem 8G --time 12:00:00}
 
 case $cmd_backend in
     local) _dispatcher=run.pl ;;
@@ -40,4 +42,5 @@ if [ "$cmd_backend" != local ]; then
 fi
 dump_cmd="$_dispatcher $dump_needs"
 decode_cmd="$_dispatcher $decode_needs"
+export_cmd="$_dispatcher $export_needs"
 unset _dispatcher

@@ -7,7 +7,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 # Where the virtual environment goes.
 venv=${SVMIXER_VENV:-$root/.venv}
-# Extras of setup.cfg that are needed; empty = the base install, which embeds and evaluates. More than these may be there.
+# Extras of setup.cfg that are needed besides torch; empty = torch alone, which embeds and evaluates. More may be there.
 extras=train,dev
 # Python to build the environment with; empty = the newest of 3.12, 3.11, 3.10 that starts (3.12 first).
 python=${SVMIXER_PYTHON:-}
@@ -109,9 +109,8 @@ main() {
     fi
     rm -f "$stamp"
     [ -x "$venv/bin/python" ] || "$chosen" -m venv "$venv"
-    progress "Python packages [${extras:-base}]: the first time takes some minutes and about 6 GB of disk"
-    target=$root
-    [ -z "$extras" ] || target="${root}[$extras]"
+    progress "Python packages [torch${extras:+,$extras}]: the first time takes some minutes and about 6 GB of disk"
+    target="${root}[torch${extras:+,$extras}]"
     # pip writes build metadata into the tree it installs from; -e keeps the checkout as the one source.
     "$venv/bin/python" -m pip install -qq --disable-pip-version-check --progress-bar off -e "$target"
     progress "check: importing"

@@ -3,7 +3,7 @@
 #   run_task.pl DIRECTORY-OF-THE-SUBMISSION ID-OF-THE-TASK
 
 use strict;
-use warnings;
+BEGIN { $^W = 1 }
 use Dispatch::JobSide qw(run_task);
 
 die "usage: run_task.pl DIRECTORY ID\n" if @ARGV != 2;

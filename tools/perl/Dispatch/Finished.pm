@@ -8,12 +8,14 @@ package Dispatch::Finished;
 # looked at: a caller whose inputs may change gives a checksum of them as the key.
 
 use strict;
-use warnings;
-use Fcntl ();
+BEGIN { $^W = 1 }
 use Dispatch::Words qw(display quote);
 use Exporter 'import';
 our @EXPORT_OK =
     qw(fingerprint forget is_finished make_side_directory remember replace_file side_file working_directory);
+
+# On every system; %! would load Errno (see Process).
+my $ENOENT = 2;
 
 # The path LOGDIR/.dispatch/<log's name>.<suffix>.
 sub side_file {
@@ -68,7 +70,7 @@ sub remember {
 sub forget {
     my ($log) = @_;
     my $marker = side_file($log, 'done');
-    return if unlink($marker) || $!{ENOENT};
+    return if unlink($marker) || $! == $ENOENT;
     die { code => 1, text => "cannot remove $marker: $!" };
 }
 
@@ -76,14 +78,24 @@ sub forget {
 sub replace_file {
     my ($path, $text, $mode) = @_;
     my $temporary = "$path.$$.new";
-    my $file;
-    if (sysopen $file, $temporary, Fcntl::O_WRONLY | Fcntl::O_CREAT | Fcntl::O_TRUNC, $mode // oct 666) {
-        return 1 if print({$file} $text) && close($file) && rename $temporary, $path;
-    }
+    my $file = open_new($temporary, $mode);
+    return 1 if $file && print({$file} $text) && close($file) && rename $temporary, $path;
     my $error = $!;
     unlink $temporary;
     $! = $error;
     return 0;
+}
+
+sub open_new {
+    my ($path, $mode) = @_;
+    my $file;
+    if (!defined $mode) {
+        open $file, '>', $path or return;
+    } else {
+        require Fcntl;
+        sysopen $file, $path, Fcntl::O_WRONLY() | Fcntl::O_CREAT() | Fcntl::O_TRUNC(), $mode or return;
+    }
+    return $file;
 }
 
 1;

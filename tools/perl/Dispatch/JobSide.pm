@@ -8,7 +8,7 @@ package Dispatch::JobSide;
 # the task's group runs any more.
 
 use strict;
-use warnings;
+BEGIN { $^W = 1 }
 use Dispatch::Finished qw(fingerprint make_side_directory remember replace_file side_file);
 use Dispatch::Process qw(exec_words group_alive has_ended host_name kill_group now pause);
 use Dispatch::Spec qw(read_spec);
@@ -142,7 +142,7 @@ sub run_words {
         require POSIX;
         POSIX::_exit(127);
     }
-    my ($beat, $nap) = (now(), 0.02);
+    my ($beat, $nap) = (now(), 0.004);
     until (has_ended($pid)) {
         kill $_ => $pid for splice @forward;
         # The end of the child cuts it short, unless it comes just before.

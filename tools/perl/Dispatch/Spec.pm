@@ -4,7 +4,7 @@ package Dispatch::Spec;
 # length, every word with a zero byte at its end. For the user's eyes only, because of the environment.
 
 use strict;
-use warnings;
+BEGIN { $^W = 1 }
 use Dispatch::Finished qw(replace_file);
 use Dispatch::TaskLog qw(zone);
 use Exporter 'import';

@@ -11,7 +11,7 @@ package Dispatch::TaskLog;
 # did not end by itself or still runs. The log tells people; success is judged by the exit status alone.
 
 use strict;
-use warnings;
+BEGIN { $^W = 1 }
 use Exporter 'import';
 our @EXPORT_OK = qw(know_zone zone write_header write_footer exit_code describe_status last_lines);
 

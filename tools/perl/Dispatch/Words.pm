@@ -11,7 +11,7 @@ package Dispatch::Words;
 # (in Kaldi's scripts: \| \> '&&').
 
 use strict;
-use warnings;
+BEGIN { $^W = 1 }
 use Exporter 'import';
 our @EXPORT_OK = qw(substitute operators_in shell_script quote display);
 
