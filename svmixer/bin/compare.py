@@ -30,6 +30,8 @@ class CompareConfig:
     title: str = "Comparison"
     # Markdown file printed under the tables; empty = none.
     notes: str = ""
+    # PNG of error rates against what the models cost, and a table of that; empty = neither.
+    plot: str = ""
     # Draws of speakers for the 95 % intervals.
     replicates: int = 1000
     # Seed of these draws.
@@ -48,7 +50,9 @@ def main(argv: list[str] | None = None) -> None:
     config = parse_args(CompareConfig, argv, __doc__)
     try:
         notes = Path(config.notes).read_text(encoding="utf-8") if config.notes else ""
-        write_comparison(config.runs, config.output, config.title, notes, config.replicates, config.seed)
+        write_comparison(
+            config.runs, config.output, config.title, notes, config.replicates, config.seed, config.plot
+        )
     except (ListError, OSError, ReportError) as error:
         raise fail(str(error)) from None
     logger.info("written: %s", config.output)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -43,12 +44,20 @@ class EmbedConfig:
     protocol: Literal["whole", "crops", "stream"] = "whole"
     # Windows of the crops protocol.
     num_crops: int = 10
-    # Where the model runs: cpu, cuda, cuda:1 …
+    # Where the model runs: cpu, cuda, cuda:1 …; PyTorch alone runs elsewhere than on the CPU.
     device: str = "cpu"
+    # What runs the model; auto: onnx if the directory has it and it is installed, else torch.
+    runtime: Literal["auto", "onnx", "torch"] = "auto"
+    # Arithmetic on the CPU. With onnx: float32 or int8; auto is what the export recommends. With torch:
+    # auto is PyTorch as it comes; float32 (the same to 1e-4), bf16 and int8 (after svmixer calibrate) are
+    # optimised, see docs/speed.md.
+    precision: Literal["auto", "float32", "bf16", "int8"] = "auto"
 
     def __post_init__(self) -> None:
         if Path(self.output).suffix not in FORMATS:
             raise ValueError(f"output: '{self.output}' ends with none of {', '.join(FORMATS[1:])}")
+        if self.precision != "auto" and self.device != "cpu":
+            raise ValueError(f"precision: {self.precision} is computed on the CPU, not on {self.device}")
         if bool(self.input_dir) != bool(self.output_dir):
             raise ValueError("input_dir, output_dir: one needs the other")
         if self.input_dir and self.output:
@@ -102,21 +111,17 @@ def embed_files(files: list[str], config: EmbedConfig) -> dict[str, np.ndarray]:
         ConfigError, ModelError: the model cannot be loaded.
         ValueError: files that cannot be read, one line each.
     """
-    from svmixer.audio import AudioError, read_audio
-    from svmixer.models.io import load_model
+    from svmixer.runtime.choose import load_embedder
+    from svmixer.score.embed_dir import readable
 
-    model = load_model(config.model, config.device)
-    embeddings, problems = {}, []
-    for name in files:
-        try:
-            wave, rate = read_audio(name)
-            embeddings[name] = model.embed(wave, rate, config.protocol, config.num_crops)
-        except AudioError as error:
-            problems.append(str(error))
-        except ValueError as error:
-            problems.append(f"{name}: {error}")
-    if problems:
-        raise ValueError("\n".join(problems))
+    embedder = load_embedder(config.model, config.runtime, config.precision, config.device)
+    failures: dict[str, str] = {}
+    sources = readable({name: name for name in files}, embedder.open_source, failures)
+    embeddings = dict(embedder.model.embed_sources(sources, config.protocol, config.num_crops))
+    if failures:
+        # Errors of reading name the file themselves.
+        lines = (why if why.startswith(name) else f"{name}: {why}" for name, why in failures.items())
+        raise ValueError("\n".join(lines))
     return embeddings
 
 
@@ -127,21 +132,21 @@ def embed_tree(config: EmbedConfig) -> None:
         ConfigError, ModelError: the model cannot be loaded.
         DirectoryError: see :mod:`svmixer.score.embed_dir`; or files that could not be embedded.
     """
-    from svmixer.audio import read_audio
     from svmixer.fileio import md5_file
-    from svmixer.models.io import find_directory, load_model
+    from svmixer.runtime.choose import load_embedder
     from svmixer.score.embed_dir import FAILURES, DirectoryError, embed_directory, find_audio, write_kaldi
 
     files, output = find_audio(Path(config.input_dir)), Path(config.output_dir)
-    model = load_model(config.model, config.device)
-    weights = find_directory(config.model, "model") / "model.safetensors"
-    settings = {"protocol": config.protocol, "num_crops": config.num_crops, "model_md5": md5_file(weights)}
+    embedder = load_embedder(config.model, config.runtime, config.precision, config.device)
+    digest = md5_file(embedder.weights)
+    settings = {"protocol": config.protocol, "num_crops": config.num_crops, "model_md5": digest}
+    if embedder.precision:
+        settings["precision"] = embedder.precision
+    if embedder.calibration:
+        settings["calibration_md5"] = md5_file(embedder.calibration)
 
-    def embed(path: Path) -> np.ndarray:
-        wave, rate = read_audio(str(path))
-        return model.embed(wave, rate, config.protocol, config.num_crops)
-
-    outcome = embed_directory(files, output, embed, settings)
+    embed = partial(embedder.model.embed_sources, protocol=config.protocol, num_crops=config.num_crops)
+    outcome = embed_directory(files, output, embedder.open_source, embed, settings)
     if config.kaldi:
         write_kaldi([name for name, path in files.items() if str(path) not in outcome.failures], output)
     if outcome.failures:

@@ -13,6 +13,8 @@ from svmixer.config import ConfigError, parse_args
 from svmixer.fileio import md5_file
 from svmixer.lists import ListError
 from svmixer.log import fail, get_logger
+from svmixer.score.cohort import cohort_indices
+from svmixer.score.config import ScoringConfig
 from svmixer.score.embeddings import EmbeddingError, job_finished, write_job
 from svmixer.score.extract import extract, job_indices
 
@@ -23,7 +25,7 @@ CONTROLS = ("control", "control_whitened")
 
 
 @dataclass(frozen=True)
-class ExtractConfig:
+class ExtractConfig(ScoringConfig):
     """Options of the extraction of embeddings."""
 
     # Model directory, or `control`: statistics of log-mel bands without any model, or `control_whitened`: the
@@ -39,27 +41,32 @@ class ExtractConfig:
     num_jobs: int = 1
     # Which of them this is, from 1.
     job: int = 1
-    # crops: evenly spaced windows of 3 s, scored by the mean cosine of all pairs (the paper); whole: every
-    # sample.
-    protocol: Literal["crops", "whole"] = "crops"
-    # Windows of the crops protocol.
-    num_crops: int = 10
+    # true: the set is the cohort of AS-norm, of which cohort_utterances of each speaker are embedded.
+    as_cohort: bool = False
     # Filter out everything from this frequency (Hz) on before the system hears it; 0 = no filter.
     lowpass_hz: float = 0.0
+    # Of longer utterances take this much from the middle, seconds; 0 = all.
+    max_seconds: float = 0.0
     # 0 = CPU; 1 or more: job k takes GPU (k - 1) modulo the number of those that it can see.
     ngpu: int = 0
+    # Arithmetic on the CPU: plain (PyTorch as it comes), or optimised: float32 (the same to 1e-4), bf16, int8
+    # (after svmixer calibrate); see docs/speed.md.
+    precision: Literal["plain", "float32", "bf16", "int8"] = "plain"
     # Extract again even if this job's files are complete and were made with the same settings.
     force: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 1 <= self.job <= self.num_jobs:
             raise ValueError(f"job: {self.job} is not among 1 … {self.num_jobs}")
         if self.model in CONTROLS and not self.train_dir:
             raise ValueError("train_dir: the control needs a set of other speakers")
-        if self.num_crops < 1:
-            raise ValueError(f"num_crops: at least 1, found {self.num_crops}")
         if self.lowpass_hz < 0:
             raise ValueError(f"lowpass_hz: a frequency or 0, found {self.lowpass_hz}")
+        if self.max_seconds < 0:
+            raise ValueError(f"max_seconds: seconds or 0, found {self.max_seconds}")
+        if self.precision != "plain" and (self.ngpu or self.model in CONTROLS):
+            raise ValueError(f"precision: {self.precision} is for models on the CPU")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -73,8 +80,8 @@ def main(argv: list[str] | None = None) -> None:
 
 def run(config: ExtractConfig) -> None:
     """Extract this job's share, unless it is there already."""
-    from svmixer.models.embedding import utterance_embedding
-    from svmixer.models.io import ModelError
+    from svmixer.model_dir import ModelError
+    from svmixer.models.embedding import utterance_embeddings
 
     try:
         files = _inputs(config)
@@ -86,15 +93,22 @@ def run(config: ExtractConfig) -> None:
     except ModelError as error:
         raise EmbeddingError(str(error)) from None
     dump = DumpSet(config.data_dir)
-    indices = job_indices(len(dump), config.job, config.num_jobs)
+    chosen = cohort_indices(dump, config.cohort_utterances) if config.as_cohort else range(len(dump))
+    share = job_indices(len(chosen), config.job, config.num_jobs)
+    indices = chosen[share.start : share.stop]
     logger.info("job %d of %d: %d of %d utterances", config.job, config.num_jobs, len(indices), len(dump))
-    embed = partial(utterance_embedding, model, protocol=config.protocol, num_crops=config.num_crops)
-    write_job(config.output_dir, config.job, extract(embed, dump, indices, config.lowpass_hz), settings)
+    embed = partial(utterance_embeddings, model, protocol=config.protocol, num_crops=config.num_crops)
+    embeddings = extract(embed, dump, indices, config.lowpass_hz, config.max_seconds)
+    write_job(config.output_dir, config.job, embeddings, settings)
 
 
 def _load(config: ExtractConfig) -> Any:
     if config.model in CONTROLS:
         return _control(config)
+    if config.precision != "plain":
+        from svmixer.fast import load_optimised
+
+        return load_optimised(config.model, config.precision)
     from svmixer.models.io import load_model
 
     return load_model(config.model, _device(config))
@@ -126,23 +140,32 @@ def _control(config: ExtractConfig) -> Any:
 
 def _inputs(config: ExtractConfig) -> list[Path]:
     """Files that the embeddings depend on."""
-    from svmixer.models.io import find_directory
+    from svmixer.model_dir import find_directory
 
     dumps = [config.data_dir, config.train_dir] if config.model in CONTROLS else [config.data_dir]
     files = [Path(dump) / name for dump in dumps for name in ("wav.scp", "utt2num_samples")]
     if config.model not in CONTROLS:
         directory = find_directory(config.model, "model")
         files += [directory / name for name in ("config.yaml", "model.safetensors")]
+        if config.precision == "int8":
+            from svmixer.fast import calibration_path
+
+            files.append(calibration_path(config.model))
     return files
 
 
 def _settings(config: ExtractConfig, files: list[Path]) -> dict[str, Any]:
     """What makes two extractions the same, kept beside the embeddings."""
+    # Embeddings that were extracted before there was a choice stay valid.
+    chosen = {} if config.precision == "plain" else {"precision": config.precision}
     return {
+        **chosen,
         "model": config.model,
         "protocol": config.protocol,
         "num_crops": config.num_crops,
         "lowpass_hz": config.lowpass_hz,
+        "max_seconds": config.max_seconds,
+        "cohort_utterances": config.cohort_utterances if config.as_cohort else 0,
         "num_jobs": config.num_jobs,
         "md5": {str(path): md5_file(path) for path in files},
     }

@@ -12,6 +12,9 @@ from svmixer.config import nearest
 from svmixer.log import fail
 
 BIN = Path(__file__).parent
+# Modules that the extra [torch] brings, and verbs that it is not enough for.
+TORCH = ("torch", "scipy", "av", "kaldiio", "safetensors", "humanfriendly", "matplotlib", "markdown")
+TRAINING = ("distill", "export", "launch", "pretrain", "train")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -34,15 +37,16 @@ def main(argv: list[str] | None = None) -> None:
     # The name that messages of the program start with.
     sys.argv[0] = f"svmixer {verb}"
     try:
-        program = import_module(f"svmixer.bin.{verb}")
+        import_module(f"svmixer.bin.{verb}").main(argv[1:])
     except ModuleNotFoundError as error:
-        if str(error.name).partition(".")[0] == "svmixer":
+        package = str(error.name).partition(".")[0]
+        if package == "svmixer":
             raise
+        extras = "torch" if package in TORCH and verb not in TRAINING else "torch,train"
         raise fail(
-            f"svmixer {verb} needs {error.name}, which the base install lacks: "
-            "tools/setup.sh, or pip install '.[train]'"
+            f"svmixer {verb} needs {error.name}, which is not installed: "
+            f"tools/setup.sh, or pip install 'svmixer[{extras}]'"
         ) from None
-    program.main(argv[1:])
 
 
 def overview(verbs: list[str]) -> str:

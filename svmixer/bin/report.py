@@ -27,7 +27,7 @@ class ReportConfig:
 def main(argv: list[str] | None = None) -> None:
     """Command line; a user's mistake ends with one line and status 1."""
     config = parse_args(ReportConfig, argv, __doc__)
-    from svmixer.models.io import ModelError
+    from svmixer.model_dir import ModelError
     from svmixer.report.page import write_report
     from svmixer.report.results import ReportError
 

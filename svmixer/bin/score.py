@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from svmixer.config import parse_args
 from svmixer.lists import ListError
 from svmixer.log import fail, get_logger
+from svmixer.score.config import ScoringConfig
 from svmixer.score.embeddings import EmbeddingError
-from svmixer.score.result import score_set
+from svmixer.score.result import AsNorm, score_set
 
 logger = get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class ScoreConfig:
+class ScoreConfig(ScoringConfig):
     """Options of scoring."""
 
     # Dumped set with `trials`, and `utt2spk` for the interval, as dump/test.
@@ -23,7 +24,9 @@ class ScoreConfig:
     embeddings_dir: str
     # Where `scores` and `metrics.json` go.
     output_dir: str
-    # Number of extraction jobs.
+    # Where cohort.scp is: scores are normalised with it (AS-norm); empty leaves them as they are.
+    cohort_dir: str = ""
+    # Number of extraction jobs; 0 = as many as there were, from what the first of them says.
     num_jobs: int = 1
     # Draws of speakers for the 95 % interval.
     replicates: int = 1000
@@ -31,8 +34,9 @@ class ScoreConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.num_jobs < 1 or self.replicates < 1:
-            raise ValueError("num_jobs and replicates are at least 1")
+        super().__post_init__()
+        if self.num_jobs < 0 or self.replicates < 1:
+            raise ValueError("num_jobs is at least 0, replicates at least 1")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -46,6 +50,7 @@ def main(argv: list[str] | None = None) -> None:
             config.num_jobs,
             config.replicates,
             config.seed,
+            AsNorm(config.cohort_dir, config.top_k) if config.cohort_dir else None,
         )
     except (EmbeddingError, ListError, OSError) as error:
         raise fail(str(error)) from None
@@ -55,9 +60,9 @@ def main(argv: list[str] | None = None) -> None:
         else "95 % interval {:.2f} … {:.2f} %".format(*metrics["eer_ci95"])
     )
     logger.info(
-        "%s: EER %.2f %% (%s), minDCF(0.05) %.4f, minDCF(0.01) %.4f, %d trials, %d of them target",
-        metrics["set"], metrics["eer"], interval, metrics["min_dcf"]["0.05"], metrics["min_dcf"]["0.01"],
-        metrics["trials"], metrics["targets"],
+        "%s, score norm %s: EER %.2f %% (%s), minDCF(0.05) %.4f, minDCF(0.01) %.4f, %d trials, %d target",
+        metrics["set"], metrics["normalisation"], metrics["eer"], interval, metrics["min_dcf"]["0.05"],
+        metrics["min_dcf"]["0.01"], metrics["trials"], metrics["targets"],
     )  # fmt: skip
 
 

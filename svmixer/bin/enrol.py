@@ -1,0 +1,56 @@
+"""Enrol a speaker from one or more recordings: svmixer enrol FILE... --output SPEAKER.npy [--model NAME]"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from svmixer.bin.embed import split_arguments
+from svmixer.config import parse_args
+from svmixer.fileio import atomic_write
+from svmixer.log import fail
+from svmixer.model_dir import DEFAULT_MODEL
+
+
+@dataclass(frozen=True)
+class EnrolConfig:
+    """Options of ``svmixer enrol``."""
+
+    # File for the speaker's embedding, which `svmixer verify` takes in place of a recording.
+    output: str
+    # Model directory, or the name of a model that comes with the package.
+    model: str = DEFAULT_MODEL
+    # What runs the model; auto: onnx if it is installed, else torch.
+    runtime: Literal["auto", "onnx", "torch"] = "auto"
+    # Which ONNX file; auto: the one that the export recommends.
+    precision: Literal["auto", "float32", "bf16", "int8"] = "auto"
+
+    def __post_init__(self) -> None:
+        if not self.output.endswith(".npy"):
+            raise ValueError(f"output: '{self.output}' does not end with .npy")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Write the mean embedding; a recording that cannot be read ends with one line and status 1."""
+    files, options = split_arguments(sys.argv[1:] if argv is None else argv)
+    config = parse_args(EnrolConfig, options, __doc__)
+    if not files:
+        raise fail("no recording given: svmixer enrol FILE... --output SPEAKER.npy", 2)
+    from svmixer.bin.verify import read_embedding
+    from svmixer.runtime.choose import load_embedder
+    from svmixer.runtime.verify import enrol
+
+    try:
+        model = load_embedder(config.model, config.runtime, config.precision)
+        speaker = enrol([read_embedding(model, name) for name in files])
+        with atomic_write(config.output, "wb") as stream:
+            np.save(stream, speaker)
+    except (ValueError, OSError) as error:
+        raise fail(str(error)) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,290 @@
+"""Exported graphs give the model's embeddings, and the files say what was checked."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import subprocess
+import sys
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from svmixer.audio.dumpset import DumpSet
+from svmixer.bin import export as export_cli
+from svmixer.export import int8, package
+from svmixer.export.check import ParityError, check_parity, cosines, run_windows
+from svmixer.export.graph import OPSET, GraphError, write_graph
+from svmixer.export.int8 import Quantiser, _part_of
+from svmixer.export.package import write_export
+from svmixer.export.rates import scored_rates, some_trials
+from svmixer.export.textbook import textbook_form
+from svmixer.export.windows import speech_windows
+from svmixer.fileio import md5_file, write_json
+from svmixer.lists import Trials, write_table
+from svmixer.models.embedding import window_embedder
+from svmixer.models.io import load_model, read_safetensors, save_model
+from svmixer.runtime import load_onnx
+
+pytestmark = pytest.mark.slow
+
+
+def test_textbook_form_computes_the_same_and_leaves_no_trace(model):
+    wave = torch.randn(2, model.window) * 0.1
+    before = {name: set(vars(module)) for name, module in model.named_modules()}
+    with torch.no_grad():
+        plain = model(wave)
+        with textbook_form(model):
+            textbook = model(wave)
+            changed = [name for name, module in model.named_modules() if set(vars(module)) != before[name]]
+    assert any("conv_layers" in name for name in changed) and any("token_mixing" in name for name in changed)
+    torch.testing.assert_close(textbook, plain, rtol=1e-4, atol=1e-5)
+    assert {name: set(vars(module)) for name, module in model.named_modules()} == before
+
+
+@pytest.mark.parametrize("textbook", [False, True])
+def test_any_number_of_windows(model, tmp_path, textbook):
+    path = tmp_path / "model.onnx"
+    write_graph(model, path, textbook)
+    graph = onnx.load(path)
+    onnx.checker.check_model(graph)
+    assert [entry.version for entry in graph.opset_import if entry.domain == ""] == [OPSET]
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path))
+    for count in (1, 2, 7):
+        windows = (0.1 * np.random.default_rng(count).standard_normal((count, model.window))).astype(
+            np.float32
+        )
+        found = session.run(["embedding"], {"wave": windows})[0]
+        np.testing.assert_allclose(found, window_embedder(model)(windows), rtol=1e-3, atol=1e-4)
+    assert [file.name for file in tmp_path.iterdir()] == ["model.onnx"]
+
+
+def test_both_precisions_have_parity_on_speech(model, exported, speech):
+    windows = speech_windows(DumpSet(speech.test), model.window, 20, seed=5)
+    exact = window_embedder(model)(windows)
+    assert cosines(run_windows(exported / "model.onnx", windows), exact).min() >= 0.9999
+    assert cosines(run_windows(exported / "model.int8.onnx", windows), exact).min() >= 0.999
+
+
+def test_int8_is_quantised_and_smaller(exported):
+    graph = onnx.load(exported / "model.int8.onnx").graph
+    kinds = {onnx.TensorProto.DataType.Name(tensor.data_type) for tensor in graph.initializer}
+    assert "INT8" in kinds
+    assert (exported / "model.int8.onnx").stat().st_size < (exported / "model.onnx").stat().st_size
+
+
+def test_float_weights_beside_8_bits_take_16_in_the_file(tmp_path):
+    """One is halved and comes back rounded; others are small, fixed, or have a value that would be ∞."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    rng = np.random.default_rng(0)
+    weights = {name: rng.standard_normal((40, 40)).astype(np.float32) for name in ("large", "huge", "fixed")}
+    weights["huge"][0, 0] = 1e6
+    weights["small"] = rng.standard_normal((40, 2)).astype(np.float32)
+    names = ["x", *weights]
+    steps = [helper.make_node("MatMul", [f"{a}_out" if a != "x" else "x", b], [f"{b}_out"])
+             for a, b in itertools.pairwise(names)]  # fmt: skip
+    graph = helper.make_graph(
+        steps, "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 40])],
+        [helper.make_tensor_value_info("small_out", TensorProto.FLOAT, [1, 2])],
+        [numpy_helper.from_array(values, name) for name, values in weights.items()],
+    )  # fmt: skip
+    path = tmp_path / "g.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    before = path.stat().st_size
+    int8.store_in_16_bits(path, {"fixed"})
+    assert 2 * 1600 - 200 < before - path.stat().st_size < 2 * 1600
+    x = rng.standard_normal((1, 40)).astype(np.float32)
+    found = onnxruntime.InferenceSession(path).run(None, {"x": x})[0]
+    rounded = weights["large"].astype(np.float16).astype(np.float32)
+    np.testing.assert_allclose(
+        found, x @ rounded @ weights["huge"] @ weights["fixed"] @ weights["small"], rtol=1e-3
+    )
+
+
+def test_description_and_card(exported):
+    data = json.loads((exported / "export.json").read_text())
+    assert (data["sample_rate"], data["window"], data["embedding"]) == (16000, 8000, 12)
+    assert set(data["precisions"]) == {"float32", "int8"}
+    times = {precision: data["checks"][precision]["ms_per_window"] for precision in data["precisions"]}
+    assert times[data["precisions"][0]] == min(times.values())
+    assert set(data["checks"]) == {"pytorch", "float32", "int8"} and data["training_speakers"] == 2
+    for name, row in data["checks"].items():
+        assert row["real_time_factor"] == pytest.approx(row["ms_per_window"] / 500)
+        if name != "pytorch":
+            assert row["test"]["trials"] == 105 and row["test"]["bootstrap"]["speakers"] == 3
+    card = (exported / "README.md").read_text()
+    first = data["checks"][data["precisions"][0]]["test"]
+    assert (
+        f"{data['threshold']['cosine']:.4f}" in card and first["eer_threshold"] == data["threshold"]["cosine"]
+    )
+    assert card.startswith("# toy\n") and card.endswith("## Data\n\nTones.\n")
+    assert f"| float32 | whole | test | 3 | 105 | {data['checks']['float32']['test']['eer']:.2f} [" in card
+    assert ("**slower**" in card) == (times["int8"] >= times["float32"])
+
+
+def test_cosines_by_hand():
+    first = np.float32([[1, 0], [3, 4], [1, 1]])
+    second = np.float32([[2, 0], [4, 3], [-1, -1]])
+    np.testing.assert_allclose(cosines(first, second), [1.0, 0.96, -1.0])
+
+
+def test_a_graph_that_is_off_is_refused(model, speech, tmp_path, monkeypatch):
+    """The int8 file has wrong weights, whatever the limit: no export, and the message has file and figure."""
+
+    def damaged(self, target, parts):
+        graph = onnx.load(self.source)
+        weights = next(
+            tensor for tensor in graph.graph.initializer if tensor.name.endswith("whitening.matrix")
+        )
+        values = onnx.numpy_helper.to_array(weights) * np.linspace(0.5, 1.5, 12, dtype=np.float32)
+        weights.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float32), weights.name))
+        onnx.save(graph, target)
+
+    monkeypatch.setattr(int8.Bench, "write", damaged)
+    with pytest.raises(ParityError, match=r"model.int8.onnx: the lowest cosine .* not 0.999 or more"):
+        write_export(model, tmp_path, speech, "toy", "")
+    assert not (tmp_path / "export.json").exists()
+
+
+def test_parity_is_refused_by_figure():
+    exact = np.float32([[1, 0], [0, 1]])
+    near, far = np.float32([[1, 0.001], [0, 1]]), np.float32([[1, 0.02], [0, 1]])
+    found = check_parity("float32", package.Path(__file__), near, exact)
+    assert found["cosine_lowest"] == pytest.approx(1 / (1 + 1e-6) ** 0.5, abs=1e-12)
+    assert found["windows"] == 2 and found["cosine_mean"] == pytest.approx(1 - 2.5e-7, abs=1e-9)
+    # cos(atan 0.02) = 0.9998: enough for int8, not for float32.
+    check_parity("int8", package.Path(__file__), far, exact)
+    for wrong in (far, far * np.nan):
+        with pytest.raises(ParityError, match=r"of 2 windows is (0\.999800|nan), not 0\.9999 or more"):
+            check_parity("float32", package.Path("x.onnx"), wrong, exact)
+
+
+def test_as_many_parts_as_a_limit_allows(model, tmp_path, monkeypatch):
+    """By a second implementation that tries every number of parts."""
+    source, target = tmp_path / "model.onnx", tmp_path / "int8.onnx"
+    write_graph(model, source, textbook=True)
+    windows = (0.1 * np.random.default_rng(0).standard_normal((4, model.window))).astype(np.float32)
+    quantiser = Quantiser(source, windows, windows)
+    assert quantiser.alone == sorted(quantiser.alone, reverse=True) and len(quantiser.parts) > 10
+    assert quantiser.write(target, limit=1.0 + 1e-9) == []
+    assert target.read_bytes() == source.read_bytes()
+    # Together they lose what they lose alone, added up.
+    losses = dict(zip((part.name for part in quantiser.parts), 1 - np.array(quantiser.alone), strict=True))
+    together = {name: sum(list(losses.values())[: count + 1]) for count, name in enumerate(losses)}
+    monkeypatch.setattr(int8.Bench, "lowest_cosine", lambda self, parts: 1 - together[parts[-1].name])
+    monkeypatch.setattr(int8.Bench, "write", lambda self, target, parts: target.write_text(str(len(parts))))
+    for limit in (0.9, 0.999, 0.9999, 0.99999, *(1 - value - 1e-9 for value in together.values())):
+        expected = [name for name, loss in together.items() if 1 - loss >= limit]
+        assert quantiser.write(target, limit) == expected
+        assert target.read_text() == str(len(expected))
+
+
+def test_what_is_no_graph_is_said_in_one_line(model, tmp_path, monkeypatch):
+    def refused(*arguments, **options):
+        raise torch.onnx.OnnxExporterError("no way\nlong explanation") from RuntimeError("no such operator")
+
+    monkeypatch.setattr(torch.onnx, "export", refused)
+    with pytest.raises(GraphError, match=r"x\.onnx: the model cannot be written as ONNX: no such operator$"):
+        write_graph(model, tmp_path / "x.onnx")
+    assert not (tmp_path / "x.onnx").exists()
+
+
+def test_a_part_of_the_trials():
+    trials = Trials.from_rows([(1, "a", "b"), (0, "a", "c"), (0, "b", "c"), (0, "c", "d"), (1, "d", "e")])
+    assert some_trials(trials, np.array([1, 1, 1, 1, 1]), 5) is trials
+    for most in (2, 3, 4):
+        part = some_trials(trials, np.array([1, 1, 1, 1, 1]), most)
+        used = set(part.enrol) | set(part.test)
+        assert 2 <= len(used) <= most
+        # Every trial between those utterances, and no other.
+        expected = [
+            row for row in trials.rows() if {trials.utterances.index(name) for name in row[1:]} <= used
+        ]
+        assert list(part.rows()) == expected
+    assert len(some_trials(trials, np.array([9, 9, 9, 9, 9]), 10)) == 0
+
+
+def test_the_threshold_of_scored_embeddings_is_for_unit_length(tmp_path):
+    """Two speakers; embeddings of crops are shorter than one, verification compares at length one."""
+    from svmixer.score.embeddings import write_vectors
+
+    angles = {"a": 0.0, "b": 0.6, "c": 2.0, "d": 2.8}
+    vectors = [(name, 0.5 * np.float32([np.cos(angle), np.sin(angle)])) for name, angle in angles.items()]
+    write_table(tmp_path / "embeddings.scp", write_vectors(tmp_path / "e.ark", vectors))
+    (tmp_path / "trials").write_text("1 a b\n1 c d\n0 a c\n0 b c\n0 a d\n0 b d\n")
+    keys = ("set", "trials", "protocol", "num_crops", "eer", "eer_ci95", "min_dcf", "bootstrap")
+    metrics = dict.fromkeys(keys)
+    write_json(tmp_path / "metrics.json", {**metrics, "trials_md5": md5_file(tmp_path / "trials")})
+    found = scored_rates(tmp_path, tmp_path)["unit_length_threshold"]
+    # Between the worst target, cos 0.8, and the best impostor, cos 1.4.
+    assert np.cos(1.4) < found <= np.cos(0.8)
+    write_json(tmp_path / "metrics.json", {**metrics, "trials_md5": "0"})
+    with pytest.raises(ValueError, match="scored with other trials"):
+        scored_rates(tmp_path, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("scopes", "part"),
+    [
+        ("['', 'model', 'model.student', 'model.student.layers.0.token_mixing.linear1', 'linear']",
+         "student.layers.0.token_mixing"),
+        ("['', 'model', 'model.student.conv_layers.1.conv', 'conv1d']", "student.conv_layers.1"),
+        ("['', 'model', 'model.backend.linear', 'linear']", "backend.linear"),
+        ("", "rest"),
+    ],
+)  # fmt: skip
+def test_names_of_parts(scopes, part):
+    assert _part_of(scopes) == part
+
+
+def test_command(model, speech, tmp_path):
+    save_model(model, tmp_path / "model")
+    options = ["--calibration", str(speech.calibration), "--test", str(speech.test), "--onnx", "true"]
+    export_cli.main(["--model", str(tmp_path / "model"), "--output_dir", str(tmp_path / "out"), *options])
+    names = {"README.md", "config.yaml", "export.json", "model.int8.onnx", "model.onnx", "model.safetensors",
+             "speakers.txt"}  # fmt: skip
+    assert {path.name for path in (tmp_path / "out").iterdir()} == names
+    wave = DumpSet(speech.test).read(0)
+    for precision in ("float32", "int8"):
+        exported = load_onnx(tmp_path / "out", precision).embed(wave)
+        assert float(exported @ model.embed(wave)) > 0.999
+    # Without graphs there are none of other weights.
+    export_cli.main(["--model", str(tmp_path / "model"), "--output_dir", str(tmp_path / "out")])
+    left = {path.name for path in (tmp_path / "out").iterdir()}
+    assert left == names - {"model.onnx", "model.int8.onnx", "export.json"}
+
+
+def test_onnx_needs_speech(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "svmixer.bin.export", "--model", "m", "--output_dir", "o", "--onnx", "true"],
+        cwd=tmp_path, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 2 and "onnx: needs --calibration and --test" in done.stderr
+
+
+def test_float16_weights(model, speech, tmp_path, capsys):
+    """Half the size; read, they are float32 again and near the model's; what they spoil is refused."""
+    save_model(model, tmp_path / "model")
+    options = ["--output_dir", str(tmp_path / "half"), "--weights", "float16", "--test", str(speech.test)]
+    export_cli.main(["--model", str(tmp_path / "model"), *options])
+    stored = read_safetensors(tmp_path / "half/model.safetensors")
+    assert {value.dtype for value in stored.values() if value.is_floating_point()} == {torch.float16}
+    assert {value.dtype for value in stored.values() if not value.is_floating_point()} <= {torch.int64}
+    again = load_model(tmp_path / "half")
+    wave = DumpSet(speech.test).read(0)
+    assert {value.dtype for value in again.parameters()} == {torch.float32}
+    assert 0.9999 <= float(again.embed(wave) @ model.embed(wave)) <= 1.000001
+    # Too large for float16: it becomes infinite.
+    with torch.no_grad():
+        again.backend.linear.weight.mul_(1e8)
+    save_model(again, tmp_path / "large")
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        export_cli.main(["--model", str(tmp_path / "large"), *options])
+    assert "half/model.safetensors: the lowest cosine" in capsys.readouterr().err
