@@ -1,40 +1,47 @@
 """Milliseconds per 3 s crop for every kind of augmentation and for speed perturbation, on one core.
 
-``python benchmarks/augment.py [repetitions]`` works on lists of generated noise in a temporary directory. The
-median is what training sees; the shortest time is what the code costs on an idle machine.
+Works on lists of generated noise in a temporary directory, as training reads them.
 """
 
 from __future__ import annotations
 
-import os
-
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-import statistics
-import sys
 import tempfile
-import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import soundfile
+from apart import apart
+from measure import Result, Timing, command_line, paired, write_result
 
 from svmixer.audio.augment import AugmentConfig, Augmenter, SourceConfig
 from svmixer.audio.dumpset import RATE
 from svmixer.audio.speed import source_samples, speed_perturb
+from svmixer.config import parse_args
 from svmixer.lists import write_table
 
 CROP = 3 * RATE
-UTTERANCES = 200
 
 
-def write_lists(folder: Path, rng: np.random.Generator) -> tuple[str, str]:
-    """A dump of 8 s utterances of 20 speakers, and a list of 1 s room impulse responses."""
+@dataclass(frozen=True)
+class BenchmarkConfig:
+    """Options of the script."""
+
+    # Calls of each kind that are counted.
+    repetitions: int = 300
+    # true: ten calls.
+    quick: bool = False
+    # Folder for the results.
+    output: str = "exp/benchmark"
+
+
+def write_lists(folder: Path, rng: np.random.Generator, utterances: int = 200) -> tuple[str, str]:
+    """A dump of 8 s utterances, ten a speaker, and a list of as many 1 s room impulse responses."""
     dump, rirs = folder / "dump", folder / "rirs"
     dump.mkdir()
     rirs.mkdir()
-    names = [f"utt{number:03d}" for number in range(UTTERANCES)]
+    names = [f"utt{number:03d}" for number in range(utterances)]
     for name in names:
         soundfile.write(dump / f"{name}.wav", 0.1 * rng.standard_normal(8 * RATE), RATE, subtype="PCM_16")
         decay = np.exp(-np.arange(RATE) / 2000) * rng.standard_normal(RATE)
@@ -47,38 +54,50 @@ def write_lists(folder: Path, rng: np.random.Generator) -> tuple[str, str]:
     return str(dump), str(rirs)
 
 
-def time_ms(call: Callable[[], object], repetitions: int) -> tuple[float, float]:
-    """Median and shortest time of one call, after a few to warm up."""
-    times = []
-    for number in range(repetitions + 10):
-        start = time.perf_counter()
-        call()
-        if number >= 10:
-            times.append(1000 * (time.perf_counter() - start))
-    return statistics.median(times), min(times)
-
-
-def main() -> None:
-    repetitions = int(sys.argv[1]) if len(sys.argv) > 1 else 300
-    rng = np.random.default_rng(0)
+def augmentations(dump: str, rirs: str, rng: np.random.Generator) -> dict[str, Callable[[], object]]:
+    """One call a kind, on a crop of noise."""
     wave = (0.1 * rng.standard_normal(CROP)).astype(np.float32)
+    paths = {"rir": rirs, "babble": dump, "music": dump, "noise": dump, "coloured": "", "clip": ""}
+    calls: dict[str, Callable[[], object]] = {}
+    for kind, path in paths.items():
+        augmenter = Augmenter(AugmentConfig(prob=1.0, sources=(SourceConfig(kind, path=path),)))
+        calls[kind] = lambda a=augmenter: a(wave, rng, "speaker3")
+    for kind in ("eq", "codec", "band", "level"):
+        augmenter = Augmenter(AugmentConfig(prob=0.0, **{f"{kind}_prob": 1.0}))
+        calls[kind] = lambda a=augmenter: a(wave, rng)
+    long = np.resize(wave, source_samples(CROP, 1.1))
+    for factor in (0.9, 1.1):
+        calls[f"speed {factor}"] = lambda f=factor: speed_perturb(lambda s, n: long[s:][:n], 0, CROP, f)
+    return calls
+
+
+def times(repetitions: int) -> dict[str, list[float]]:
+    """Seconds of every call, kind by kind; they take turns, after some rounds to warm up."""
+    rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as name:
-        dump, rirs = write_lists(Path(name), rng)
-        paths = {"rir": rirs, "babble": dump, "music": dump, "noise": dump, "coloured": "", "clip": ""}
-        calls: dict[str, Callable[[], object]] = {}
-        for kind, path in paths.items():
-            augmenter = Augmenter(AugmentConfig(prob=1.0, sources=(SourceConfig(kind, path=path),)))
-            calls[kind] = lambda a=augmenter: a(wave, rng, "speaker3")
-        for kind in ("band", "level"):
-            augmenter = Augmenter(AugmentConfig(prob=0.0, **{f"{kind}_prob": 1.0}))
-            calls[kind] = lambda a=augmenter: a(wave, rng)
-        long = np.resize(wave, source_samples(CROP, 1.1))
-        for factor in (0.9, 1.1):
-            calls[f"speed {factor}"] = lambda f=factor: speed_perturb(lambda s, n: long[s:][:n], 0, CROP, f)
-        print(f"{'ms per crop':12} median    best")
-        for kind, call in calls.items():
-            median, best = time_ms(call, repetitions)
-            print(f"{kind:12} {median:6.2f} {best:7.2f}")
+        timings = paired(augmentations(*write_lists(Path(name), rng), rng), repetitions, warm_up=10)
+    return {kind: list(timing.seconds) for kind, timing in timings.items()}
+
+
+def result(seconds: dict[str, list[float]]) -> Result:
+    """The table."""
+    rows = [
+        [kind, Timing(tuple(taken)).milliseconds(), f"{1000 * min(taken):.1f}"]
+        for kind, taken in seconds.items()
+    ]
+    notes = ["The median is what training sees, the shortest time what the code costs. One thread."]
+    return Result(
+        "augment", "Augmentation of a 3 s crop", command_line(),
+        ["kind", "ms", "shortest"], rows, "lrr", {"seconds": seconds}, notes,
+    )  # fmt: skip
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the script."""
+    config = parse_args(BenchmarkConfig, argv, __doc__)
+    if config.quick:
+        config = replace(config, repetitions=10)
+    print(write_result(result(apart(times, 1, repetitions=config.repetitions)), config.output))
 
 
 if __name__ == "__main__":

@@ -1,32 +1,28 @@
-"""How long lists of a million utterances take: ``python benchmarks/lists.py``.
+"""How long lists of a million utterances take.
 
 Generates a data directory, then times reading, checking, repairing, splitting, what the dump does with lists
-and what scoring does with trials, each in a process of its own whose peak memory is taken. Prints a Markdown
-table, and writes the same as JSON beside it.
+and what scoring does with trials, each in a process of its own whose peak memory is taken.
 """
 
 from __future__ import annotations
 
 import itertools
-import multiprocessing
-import os
-import platform
-import resource
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from apart import apart, peak_mib
+from measure import Result, command_line, write_result
 
 from svmixer.audio.dump import DROPPED_HEADER, JobFiles
 from svmixer.audio.dumpset import DumpSet
 from svmixer.audio.merge import MergeConfig, merge_jobs
 from svmixer.audio.share import job_range, read_share
-from svmixer.config import parse_args
-from svmixer.fileio import atomic_write, write_json
+from svmixer.config import from_dict, parse_args
 from svmixer.lists import (
     Trials,
     fix_data_dir,
@@ -64,7 +60,9 @@ class BenchmarkConfig:
     )  # fmt: skip
     # Parts to split wav.scp into.
     jobs: int = 32
-    # Folder for lists.md and lists.json.
+    # true: lists of some thousands.
+    quick: bool = False
+    # Folder for the results.
     output: str = "exp/benchmark"
 
 
@@ -178,64 +176,55 @@ def join(folder: Path, config: BenchmarkConfig) -> None:
     test = np.where(labels == 1, enrol // 100 * 100 + (enrol + 1) % 100, test).clip(max=config.scored - 1)
     write_trials(scored / "trials", Trials(labels, enrol, test, names))
     vectors = ((name, rng.standard_normal(config.dimensions)) for name in names)
-    settings = {"protocol": "whole", "num_crops": 1, "lowpass_hz": 0.0, "model": "none"}
+    settings = {"protocol": "whole", "num_crops": 1, "lowpass_hz": 0.0, "max_seconds": 0.0, "model": "none"}
     write_job(scored, 1, vectors, settings)
     score_set(scored, scored, scored, num_jobs=1, replicates=10, seed=0)
 
 
-def measure(step: Callable, folder: Path, config: BenchmarkConfig) -> Timing:
-    """Run ``step`` in a fresh process."""
-    context = multiprocessing.get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_run, args=(step, folder, config, sender))
-    process.start()
-    sender.close()
-    try:
-        figures = receiver.recv()
-    except EOFError:
-        raise SystemExit(f"step {step.__name__} failed") from None
-    process.join()
-    return Timing(step.__name__, *figures)
+def measure(step: str, folder: Path, config: BenchmarkConfig) -> Timing:
+    """Run a step in a fresh process."""
+    return Timing(step, **apart(run_step, 1, step=step, folder=str(folder), config=asdict(config)))
 
 
-def _run(step: Callable, folder: Path, config: BenchmarkConfig, sender) -> None:
+def run_step(step: str, folder: str, config: dict[str, Any]) -> dict[str, float]:
+    """The figures of one step, taken in this process."""
+    settings = from_dict(BenchmarkConfig, config)
     start, cpu_start = time.perf_counter(), time.process_time()
-    step(folder, config)
+    STEPS[step](Path(folder), settings)
     seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    peak_mib = peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
-    sender.send((round(seconds, 2), round(cpu_seconds, 2), round(peak_mib)))
+    peak = round(peak_mib())
+    return {"seconds": round(seconds, 2), "cpu_seconds": round(cpu_seconds, 2), "peak_mib": peak}
 
 
-def table(timings: list[Timing], config: BenchmarkConfig, machine: str) -> str:
-    """The Markdown page."""
-    size = f"{config.utterances:,} utterances, {config.speakers:,} speakers, {config.trials:,} trials"
-    size += f"; `join`: {config.scored:,} utterances, {config.dimensions} dimensions"
-    lines = [
-        f"Lists of {size}; {machine}.",
-        "",
-        "| step | seconds | CPU seconds | peak MiB |",
-        "|---|---|---|---|",
+STEPS: dict[str, Callable[[Path, BenchmarkConfig], None]] = {
+    step.__name__: step
+    for step in (generate, idle, stream, read, validate, fix, split, trials, plan, merge, load, join)
+}
+
+
+def result(timings: list[Timing], config: BenchmarkConfig) -> Result:
+    """The table."""
+    rows = [[t.step, f"{t.seconds:.2f}", f"{t.cpu_seconds:.2f}", f"{t.peak_mib:.0f}"] for t in timings]
+    notes = [
+        f"Lists of {config.utterances:,} utterances, {config.speakers:,} speakers, {config.trials:,} trials; "
+        f"`join`: {config.scored:,} utterances, {config.dimensions} dimensions. `idle` is what interpreter "
+        "and modules need."
     ]
-    lines += [f"| {t.step} | {t.seconds:.2f} | {t.cpu_seconds:.2f} | {t.peak_mib:.0f} |" for t in timings]
-    return "\n".join(lines) + "\n"
+    return Result(
+        "lists", "Long lists", command_line(),
+        ["step", "seconds", "CPU seconds", "peak MiB"], rows, "lrrr",
+        {"config": asdict(config), "steps": [asdict(timing) for timing in timings]}, notes,
+    )  # fmt: skip
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run the script."""
     config = parse_args(BenchmarkConfig, argv, __doc__)
-    machine = f"Python {platform.python_version()}, NumPy {np.__version__}, {os.cpu_count()} cores"
+    if config.quick:
+        config = replace(config, utterances=2000, speakers=40, trials=2000, scored=400, jobs=4)
     with tempfile.TemporaryDirectory() as name:
-        timings = [measure(globals()[step], Path(name), config) for step in config.steps]
-    page = table(timings, config, machine)
-    print(page, end="")
-    output = Path(config.output)
-    with atomic_write(output / "lists.md") as file:
-        file.write(page)
-    write_json(
-        output / "lists.json",
-        {"config": asdict(config), "machine": machine, "steps": [asdict(timing) for timing in timings]},
-    )
+        timings = [measure(step, Path(name), config) for step in config.steps]
+    print(write_result(result(timings, config), config.output))
 
 
 if __name__ == "__main__":
