@@ -7,7 +7,7 @@
 #   4 train     speaker training with distillation                   exp/<tag>/train
 #   5 score     embeddings, trial scores, EER and minDCF             exp/<tag>/score/<set>
 #   6 report    RESULTS.md, report.html, plots                       exp/<tag>
-#   7 export    the model directory                                  exp/<tag>/export
+#   7 export    the model directory, ONNX float32 and int8, a card   exp/<tag>/export
 #
 # ./run.sh runs the default recipe (egs/debian_voices/sv1) in the current directory; egs/<corpus>/sv1/run.sh runs that one.
 # Finished work is never done twice. --stage 3 --stop_stage 5 and --stage distill --stop_stage score are the same.
@@ -22,7 +22,7 @@ stop_stage=7
 skip_stages=
 # Recipe directory, with local/data.sh and conf/; its run.sh passes it.
 recipe=
-# Parallel jobs of stages 1, 2 and 5.
+# Parallel jobs of stages 1, 2, 5 and 7.
 nj=2
 # GPUs for stages 3 to 5, of each node; 0 uses the CPU.
 ngpu=0
@@ -73,12 +73,20 @@ train_config=conf/train_speaker.yaml
 train_args=
 # Seed of weights, order, crops and augmentation.
 seed=0
-# Configuration of stage 5: protocol and crops.
+# Configuration of stage 5: protocol, crops, cohort.
 score_config=conf/score.yaml
 # Upper band edges in Hz at which every test set is scored once more, separated by blanks.
 lowpass=
+# Seconds that the utterances of every test set are cut to, each scored once more, separated by blanks.
+durations=
+# asnorm: scores normalised with a cohort of training speech (AS-norm) as well, beside the raw ones; none: raw scores alone.
+score_norm=none
 # true: also score the controls without a model: statistics of log-mel bands, plain and whitened.
 control=false
+# true: stage 7 also writes ONNX graphs, float32 and int8, checks them on speech, and writes a model card.
+onnx=true
+# Further options of stage 7: "--weights float16".
+export_args=
 # true: stages 3 and 4 continue trainings although their inputs or options have changed.
 allow_changes=false
 # true: do finished work of the chosen stages again; earlier trainings are set aside.
@@ -99,7 +107,7 @@ fi
 
 . "$root/tools/parse_options.sh"
 [ $# -eq 0 ] || { echo "run.sh: unexpected argument '$1' (options are --name value; --help lists them)" >&2; exit 1; }
-require_bool trim allow_pipes init_distilled control force allow_changes
+require_bool trim allow_pipes init_distilled control onnx force allow_changes
 require_int 1 nj num_nodes
 require_int 0 ngpu seed
 [ -z "$max_resubmits" ] || require_int 0 max_resubmits
@@ -129,11 +137,11 @@ if [ -n "$model" ]; then
     skipped[3]=true skipped[4]=true skipped[7]=true
     # Only what is evaluated is prepared.
     valid_set='' aug_sets=''
-    [ "$control" = true ] || train_set=''
+    [ "$control" = true ] || [ "$score_norm" = asnorm ] || train_set=''
 fi
 [ "$first" -le "$last" ] || { echo "run.sh: --stage $stage comes after --stop_stage $stop_stage" >&2; exit 1; }
 
-# Evaluation needs the base packages alone.
+# Evaluation needs no packages to train with.
 if [ -n "$model" ]; then "$root/tools/setup.sh" --extras ""; else "$root/tools/setup.sh"; fi
 . "$root/path.sh"
 . "$root/tools/run_child.sh"

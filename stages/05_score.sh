@@ -12,14 +12,18 @@ expdir=exp
 tag=default
 # Model directory, or name of a model of the package, to evaluate; empty takes the one that stage 4 trained.
 model=
-# Training set, whose mean or whitening the controls use.
+# Training set, whose mean or whitening the controls use, and of which the cohort of AS-norm is made.
 train_set=train
 # Test sets, separated by blanks.
 test_sets="test"
-# Configuration of the scoring: protocol and crops.
+# Configuration of the scoring: protocol, crops, cohort.
 score_config=conf/score.yaml
 # Upper band edges in Hz at which every test set is scored once more, separated by blanks.
 lowpass=
+# Seconds that the utterances of every test set are cut to, each scored once more, separated by blanks.
+durations=
+# asnorm: scores normalised with a cohort of training speech (AS-norm) as well, beside the raw ones; none: raw scores alone.
+score_norm=none
 # true: also score the controls without a model: statistics of log-mel bands, plain and whitened.
 control=false
 # Parallel jobs.
@@ -34,16 +38,52 @@ force=false
 require_bool control force
 require_int 1 nj
 require_int 0 ngpu
+[[ $score_norm =~ ^(none|asnorm)$ ]] || die "--score_norm $score_norm is none of none, asnorm"
+for value in $lowpass $durations; do
+    [[ $value =~ ^[0-9]+(\.[0-9]+)?$ ]] || die "--lowpass and --durations take numbers, found '$value'"
+done
 
 config=$(resolve "$score_config")
 
-# score_set MODEL SET BAND OUTPUT INPUT…: band 0 is the plain signal; the inputs are markers that the model depends on.
-score_set() {
-    local model=$1 data=$dumpdir/$2 band=$3 out=$4 spec input
+# embed_set MODEL SET OUTPUT INPUTS OPTION…: embeddings of a set; INPUTS are the files they depend on, one a line.
+embed_set() {
+    local model=$1 data=$dumpdir/$2 out=$3 inputs
+    mapfile -t inputs <<<"$4"
     shift 4
-    local extra=()
-    [[ $model != control && $model != control_whitened ]] || extra=(--train_dir "$dumpdir/$train_set")
+    [[ $model != control && $model != control_whitened ]] || set -- "$@" --train_dir "$dumpdir/$train_set"
+    resume_by "$data/.done" "$config" "${inputs[@]}"
+    # shellcheck disable=SC2154,SC2086  # from cmd.sh; a command with its options
+    run_child $decode_cmd --gpu "$((ngpu > 0))" "${resume_options[@]}" JOB=1:"$nj" "$out/log/extract.JOB.log" \
+        python -m svmixer.bin.extract --config "$config" --model "$model" --data_dir "$data" --output_dir "$out" \
+        --num_jobs "$nj" --job JOB --ngpu "$ngpu" --force "$force" "$@"
+    finish_tasks "$out/log"
+}
+
+# make_cohort MODEL BAND OUTPUT INPUT…: what AS-norm compares with.
+make_cohort() {
+    local model=$1 band=$2 out=$3 spec input
+    shift 3
+    spec=(--stage score --input "$dumpdir/$train_set/.done" --config "$config" --option "lowpass=$band")
+    for input in "$@"; do spec+=(--input "$input"); done
+    if is_done "$out/.done" "${spec[@]}" --output "$out/cohort.scp"; then
+        log "stage 5: $out is done"
+        return 0
+    fi
+    log "stage 5: $out ($nj jobs, logs in $out/log)"
+    rm -f "$out/.done"
+    embed_set "$model" "$train_set" "$out" "$(printf '%s\n' "$@")" --lowpass_hz "$band" --as_cohort true
+    python -m svmixer.bin.cohort --config "$config" --embeddings_dir "$out" --data_dir "$dumpdir/$train_set" --num_jobs "$nj"
+    mark_done "$out/.done" "${spec[@]}" --output "$out/cohort.scp"
+}
+
+# score_set MODEL SET BAND SECONDS OUTPUT INPUT…: band 0 is the plain signal, 0 seconds all of it; the inputs are markers that
+# the model depends on.
+score_set() {
+    local model=$1 data=$dumpdir/$2 set=$2 band=$3 seconds=$4 out=$5 spec input
+    shift 5
     spec=(--stage score --input "$data/.done" --config "$config" --option "lowpass=$band")
+    # Only where there is one, so that results of earlier versions stay done.
+    [ "$seconds" = 0 ] || spec+=(--option "seconds=$seconds")
     for input in "$@"; do spec+=(--input "$input"); done
     if is_done "$out/.done" "${spec[@]}" --output "$out/scores" --output "$out/metrics.json"; then
         log "stage 5: $out is done"
@@ -51,18 +91,40 @@ score_set() {
     fi
     log "stage 5: $out ($nj jobs, logs in $out/log)"
     rm -f "$out/.done"
-    resume_by "$data/.done" "$config" "$@"
-    # shellcheck disable=SC2154,SC2086  # from cmd.sh; a command with its options
-    run_child $decode_cmd --gpu "$((ngpu > 0))" "${resume_options[@]}" JOB=1:"$nj" "$out/log/extract.JOB.log" \
-        python -m svmixer.bin.extract --config "$config" --model "$model" --data_dir "$data" --output_dir "$out" \
-        --num_jobs "$nj" --job JOB --lowpass_hz "$band" --ngpu "$ngpu" --force "$force" "${extra[@]}"
-    finish_tasks "$out/log"
+    embed_set "$model" "$set" "$out" "$(printf '%s\n' "$@")" --lowpass_hz "$band" --max_seconds "$seconds"
     python -m svmixer.bin.score --data_dir "$data" --embeddings_dir "$out" --output_dir "$out" --num_jobs "$nj"
     mark_done "$out/.done" "${spec[@]}" --output "$out/scores" --output "$out/metrics.json"
 }
 
+# normalise_set SET RAW COHORT OUTPUT: the trials of RAW once more, normalised with COHORT.
+normalise_set() {
+    local data=$dumpdir/$1 raw=$2 cohort=$3 out=$4 spec
+    spec=(--stage score --input "$raw/.done" --input "$cohort/.done" --config "$config")
+    if is_done "$out/.done" "${spec[@]}" --output "$out/scores" --output "$out/metrics.json"; then
+        log "stage 5: $out is done"
+        return 0
+    fi
+    rm -f "$out/.done"
+    python -m svmixer.bin.score --config "$config" --data_dir "$data" --embeddings_dir "$raw" --output_dir "$out" \
+        --num_jobs 0 --cohort_dir "$cohort"
+    mark_done "$out/.done" "${spec[@]}" --output "$out/scores" --output "$out/metrics.json"
+}
+
+# score_condition SYSTEM MODEL SET BAND SECONDS INPUT…: raw scores in <system>/<condition>, normalised ones beside them.
+score_condition() {
+    local system=$1 model=$2 set=$3 band=$4 seconds=$5 condition=$3 cohort=$expdir/$tag/cohort/$1
+    shift 5
+    if [ "$band" != 0 ]; then condition+=_lp$band cohort+=_lp$band; fi
+    [ "$seconds" = 0 ] || condition+=_d$seconds
+    local out=$expdir/$tag/$system/$condition
+    score_set "$model" "$set" "$band" "$seconds" "$out" "$@"
+    [ "$score_norm" = asnorm ] || return 0
+    make_cohort "$model" "$band" "$cohort" "$@"
+    normalise_set "$set" "$out" "$cohort" "${out}_asnorm"
+}
+
 markers=()
-if [ "$control" = true ]; then markers+=("$dumpdir/$train_set/.done@dump"); fi
+if [ "$control" = true ] || [ "$score_norm" = asnorm ]; then markers+=("$dumpdir/$train_set/.done@dump"); fi
 for set in $test_sets; do markers+=("$dumpdir/$set/.done@dump"); done
 if [ -n "$model" ]; then
     [ ! -e "$expdir/$tag/train" ] || die "$expdir/$tag holds a training of its own; take another --tag to evaluate $model"
@@ -77,12 +139,14 @@ require "${markers[@]}"
 own "$expdir/$tag"
 for set in $test_sets; do
     for band in 0 $lowpass; do
-        condition=$set
-        [ "$band" = 0 ] || condition=${set}_lp$band
-        score_set "$model" "$set" "$band" "$expdir/$tag/score/$condition" "${inputs[@]}"
-        [ "$control" = true ] || continue
-        for system in control control_whitened; do
-            score_set "$system" "$set" "$band" "$expdir/$tag/$system/$condition" "$dumpdir/$train_set/.done"
+        for seconds in 0 $durations; do
+            # One thing is changed at a time.
+            [ "$band" = 0 ] || [ "$seconds" = 0 ] || continue
+            score_condition score "$model" "$set" "$band" "$seconds" "${inputs[@]}"
+            [ "$control" = true ] || continue
+            for system in control control_whitened; do
+                score_condition "$system" "$system" "$set" "$band" "$seconds" "$dumpdir/$train_set/.done"
+            done
         done
     done
 done

@@ -189,10 +189,11 @@ def _help_lines(cls: type, prefix: str) -> list[str]:
 
 
 def field_comments(cls: type) -> dict[str, str]:
-    """Field name → its comment, read from the class's source."""
+    """Field name → its comment, read from the source of the class and of those that it extends."""
     comments: dict[str, str] = {}
     above: list[str] = []
-    for line in inspect.getsource(cls).splitlines():
+    sources = (inspect.getsource(base) for base in reversed(cls.__mro__) if dataclasses.is_dataclass(base))
+    for line in "".join(sources).splitlines():
         code, _, comment = line.strip().partition("#")
         name = code.partition(":")[0].strip()
         if not code and comment:

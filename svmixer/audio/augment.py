@@ -1,4 +1,5 @@
-"""Augmentation of training crops: rooms, babble, music, noise, coloured noise, clipping; band and level.
+"""Augmentation of training crops: rooms, babble, music, noise, coloured noise, clipping;
+then spectrum, codec, band and level.
 
 What happens to a crop depends on the crop, the lists and the generator passed to the call, on nothing else.
 """
@@ -60,16 +61,21 @@ class AugmentConfig:
     prob: float = 0.8  # probability that a crop gets one of the sources
     # the sources, each with kind, weight, path and snr; by default the ones that need no lists
     sources: tuple[SourceConfig, ...] = (SourceConfig("coloured"), SourceConfig("clip"))
-    band_prob: float = 0.0  # probability that the band is limited afterwards (against cues of the channel)
+    eq_prob: float = 0.0  # probability that the spectrum is bent afterwards (against cues of the channel)
+    eq_db: float = 6.0  # standard deviation of the gain at each octave
+    codec_prob: float = 0.0  # probability of one codec afterwards: µ-law, GSM, ADPCM, Vorbis, MP3
+    band_prob: float = 0.0  # probability that the band is limited afterwards (likewise)
     band_low_hz: tuple[float, float] = (0.0, 300.0)  # lowest and highest lower edge
     band_high_hz: tuple[float, float] = (3000.0, 7500.0)  # lowest and highest upper edge
     level_prob: float = 0.0  # probability that the level is changed afterwards
     level_db: tuple[float, float] = (-20.0, 6.0)  # lowest and highest change
 
     def __post_init__(self) -> None:
-        for name in ("prob", "band_prob", "level_prob"):
+        for name in ("prob", "eq_prob", "codec_prob", "band_prob", "level_prob"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"{name}: must be between 0 and 1, found {getattr(self, name)}")
+        if not 0.0 <= self.eq_db < math.inf:
+            raise ValueError(f"eq_db: must not be negative, found {self.eq_db}")
         if self.prob > 0.0 and not self.sources:
             raise ValueError("sources: none given, and prob is not 0")
         for name in ("band_low_hz", "band_high_hz", "level_db"):
@@ -121,6 +127,11 @@ class Augmenter:
             # Rounding may bring the product up to the last sum itself; the search leaves that one out.
             place = bisect.bisect(self._cumulative[:-1], rng.random() * self._cumulative[-1])
             wave = self._effects[place](wave, rng, speaker)
+        # What is off draws nothing: an option that is added later changes no other one's results.
+        if config.eq_prob and rng.random() < config.eq_prob:
+            wave = effects.equalise(wave, rng.normal(0.0, config.eq_db, 8))
+        if config.codec_prob and rng.random() < config.codec_prob:
+            wave = effects.through_codec(wave, list(effects.CODECS)[int(rng.integers(len(effects.CODECS)))])
         if rng.random() < config.band_prob:
             low, high = rng.uniform(*config.band_low_hz), rng.uniform(*config.band_high_hz)
             wave = effects.limit_band(wave, low, high)

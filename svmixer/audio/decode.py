@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from io import BytesIO
 
 import numpy as np
@@ -95,6 +96,8 @@ def ffmpeg_read(source: str | BytesIO, container: str | None) -> tuple[np.ndarra
     Raises:
         AudioError: ``unreadable``.
     """
+    if find_spec("av") is None:
+        return _without_ffmpeg(source)
     import av
 
     if isinstance(source, BytesIO):
@@ -118,6 +121,18 @@ def ffmpeg_read(source: str | BytesIO, container: str | None) -> tuple[np.ndarra
         if isinstance(error, AudioError):
             raise
         raise AudioError("unreadable", str(error)) from None
+
+
+def _without_ffmpeg(source: str | BytesIO) -> tuple[np.ndarray, int]:
+    """MP3 by libsndfile, which may begin with the encoder's delay; it reads no other of these formats."""
+    try:
+        rate, num_samples = sndfile_layout(source)
+    except AudioError:
+        num_samples = UNKNOWN_LENGTH
+    if num_samples == UNKNOWN_LENGTH:
+        what = "a format that needs the package av, which is not installed: pip install 'svmixer[torch]'"
+        raise AudioError("unreadable", what)
+    return sndfile_read(source, 0, num_samples), rate
 
 
 def _frame_samples(frame) -> np.ndarray:

@@ -7,14 +7,26 @@ from __future__ import annotations
 
 import functools
 import math
+from io import BytesIO
 
 import numpy as np
+import soundfile
 from scipy import fft
 
 from svmixer.audio.dumpset import RATE
+from svmixer.audio.resample import to_mono_16k
 
 # Recordings of speech have nothing below this; noise that has would spend its power where nobody hears it.
 _LOWEST_HZ = 20.0
+
+# Codecs by name: sampling rate, libsndfile's format and subtype, compression level. None shifts the signal.
+CODECS = {
+    "mulaw": (8000, "WAV", "ULAW", None),
+    "gsm": (8000, "WAV", "GSM610", None),
+    "adpcm": (RATE, "WAV", "IMA_ADPCM", None),
+    "vorbis": (RATE, "OGG", "VORBIS", 1.0),
+    "mp3": (RATE, "MP3", "MPEG_LAYER_III", 0.95),
+}
 
 # Power of coloured noise falls with this power of frequency.
 COLOURS = {"white": 0, "pink": 1, "brown": 2}
@@ -117,6 +129,52 @@ def limit_band(wave: np.ndarray, low_hz: float, high_hz: float) -> np.ndarray:
     if low_hz > 0.0:
         gain *= _ramp(frequency, 0.5 * low_hz, 1.5 * low_hz)
     return fft.irfft(fft.rfft(wave, size) * gain, size)[: len(wave)]
+
+
+def equalise(wave: np.ndarray, gains_db: np.ndarray) -> np.ndarray:
+    """A zero-phase filter whose gain in dB is a line from octave to octave: 62.5, 125, … 8000 Hz.
+
+    Args:
+        wave: np.float32 [N].
+        gains_db: [8], one an octave; the first holds below it, too.
+
+    Returns:
+        np.float32 [N] of the same power; silence as it is.
+    """
+    size = fft.next_fast_len(len(wave) + RATE // 10, real=True)
+    octave = np.log2(np.maximum(np.arange(size // 2 + 1) * (RATE / size / 62.5), 1.0))
+    gain = 10.0 ** (np.interp(octave, np.arange(8), gains_db) / 20.0)
+    shaped = fft.irfft(fft.rfft(wave, size) * gain.astype(np.float32), size)[: len(wave)]
+    before, after = power(wave), power(shaped)
+    if before == 0.0 or after == 0.0:
+        return wave
+    return shaped * np.float32(math.sqrt(before / after))
+
+
+def through_codec(wave: np.ndarray, codec: str) -> np.ndarray:
+    """What is left of a recording that was coded and decoded, at its place in time.
+
+    Args:
+        wave: np.float32 [N] at 16 kHz; beyond ±1 it is coded more quietly.
+        codec: a key of :data:`CODECS`.
+
+    Returns:
+        np.float32 [N]; silence as it is.
+    """
+    rate, container, subtype, level = CODECS[codec]
+    peak = np.abs(wave).max(initial=0.0)
+    if peak == 0.0:
+        return wave
+    scale = np.float32(max(1.0, peak / 0.98))
+    coded = BytesIO()
+    soundfile.write(
+        coded, to_mono_16k(wave[None] / scale, RATE, rate), rate, format=container, subtype=subtype,
+        compression_level=level,
+    )  # fmt: skip
+    coded.seek(0)
+    decoded, _ = soundfile.read(coded, dtype="float32")
+    decoded = to_mono_16k(decoded[None], rate)[: len(wave)] * scale
+    return np.pad(decoded, (0, len(wave) - len(decoded)))
 
 
 def _ramp(frequency: np.ndarray, start: float, end: float) -> np.ndarray:

@@ -14,8 +14,9 @@ import numpy as np
 from svmixer.audio.ark import WavHeader, ark_entry, opened, read_pcm16, wav_header
 from svmixer.audio.decode import UNKNOWN_LENGTH, decoder_of, ffmpeg_read, sndfile_layout, sndfile_read
 from svmixer.audio.errors import AudioError, about
-from svmixer.audio.resample import from_pcm16
+from svmixer.audio.resample import from_pcm16, to_mono_16k
 from svmixer.lists import parse_source
+from svmixer.models.utterance import LongWave
 
 # A segment may end this much after its recording: lists are written from rounded times.
 _OVERSHOOT = 0.5  # seconds
@@ -58,11 +59,14 @@ class Recording:
             last = self.num_samples if end < 0 else min(round(end * self.rate), self.num_samples)
         if first < 0 or first >= last:
             raise AudioError("bad segment", f"{start:g} to {end:g} s of a recording of {length:g} s")
-        wave = self.fetch(first, last - first)
-        if not np.isfinite(wave).all():
-            bad = np.count_nonzero(~np.isfinite(wave))
-            raise AudioError("non-finite", f"{bad} of {wave.size} samples are NaN or infinite")
-        return wave
+        return _finite(self.fetch(first, last - first))
+
+
+def _finite(wave: np.ndarray) -> np.ndarray:
+    if not np.isfinite(wave).all():
+        bad = np.count_nonzero(~np.isfinite(wave))
+        raise AudioError("non-finite", f"{bad} of {wave.size} samples are NaN or infinite")
+    return wave
 
 
 def read_audio(
@@ -98,6 +102,30 @@ def open_recording(source: str, *, allow_pipes: bool = False) -> Recording:
         if not allow_pipes:
             raise AudioError("pipe forbidden", "commands run only with allow_pipes")
         return _from_bytes(source, _command_output(parsed.command))
+
+
+def open_wave(source: str) -> tuple[LongWave, int]:
+    """One recording to embed, of any length: PCM and FLAC files are read where they are sliced.
+
+    Args:
+        source: a file or ``file.ark:offset``, as in :func:`read_audio`.
+
+    Returns:
+        (the mean of its channels, samples per second as the header has it).
+
+    Raises:
+        AudioError: see :class:`AudioError` for the reasons; also when a part that is asked for is damaged.
+    """
+    recording = open_recording(source)
+    if recording.num_samples == 0:
+        with about(source):
+            raise AudioError("empty", "no samples")
+
+    def fetch(start: int, count: int) -> np.ndarray:
+        with about(source):
+            return to_mono_16k(_finite(recording.fetch(start, count)), recording.rate, recording.rate)
+
+    return LongWave(recording.num_samples, fetch), recording.rate
 
 
 def _from_file(source: str, path: str, offset: int | None) -> Recording:

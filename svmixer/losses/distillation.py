@@ -42,7 +42,12 @@ class LastMSE(nn.Module):
         student_dim: H, size of the student's states.
         teacher_dim: D, size of the teacher's states.
         weight: factor of the returned loss.
+
+    Attributes:
+        layers: the teacher's states that it reads, as :meth:`svmixer.teachers.Teacher.hidden_states` counts.
     """
+
+    layers = (-1,)
 
     def __init__(self, student_dim: int, teacher_dim: int, weight: float = 1.0) -> None:
         super().__init__()
@@ -53,14 +58,14 @@ class LastMSE(nn.Module):
         """The loss of a batch.
 
         Args:
-            student: (B, L+1, T, H) hidden states.
-            teacher: (B, L'+1, T', D) hidden states of the same crops.
+            student: (B, T, H), the last hidden state.
+            teacher: (B, 1, T', D), the last hidden state of the same crops.
 
         Returns:
             The scalar loss in float32 and detached figures: ``mse``, before the factor.
         """
-        guess = self.projection(student[:, -1])  # (B, T, D)
-        target = align_frames(teacher[:, -1], guess.shape[1])
+        guess = self.projection(student)  # (B, T, D)
+        target = align_frames(teacher.squeeze(1), guess.shape[1])
         mse = F.mse_loss(_precise(guess), _precise(target))
         return self.weight * mse, {"mse": mse.detach()}
 
@@ -105,24 +110,17 @@ class DistilHuBERT(nn.Module):
         """The loss of a batch.
 
         Args:
-            student: (B, L+1, T, H) hidden states.
-            teacher: (B, L'+1, T', D) hidden states of the same crops.
+            student: (B, T, H), the last hidden state.
+            teacher: (B, K, T', D), the states ``layers`` of the same crops, in this order.
 
         Returns:
             The scalar loss in float32 and detached figures averaged over heads: ``l1``, and ``cosine``, the
             mean cosine between prediction and target.
-
-        Raises:
-            ValueError: the teacher has fewer layers than are to be predicted.
         """
-        if max(self.layers) >= teacher.shape[1]:
-            found = teacher.shape[1] - 1
-            raise ValueError(f"layers: the teacher has {found} layers, asked for layer {max(self.layers)}")
-        last = student[:, -1]  # (B, T, H)
         l1, log_sigmoid, cosine = [], [], []
-        for layer, head in zip(self.layers, self.heads, strict=True):
-            guess = _precise(head(last))  # (B, T, D)
-            target = _precise(align_frames(teacher[:, layer], guess.shape[1]))
+        for states, head in zip(teacher.unbind(1), self.heads, strict=True):
+            guess = _precise(head(student))  # (B, T, D)
+            target = _precise(align_frames(states, guess.shape[1]))
             similarity = F.cosine_similarity(guess, target, dim=-1)  # (B, T)
             per_crop = F.logsigmoid(similarity)
             per_crop = per_crop.mean(dim=1) if self.reduction == "mean" else per_crop.sum(dim=1)

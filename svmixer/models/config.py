@@ -20,8 +20,9 @@ class FrontendConfig:
     # group_norm: over time in the first layer alone; layer_norm: over channels in every layer.
     norm: Literal["group_norm", "layer_norm"] = "group_norm"
     # How the first layer starts: random, or mel (a filterbank, see svmixer/models/filterbank.py; it wants a
-    # kernel of about 25 ms and a multiple of four channels).
-    first_layer: Literal["random", "mel"] = "random"
+    # kernel of about 25 ms and a multiple of four channels). log_mel: in its place stand logarithms of the
+    # energies in mel bands, one a channel, over windows of the kernel's width; they are not trained.
+    first_layer: Literal["random", "mel", "log_mel"] = "random"
 
     def __post_init__(self) -> None:
         if not len(self.channels) == len(self.kernels) == len(self.strides) > 0:
@@ -31,6 +32,10 @@ class FrontendConfig:
             )
         if min(*self.channels, *self.kernels, *self.strides) < 1:
             raise ValueError("frontend: channels, kernels and strides must be at least 1")
+        if self.first_layer == "log_mel" and self.norm == "group_norm":
+            raise ValueError(
+                "frontend: log_mel has no first layer to normalise over time; it takes norm layer_norm"
+            )
         if self.first_layer == "mel" and self.channels[0] % 4:
             raise ValueError(
                 "frontend: first_layer mel takes four phases a band, so channels[0] must be a multiple of 4, "
@@ -183,6 +188,24 @@ class RedimnetConfig:
 
 
 @dataclass(frozen=True)
+class StatisticsConfig:
+    """What the statistics backend pools."""
+
+    # States whose mean and deviation stand side by side; none: those of a weighted sum of all states.
+    states: tuple[int, ...] = ()
+    # Covariances between the first so many channels of state 0; 0: none.
+    covariance: int = 0
+    # A linear map behind the statistics; without it the embedding has as many values as there are statistics.
+    linear: bool = True
+
+    def __post_init__(self) -> None:
+        if min(self.states, default=0) < 0 or len(set(self.states)) != len(self.states):
+            raise ValueError(f"statistics: states must be different numbers from 0, found {self.states}")
+        if self.covariance < 0:
+            raise ValueError(f"statistics: covariance must be at least 0, found {self.covariance}")
+
+
+@dataclass(frozen=True)
 class EspnetConfig:
     """Parts of a backend that is made of ESPnet's modules."""
 
@@ -212,6 +235,8 @@ class BackendConfig:
     ecapa: EcapaConfig = field(default_factory=EcapaConfig)
     # Sizes of the ReDimNet backend (read when name is redimnet).
     redimnet: RedimnetConfig = field(default_factory=RedimnetConfig)
+    # What the statistics backend pools (read when name is statistics).
+    statistics: StatisticsConfig = field(default_factory=StatisticsConfig)
     # Parts of an ESPnet backend (read when name begins with espnet_).
     espnet: EspnetConfig = field(default_factory=EspnetConfig)
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import nn
 
-from svmixer.models.utterance import embed_utterance
+from svmixer.models.stream import FrameSharing
+from svmixer.models.utterance import LongWave, Source, embed_utterance, embed_utterances
 from svmixer.models.windows import Protocol
 
 if TYPE_CHECKING:
@@ -20,14 +21,16 @@ if TYPE_CHECKING:
 @contextlib.contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Evaluation mode without gradients inside the block; each module's own mode is put back afterwards."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
+    # Where nothing is in training mode, as always but in training, there is nothing to go through twice.
+    training = [module for module in model.modules() if module.training]
+    if training:
+        model.eval()
     try:
         with torch.no_grad():
             yield
     finally:
-        for module, mode in modes:
-            module.training = mode
+        for module in training:
+            module.training = True
 
 
 def window_embedder(model: SpeakerModel) -> Callable[[np.ndarray], np.ndarray]:
@@ -43,8 +46,33 @@ def window_embedder(model: SpeakerModel) -> Callable[[np.ndarray], np.ndarray]:
     return embed_windows
 
 
+def frame_sharing(model: SpeakerModel) -> FrameSharing | None:
+    """The model in two parts, front end and the rest, if windows that overlap can share the first.
+
+    That is exact where a frame depends on its own samples alone: with layer norms over the channels. A group
+    norm over time makes every frame depend on the whole window: None.
+    """
+    student = model.config.student
+    if student.frontend.norm != "layer_norm":
+        return None
+
+    def frames(wave: np.ndarray) -> np.ndarray:
+        with evaluating(model):
+            return (
+                model.student.frames(torch.from_numpy(wave[None]).to(model.device))[0].float().cpu().numpy()
+            )
+
+    def embed(windows: np.ndarray) -> np.ndarray:
+        with evaluating(model):
+            states = model.student.states_from(torch.from_numpy(windows).to(model.device))
+            return model.from_states(torch.stack(states, dim=1)).float().cpu().numpy()
+
+    front = student.frontend
+    return FrameSharing(front.hop, front.receptive_field, student.frames, frames, embed)
+
+
 def utterance_embedding(
-    model: SpeakerModel, wave: np.ndarray, protocol: Protocol = "crops", num_crops: int = 10
+    model: SpeakerModel, wave: np.ndarray | LongWave, protocol: Protocol = "crops", num_crops: int = 10
 ) -> np.ndarray:
     """The embedding ``float32 (D,)`` of one utterance ``(N,)`` at the model's rate.
 
@@ -52,3 +80,14 @@ def utterance_embedding(
         ValueError: see :func:`svmixer.models.utterance.embed_utterance`.
     """
     return embed_utterance(window_embedder(model), wave, model.window, protocol, num_crops)
+
+
+def utterance_embeddings(
+    model: SpeakerModel, sources: Iterable[Source], protocol: Protocol = "crops", num_crops: int = 10
+) -> Iterator[tuple[str, np.ndarray]]:
+    """(name, embedding ``float32 (D,)``) of many utterances, whose windows fill the model's batches together.
+
+    Raises:
+        UtteranceError: see :func:`svmixer.models.utterance.embed_utterances`.
+    """
+    return embed_utterances(window_embedder(model), sources, model.window, protocol, num_crops)

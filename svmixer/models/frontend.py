@@ -1,4 +1,4 @@
-"""Convolutional front end, waveform → a frame every 20 ms (wav2vec 2.0, HuBERT, WavLM), and projection."""
+"""Front end, waveform → a frame every 20 ms (as in wav2vec 2.0, or from log-mel bands), and projection."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from svmixer.models.config import FrontendConfig
-from svmixer.models.filterbank import start_as_mel
+from svmixer.models.filterbank import LogMel, start_as_cepstrum, start_as_mel
 from svmixer.models.layers import FrameConv, TimeGroupNorm
 
 
@@ -30,13 +30,20 @@ class ConvLayer(nn.Module):
 
 
 class ConvFrontend(nn.Sequential):
-    """The convolutions; group norm (a channel over time) in the first layer alone or layer norm in each."""
+    """The convolutions; group norm (a channel over time) in the first layer alone or layer norm in each.
+
+    With ``first_layer: log_mel`` the first of them is the fixed filterbank, without norm and GELU.
+    """
 
     def __init__(self, config: FrontendConfig) -> None:
-        layers = []
+        layers: list[nn.Module] = []
         in_channels = 1
         shapes = zip(config.channels, config.kernels, config.strides, strict=True)
         for index, (channels, kernel, stride) in enumerate(shapes):
+            if index == 0 and config.first_layer == "log_mel":
+                layers.append(LogMel(channels, kernel, stride))
+                in_channels = channels
+                continue
             norm: nn.Module | None = None
             if config.norm == "layer_norm":
                 norm = nn.LayerNorm(channels)
@@ -56,11 +63,14 @@ class ConvFrontend(nn.Sequential):
 class FeatureProjection(nn.Module):
     """Layer norm over the channels, then the linear map to the hidden size, then dropout."""
 
-    def __init__(self, channels: int, hidden: int, dropout: float) -> None:
+    def __init__(self, channels: int, hidden: int, dropout: float, cepstrum: bool = False) -> None:
+        """``cepstrum``: the first ``channels`` outputs start as the cosine transform of the inputs."""
         super().__init__()
         self.layer_norm = nn.LayerNorm(channels)
         self.projection = nn.Linear(channels, hidden)
         self.dropout = nn.Dropout(dropout)
+        if cepstrum:
+            start_as_cepstrum(self.projection)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, T, C)`` → ``(B, T, H)``."""

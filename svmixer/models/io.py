@@ -13,27 +13,30 @@ from torch import nn
 
 from svmixer import config as configuration
 from svmixer.fileio import atomic_write
+from svmixer.model_dir import ModelError, find_directory
 from svmixer.models.config import ModelConfig
 from svmixer.models.speaker_model import SpeakerModel
 
-ASSETS = Path(__file__).resolve().parent.parent / "assets"
 
-
-class ModelError(ValueError):
-    """A model directory that cannot be read; the message names the file and what is wrong."""
-
-
-def save_model(model: SpeakerModel, directory: str | Path, speakers: Iterable[str] | None = None) -> None:
+def save_model(
+    model: SpeakerModel,
+    directory: str | Path,
+    speakers: Iterable[str] | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> None:
     """Write ``model`` as a model directory; each file is whole or absent.
 
     Args:
         model: any device.
         directory: made when missing.
         speakers: training speakers, one a line in ``speakers.txt``.
+        dtype: of the file's numbers, whole ones left out; reading makes them float32 again.
     """
     directory = Path(directory)
     configuration.save(model.config, directory / "config.yaml")
-    save_tensors(model.state_dict(), directory / "model.safetensors")
+    tensors = model.state_dict().items()
+    rounded = {key: value.to(dtype) if value.is_floating_point() else value for key, value in tensors}
+    save_tensors(rounded, directory / "model.safetensors")
     if speakers is not None:
         with atomic_write(directory / "speakers.txt") as stream:
             stream.writelines(f"{speaker}\n" for speaker in speakers)
@@ -60,23 +63,6 @@ def read_speakers(directory: str | Path) -> list[str]:
     """Training speakers of a model directory; empty when it does not list them."""
     path = Path(directory) / "speakers.txt"
     return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-
-
-def find_directory(path_or_name: str | Path, kind: str) -> Path:
-    """The directory of that path, or of that name among those that come with the package.
-
-    Raises:
-        ModelError: there is none, or it lacks ``config.yaml`` or ``model.safetensors``.
-    """
-    shipped = sorted(path.parent.name for path in ASSETS.glob("*/model.safetensors"))
-    for directory in (Path(path_or_name), ASSETS / path_or_name):
-        if directory.is_dir():
-            for name in ("config.yaml", "model.safetensors"):
-                if not (directory / name).is_file():
-                    raise ModelError(f"{directory}: not a {kind} directory: {name} is missing")
-            return directory
-    names = f" (names: {', '.join(shipped)})" if shipped else ""
-    raise ModelError(f"{path_or_name}: no such {kind} directory{names}")
 
 
 def save_tensors(

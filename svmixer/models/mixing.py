@@ -27,9 +27,15 @@ class LocalGlobalMixing(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``(B, T, H)`` → ``(B, T, H)``, residual included."""
         u = self.norm(x)
-        near = self.local_mix2(F.gelu(self.local_mix1(u)))
-        far = self.linear2(F.gelu(self.linear1(u)))
-        return x + self.dropout(near + far)
+        return x + self.dropout(self.near(u) + self.far(u))
+
+    def near(self, u: Tensor) -> Tensor:
+        """The local branch: ``(B, T, H)`` → ``(B, T, H)``."""
+        return self.local_mix2(F.gelu(self.local_mix1(u)))
+
+    def far(self, u: Tensor) -> Tensor:
+        """The global branch: ``(B, T, H)`` → ``(B, T, H)``."""
+        return self.linear2(F.gelu(self.linear1(u)))
 
 
 class MultiScaleGroupMixing(nn.Module):
@@ -72,15 +78,21 @@ class MultiScaleGroupMixing(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``(B, T, H)`` → ``(B, T, H)``, residual included."""
         v = self.norm1(x)
-        mixed = self._mlp(v, self.fc3, self.fc4)
+        mixed = self.channel_mlp(v, self.fc3, self.fc4)
         if self.multi_scale:
             pairs = v[:, : v.shape[1] // 2 * 2].unflatten(1, (-1, 2))  # (B, T // 2, 2, H)
-            mixed = mixed + torch.matmul(self.upsample, self._mlp(pairs.mean(dim=2), self.fc1, self.fc2))
+            half = self.channel_mlp(pairs.mean(dim=2), self.fc1, self.fc2)
+            mixed = mixed + torch.matmul(self.upsample, half)
         if self.grouped:
-            mixed = self.fc6(F.gelu(self.fc5(mixed)))
+            mixed = self.group_mixing(mixed)
         return x + self.dropout(mixed)
 
-    def _mlp(self, x: Tensor, expand: GroupedLinear, reduce: GroupedLinear) -> Tensor:
+    def group_mixing(self, x: Tensor) -> Tensor:
+        """What follows the sum of the branches: ``(B, T, H)`` → ``(B, T, H)``."""
+        return self.fc6(F.gelu(self.fc5(x)))
+
+    def channel_mlp(self, x: Tensor, expand: GroupedLinear, reduce: GroupedLinear) -> Tensor:
+        """One branch: ``(B, T, H)`` → ``(B, T, H)``."""
         batch, frames, _ = x.shape
         rows = x.reshape(batch * frames, self.groups, -1).transpose(0, 1)  # (G, B * T, H / G)
         rows = reduce(F.gelu(expand(rows)))

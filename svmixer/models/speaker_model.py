@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from svmixer.models.backends import build_backend
 from svmixer.models.config import ModelConfig
-from svmixer.models.embedding import evaluating, utterance_embedding, window_embedder
+from svmixer.models.embedding import (
+    evaluating,
+    frame_sharing,
+    utterance_embedding,
+    utterance_embeddings,
+    window_embedder,
+)
 from svmixer.models.stream import EmbeddingStream
 from svmixer.models.student import Student, states_of_any_length
+from svmixer.models.utterance import LongWave, Source, at_rate
 from svmixer.models.whitening import Whitening
 from svmixer.models.windows import Protocol
 
@@ -35,18 +44,27 @@ class SpeakerModel(nn.Module):
         return self.config.student.window
 
     @property
+    def sample_rate(self) -> int:
+        """Of the waveforms, in Hz."""
+        return self.config.sample_rate
+
+    @property
     def device(self) -> torch.device:
         """Where the parameters are."""
         return next(self.parameters()).device
 
     def forward(self, wave: Tensor) -> Tensor:
         """Windows ``(B, window)`` → embeddings ``(B, D)``, not scaled to unit length."""
-        embedding = self.backend(self.student(wave))
+        return self.from_states(self.student(wave))
+
+    def from_states(self, states: Tensor) -> Tensor:
+        """Hidden states ``(B, L + 1, T, H)`` → embeddings ``(B, D)``, not scaled to unit length."""
+        embedding = self.backend(states)
         return embedding if self.whitening is None else self.whitening(embedding)
 
     def embed(
         self,
-        wave: np.ndarray | Tensor,
+        wave: np.ndarray | Tensor | LongWave,
         sample_rate: int | None = None,
         protocol: Protocol = "whole",
         num_crops: int = 10,
@@ -54,7 +72,8 @@ class SpeakerModel(nn.Module):
         """The embedding ``float32 (D,)`` of one utterance of any length; compare two with a dot product.
 
         Args:
-            wave: samples ``(N,)`` or ``(channels, N)`` in [−1, 1]; channels are averaged.
+            wave: samples ``(N,)`` or ``(channels, N)`` in [−1, 1]; channels are averaged. What
+                ``svmixer.audio.open_wave`` gives is read window by window if it is at the model's rate.
             sample_rate: their rate in Hz; resampled to the model's when it differs. Without it: the model's.
             protocol: ``whole`` and ``stream`` (unit length, every sample used) or ``crops`` (the paper's
                 evaluation); see :mod:`svmixer.models.windows`.
@@ -65,13 +84,13 @@ class SpeakerModel(nn.Module):
         """
         if isinstance(wave, Tensor):
             wave = wave.detach().cpu().numpy()
-        wave = np.asarray(wave, dtype=np.float32)
-        rate = self.config.sample_rate
-        if wave.ndim == 2 or sample_rate not in (None, rate):
-            from svmixer.audio.resample import to_mono_16k
+        return utterance_embedding(self, at_rate(wave, sample_rate, self.sample_rate), protocol, num_crops)
 
-            wave = to_mono_16k(np.atleast_2d(wave), sample_rate or rate, rate)
-        return utterance_embedding(self, wave, protocol, num_crops)
+    def embed_sources(
+        self, sources: Iterable[Source], protocol: Protocol = "whole", num_crops: int = 10
+    ) -> Iterator[tuple[str, np.ndarray]]:
+        """(name, embedding) of many utterances; see :func:`svmixer.models.embedding.utterance_embeddings`."""
+        return utterance_embeddings(self, sources, protocol, num_crops)
 
     def stream(
         self, sample_rate: int | None = None, hop: int | None = None, enrolled: np.ndarray | None = None
@@ -84,8 +103,9 @@ class SpeakerModel(nn.Module):
             enrolled: embedding ``(D,)`` to score against.
         """
         return EmbeddingStream(
-            window_embedder(self), self.window, hop, self.config.sample_rate, sample_rate, enrolled
-        )
+            window_embedder(self), self.window, hop, self.sample_rate, sample_rate, enrolled,
+            frame_sharing(self),
+        )  # fmt: skip
 
     def hidden_states(self, wave: Tensor) -> Tensor:
         """The student's hidden states ``(B, L + 1, T', H)`` of waveforms ``(B, N)`` of any length.

@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 from svmixer.models.utterance import WINDOWS_AT_ONCE, unit_length
 from svmixer.models.windows import repeat_pad
+
+
+@dataclass(frozen=True)
+class FrameSharing:
+    """A model in two parts: its front end, each frame of which sees few samples, and the rest."""
+
+    # Samples from one frame to the next.
+    hop: int
+    # Samples that a frame sees.
+    reach: int
+    # Frames T of a window.
+    window: int
+    # Samples (N,) → frames (T', H), the first of which begins with them.
+    frames: Callable[[np.ndarray], np.ndarray]
+    # Frames of windows (W, T, H) → embeddings (W, D).
+    embed: Callable[[np.ndarray], np.ndarray]
 
 
 class EmbeddingStream:
@@ -26,6 +43,8 @@ class EmbeddingStream:
         rate: the model's rate in Hz.
         sample_rate: of the audio that comes; None takes the model's.
         enrolled: embedding ``(D,)`` that :meth:`score` compares with.
+        sharing: the same model in two parts. Where ``hop`` is less than a window and a multiple of the
+            frames' hop, overlapping windows then share their frames, each of which is computed once.
 
     Raises:
         ValueError: ``hop`` out of range.
@@ -39,12 +58,18 @@ class EmbeddingStream:
         rate: int = 16000,
         sample_rate: int | None = None,
         enrolled: np.ndarray | None = None,
+        sharing: FrameSharing | None = None,
     ) -> None:
         self.window, self.hop = window, window if hop is None else hop
         if not 1 <= self.hop <= window:
             raise ValueError(f"hop must be 1 to {window} samples, found {self.hop}")
         self.enrolled = enrolled
         self._embed_windows = embed_windows
+        on_grid = sharing is not None and self.hop < window and self.hop % sharing.hop == 0
+        self._sharing = sharing if on_grid else None
+        # Frames from the one with which the next window begins on, and the number of the first of them.
+        self._frames: np.ndarray | None = None
+        self._first_frame = 0
         self._resampler = None
         if sample_rate not in (None, rate):
             import soxr
@@ -114,10 +139,30 @@ class EmbeddingStream:
         starts = range(self._next, self._total - self.window + 1, self.hop)
         for first in range(0, len(starts), WINDOWS_AT_ONCE):
             batch = starts[first : first + WINDOWS_AT_ONCE]
-            rows = np.stack([self._recent[start - begin : start - begin + self.window] for start in batch])
-            self._sum = self._sum + unit_length(self._embed_windows(rows)).sum(axis=0, dtype=np.float64)
+            if self._sharing is None:
+                rows = [self._recent[start - begin : start - begin + self.window] for start in batch]
+                embeddings = self._embed_windows(np.stack(rows))
+            else:
+                embeddings = self._embed_shared(self._sharing, batch, begin)
+            self._sum = self._sum + unit_length(embeddings).sum(axis=0, dtype=np.float64)
         self._next += len(starts) * self.hop
         self._recent = self._recent[-self.window :].copy()
+
+    def _embed_shared(self, sharing: FrameSharing, starts: range, begin: int) -> np.ndarray:
+        """Embeddings of the windows at ``starts``; only frames that no window before had are computed."""
+        first, last = starts[0] // sharing.hop, starts[-1] // sharing.hop + sharing.window
+        held = np.zeros((0, 0), np.float32) if self._frames is None else self._frames
+        known = self._first_frame + len(held)
+        # With a hop of nearly a window there may be frames between windows that are of neither.
+        new = max(first, known)
+        samples = slice(new * sharing.hop - begin, (last - 1) * sharing.hop + sharing.reach - begin)
+        fresh = sharing.frames(self._recent[samples])
+        frames = np.concatenate([held[first - self._first_frame :], fresh]) if first < known else fresh
+        rows = [frames[start // sharing.hop - first :][: sharing.window] for start in starts]
+        embeddings = sharing.embed(np.stack(rows))
+        self._first_frame = (starts[-1] + self.hop) // sharing.hop
+        self._frames = frames[self._first_frame - first :].copy()
+        return embeddings
 
     def embedding(self) -> np.ndarray:
         """The embedding ``float32 (D,)``, unit length, of all audio so far.

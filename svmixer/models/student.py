@@ -23,12 +23,19 @@ class Student(nn.Module):
         super().__init__()
         self.config = config
         self.conv_layers = ConvFrontend(config.frontend)
-        self.feat_projection = FeatureProjection(config.frontend.channels[-1], config.hidden, config.dropout)
+        # Straight behind log-mel bands.
+        cepstrum = config.frontend.first_layer == "log_mel" and len(config.frontend.channels) == 1
+        channels = config.frontend.channels[-1]
+        self.feat_projection = FeatureProjection(channels, config.hidden, config.dropout, cepstrum)
         self.layers = build_layers(config)
         self.layer_norm = nn.LayerNorm(config.hidden)
 
     def forward(self, wave: Tensor) -> Tensor:
-        """``(B, N)`` → ``(B, L + 1, T, H)``.
+        """``(B, N)`` → ``(B, L + 1, T, H)``, the stack of :meth:`states`."""
+        return torch.stack(self.states(wave), dim=1)
+
+    def states(self, wave: Tensor) -> list[Tensor]:
+        """``(B, N)`` → L + 1 states ``(B, T, H)``, for whoever needs only some of them.
 
         Raises:
             ValueError: N samples do not give T frames; ``svmixer.models.windows`` cuts audio of any length.
@@ -40,13 +47,20 @@ class Student(nn.Module):
                 f"the student takes (batch, samples) with {config.window} samples ({config.frames} frames), "
                 f"found shape {tuple(wave.shape)} ({frames} frames)"
             )
-        x = self.feat_projection(self.conv_layers(wave))
+        return self.states_from(self.frames(wave))
+
+    def frames(self, wave: Tensor) -> Tensor:
+        """State 0 of waveforms of any length: ``(B, N)`` → ``(B, T', H)``."""
+        return self.feat_projection(self.conv_layers(wave))
+
+    def states_from(self, x: Tensor) -> list[Tensor]:
+        """State 0 of one window ``(B, T, H)`` → L + 1 states ``(B, T, H)``."""
         states = [x]
         for layer in self.layers:
             x = layer(x)
             states.append(x)
         states[-1] = self.layer_norm(x)
-        return torch.stack(states, dim=1)
+        return states
 
 
 def states_of_any_length(student: Student, wave: Tensor) -> Tensor:

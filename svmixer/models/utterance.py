@@ -5,14 +5,106 @@ Nothing here needs torch: a model is a function from windows to their embeddings
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
-from svmixer.models.windows import Protocol, utterance_starts
+from svmixer.models.windows import EMPTY, Protocol, repeat_pad, utterance_starts
 
-# Windows that go through the model at once: bounds the memory that a long recording takes.
+# Windows that go through the model at once, whichever utterances they are of: bounds the memory, and more are
+# no faster on a CPU.
 WINDOWS_AT_ONCE = 16
+
+EmbedWindows = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Source:
+    """An utterance that is read as its windows are needed."""
+
+    # Its name, for errors; empty in the API, where there is one.
+    name: str
+    # Samples at the model's rate.
+    num_samples: int
+    # (first sample, how many) → float32, one channel.
+    read: Callable[[int, int], np.ndarray]
+
+    def samples(self, first: int, count: int) -> np.ndarray:
+        """What ``read`` gives.
+
+        Raises:
+            UtteranceError: samples that are not finite.
+        """
+        wave = self.read(first, count)
+        if not np.isfinite(wave).all():
+            raise UtteranceError(self.name, "samples that are not finite (NaN or infinity)")
+        return wave
+
+
+class UtteranceError(ValueError):
+    """An utterance that has no embedding; the message names it."""
+
+    def __init__(self, name: str, what: object) -> None:
+        super().__init__(f"utterance {name}: {what}" if name else str(what))
+
+
+class LongWave:
+    """One channel of samples that are read where they are needed: what a slice asks for, never all.
+
+    Args:
+        num_samples: of the recording.
+        fetch: (first sample, count) → ``float32 (count,)``.
+    """
+
+    ndim = 1
+
+    def __init__(self, num_samples: int, fetch: Callable[[int, int], np.ndarray]) -> None:
+        self.shape = (num_samples,)
+        self._fetch = fetch
+
+    def __getitem__(self, part: slice) -> np.ndarray:
+        start, stop, _ = part.indices(self.shape[0])
+        return self._fetch(start, stop - start)
+
+    def __array__(self, dtype: object = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self[:], dtype)
+
+
+def at_rate(wave: np.ndarray | LongWave, sample_rate: int | None, rate: int) -> np.ndarray | LongWave:
+    """One channel at ``rate`` Hz, from ``(N,)`` or ``(channels, N)`` at ``sample_rate`` (None: the same).
+
+    A :class:`LongWave` at that rate stays one, any other is read whole.
+
+    Raises:
+        AudioError: a rate that no recording has.
+    """
+    if not isinstance(wave, LongWave):
+        wave = np.asarray(wave, dtype=np.float32)
+    if wave.ndim == 2 or sample_rate not in (None, rate):
+        from svmixer.audio.resample import to_mono_16k
+
+        return to_mono_16k(np.atleast_2d(wave), sample_rate or rate, rate)
+    return wave
+
+
+def wave_source(wave: np.ndarray | LongWave, name: str = "") -> Source:
+    """One channel ``(N,)`` at the model's rate as an utterance.
+
+    Raises:
+        ValueError: no samples, more than one channel, samples that are not finite; those of a
+            :class:`LongWave` are looked at when they are read.
+    """
+    if not isinstance(wave, LongWave):
+        wave = np.asarray(wave, dtype=np.float32)
+        if wave.ndim != 1:
+            raise ValueError(f"expected one channel of samples, found shape {wave.shape}")
+        if not np.isfinite(wave).all():
+            raise ValueError("the waveform has samples that are not finite (NaN or infinity)")
+    if wave.shape[0] < 1:
+        raise ValueError(EMPTY)
+    return Source(name, wave.shape[0], lambda first, count: wave[first : first + count])
 
 
 def unit_length(vectors: np.ndarray) -> np.ndarray:
@@ -27,13 +119,17 @@ def combine(embeddings: np.ndarray, protocol: Protocol) -> np.ndarray:
     is exactly the mean cosine over all pairs of their crops, the paper's score. ``whole`` and ``stream``: the
     same, scaled to unit length again.
     """
-    mean = unit_length(embeddings).mean(axis=0)
-    return mean if protocol == "crops" else unit_length(mean)
+    return _mean(unit_length(embeddings).sum(axis=0, dtype=np.float64), len(embeddings), protocol)
+
+
+def _mean(total: np.ndarray, count: int, protocol: Protocol) -> np.ndarray:
+    mean = total / count
+    return (mean if protocol == "crops" else unit_length(mean)).astype(np.float32)
 
 
 def embed_utterance(
-    embed_windows: Callable[[np.ndarray], np.ndarray],
-    wave: np.ndarray,
+    embed_windows: EmbedWindows,
+    wave: np.ndarray | LongWave,
     window: int,
     protocol: Protocol = "crops",
     num_crops: int = 10,
@@ -42,7 +138,7 @@ def embed_utterance(
 
     Args:
         embed_windows: windows ``float32 (W, window)`` → embeddings ``float32 (W, D)``; gets few at a time.
-        wave: one channel ``(N,)`` at the model's rate.
+        wave: one channel ``(N,)`` at the model's rate; of a long :class:`LongWave` a few windows are held.
         window: samples of a window.
         protocol: see :func:`svmixer.models.windows.utterance_starts`.
         num_crops: windows of the ``crops`` protocol.
@@ -51,17 +147,84 @@ def embed_utterance(
         ValueError: empty waveform or other wrong input, see :func:`svmixer.models.windows.utterance_starts`;
             samples that are not finite.
     """
-    wave = np.asarray(wave, dtype=np.float32)
-    if not np.isfinite(wave).all():
-        raise ValueError("the waveform has samples that are not finite (NaN or infinity)")
-    parts = [embed_windows(batch) for batch in window_batches(wave, window, protocol, num_crops)]
-    return combine(np.concatenate(parts), protocol)
+    sources = [wave_source(wave)]
+    ((_, embedding),) = embed_utterances(embed_windows, sources, window, protocol, num_crops)
+    return embedding
 
 
-def window_batches(
-    wave: np.ndarray, window: int, protocol: Protocol = "crops", num_crops: int = 10
-) -> Iterator[np.ndarray]:
-    """The windows of one utterance ``(N,)``, as ``(W, window)`` of at most 16 at a time."""
-    wave, starts = utterance_starts(wave, window, protocol, num_crops)
-    for first in range(0, len(starts), WINDOWS_AT_ONCE):
-        yield np.stack([wave[start : start + window] for start in starts[first : first + WINDOWS_AT_ONCE]])
+def embed_utterances(
+    embed_windows: EmbedWindows,
+    sources: Iterable[Source],
+    window: int,
+    protocol: Protocol = "crops",
+    num_crops: int = 10,
+) -> Iterator[tuple[str, np.ndarray]]:
+    """(name, embedding ``float32 (D,)``) of each utterance, in the order given.
+
+    All windows have one length, so those of consecutive utterances fill batches of :data:`WINDOWS_AT_ONCE`
+    without padding, and nothing is sorted; the last batch holds what is left. Memory is bounded by the
+    windows of one batch and the samples of one read, however long and however many the utterances are. A
+    batch of another size rounds differently: an embedding differs from that of the utterance alone by some
+    1e-7 of its length.
+
+    Raises:
+        UtteranceError: no samples, or samples that are not finite.
+        ValueError: wrong protocol or number of crops.
+    """
+    waiting: deque[_Unfinished] = deque()
+    batch = np.empty((WINDOWS_AT_ONCE, window), np.float32)
+    owners: list[_Unfinished] = []
+    for source in sources:
+        if source.num_samples < 1:
+            raise UtteranceError(source.name, EMPTY)
+        starts = utterance_starts(source.num_samples, window, protocol, num_crops)
+        waiting.append(_Unfinished(source.name, len(starts)))
+        for wave in source_windows(source, starts, window):
+            batch[len(owners)] = wave
+            owners.append(waiting[-1])
+            if len(owners) == WINDOWS_AT_ONCE:
+                _share_out(embed_windows(batch), owners)
+                owners.clear()
+                while waiting and waiting[0].seen == waiting[0].count:
+                    yield waiting.popleft().result(protocol)
+    if owners:
+        _share_out(embed_windows(batch[: len(owners)]), owners)
+    for unfinished in waiting:
+        yield unfinished.result(protocol)
+
+
+def source_windows(source: Source, starts: np.ndarray, window: int) -> Iterator[np.ndarray]:
+    """The windows ``(window,)`` of one utterance that begin at ``starts (W,)``.
+
+    Windows that lie close together are read at once, up to :data:`WINDOWS_AT_ONCE` windows of samples.
+
+    Raises:
+        UtteranceError: samples that are not finite.
+    """
+    most = WINDOWS_AT_ONCE * window
+    position = 0
+    while position < len(starts):
+        begin = int(starts[position])
+        after = int(np.searchsorted(starts, begin + most - window, side="right"))
+        end = min(int(starts[after - 1]) + window, source.num_samples)
+        wave = repeat_pad(source.samples(begin, end - begin), window)
+        for start in starts[position:after] - begin:
+            yield wave[start : start + window]
+        position = after
+
+
+class _Unfinished:
+    """The sum of what is known of an utterance; double, for it may be of days."""
+
+    def __init__(self, name: str, count: int) -> None:
+        self.name, self.count, self.seen = name, count, 0
+        self.total: np.ndarray | float = 0.0
+
+    def result(self, protocol: Protocol) -> tuple[str, np.ndarray]:
+        return self.name, _mean(np.asarray(self.total), self.count, protocol)
+
+
+def _share_out(embeddings: np.ndarray, owners: list[_Unfinished]) -> None:
+    for row, owner in zip(unit_length(embeddings), owners, strict=True):
+        owner.total = owner.total + row.astype(np.float64)
+        owner.seen += 1

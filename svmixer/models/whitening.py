@@ -26,8 +26,10 @@ class Whitening(nn.Module):
     def fit(self, embeddings: Tensor, labels: Tensor, shrinkage: float) -> None:
         """Set mean and matrix from embeddings ``(N, D)`` of the speakers ``labels (N,)``.
 
-        The scatter W within speakers, pooled over all, is shrunk to (1 − λ) W + λ tr(W) / D · I, where λ is
-        ``shrinkage``. With λ = 0 the covariance of the result within speakers is I.
+        The scatter W within speakers, pooled over all, is shrunk to (1 − λ) W + λ c V, where λ is
+        ``shrinkage``, V the diagonal of the variances of all embeddings, and c the mean share of them that
+        lies within speakers: what each dimension's unit is does not matter. With λ = 0 the covariance of the
+        result within speakers is I.
 
         Raises:
             ValueError: every speaker has only one embedding, or the scatter is zero or not finite.
@@ -41,11 +43,14 @@ class Whitening(nn.Module):
         if freedom < 1:
             raise ValueError(f"whitening: each of {len(speakers)} speakers has one embedding only")
         scatter = centred.T @ centred / freedom
-        level = scatter.trace() / len(scatter)
-        if not 0 < level < float("inf"):
+        if not 0 < scatter.trace() < float("inf"):
             raise ValueError("whitening: the scatter of the embeddings within speakers is zero or not finite")
+        total = x.var(dim=0)
+        # A dimension that does not vary must not end as a division by zero.
+        total = total.clamp(min=1e-12 * total.mean())
+        level = (scatter.diagonal() / total).mean()
         identity = torch.eye(len(scatter), dtype=x.dtype, device=x.device)
-        shrunk = (1 - shrinkage) * scatter + shrinkage * level * identity
+        shrunk = (1 - shrinkage) * scatter + shrinkage * level * total.diag()
         # shrunk = C Cᵀ, so C⁻¹ x has unit covariance; for rows that is x · C⁻ᵀ.
         root = torch.linalg.cholesky(shrunk)
         self.matrix.copy_(torch.linalg.solve_triangular(root, identity, upper=False).T)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Array = TypeVar("Array", np.ndarray, "Tensor")
 Protocol = Literal["crops", "whole", "stream"]
 PROTOCOLS = get_args(Protocol)
+EMPTY = "empty waveform: there is nothing to repeat up to one window"
 
 
 def repeat_pad(wave: Array, window: int) -> Array:
@@ -27,7 +28,7 @@ def repeat_pad(wave: Array, window: int) -> Array:
     """
     num_samples = wave.shape[-1]
     if num_samples == 0:
-        raise ValueError("empty waveform: there is nothing to repeat up to one window")
+        raise ValueError(EMPTY)
     if num_samples >= window:
         return wave
     index = np.arange(window) % num_samples
@@ -45,44 +46,47 @@ def window_starts(num_samples: int, window: int, count: int) -> np.ndarray:
 
 
 def utterance_starts(
-    wave: np.ndarray, window: int, protocol: Protocol = "crops", num_crops: int = 10
-) -> tuple[np.ndarray, np.ndarray]:
-    """Where the windows of one utterance ``(N,)`` begin.
+    num_samples: int, window: int, protocol: Protocol = "crops", num_crops: int = 10
+) -> np.ndarray:
+    """First samples ``int64 (W,)`` of the windows of an utterance, rising.
 
     Args:
-        wave: one channel.
+        num_samples: of the utterance; up to ``window`` there is one window, which :func:`repeat_pad` fills.
         window: samples of a window.
         protocol: ``crops``: ``num_crops`` windows with evenly spaced starts (the paper's evaluation);
             ``whole``: the fewest windows that cover every sample, evenly spaced; ``stream``: one window after
-            the other, the last one ends with the utterance. One window for N ≤ window in all of them.
+            the other, the last one ends with the utterance.
         num_crops: windows of the ``crops`` protocol.
 
-    Returns:
-        The waveform, repeated up to one window if it is shorter, and the first sample of each window.
-
     Raises:
-        ValueError: empty or not one-dimensional waveform, unknown protocol, ``num_crops`` < 1.
+        ValueError: no samples, unknown protocol, ``num_crops`` < 1.
     """
-    if wave.ndim != 1:
-        raise ValueError(f"expected one channel of samples, found shape {tuple(wave.shape)}")
     if protocol not in PROTOCOLS:
         raise ValueError(f"unknown protocol '{protocol}'; known: {', '.join(PROTOCOLS)}")
     if num_crops < 1:
         raise ValueError(f"num_crops must be at least 1, found {num_crops}")
-    num_samples = wave.shape[0]
+    if num_samples < 1:
+        raise ValueError(EMPTY)
     if num_samples <= window:
-        return repeat_pad(wave, window), np.zeros(1, np.int64)
+        return np.zeros(1, np.int64)
     count = num_crops if protocol == "crops" else math.ceil(num_samples / window)
     if protocol == "stream":
-        return wave, np.minimum(np.arange(count) * window, num_samples - window)
-    return wave, window_starts(num_samples, window, count)
+        return np.minimum(np.arange(count) * window, num_samples - window)
+    return window_starts(num_samples, window, count)
 
 
 def utterance_windows(
     wave: np.ndarray, window: int, protocol: Protocol = "crops", num_crops: int = 10
 ) -> np.ndarray:
-    """All windows ``(W, window)`` of one utterance ``(N,)``; see :func:`utterance_starts`."""
-    wave, starts = utterance_starts(wave, window, protocol, num_crops)
+    """All windows ``(W, window)`` of one utterance ``(N,)``; see :func:`utterance_starts`.
+
+    Raises:
+        ValueError: also for a waveform that is not one-dimensional.
+    """
+    if wave.ndim != 1:
+        raise ValueError(f"expected one channel of samples, found shape {tuple(wave.shape)}")
+    starts = utterance_starts(len(wave), window, protocol, num_crops)
+    wave = repeat_pad(wave, window)
     return np.stack([wave[start : start + window] for start in starts])
 
 

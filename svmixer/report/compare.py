@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from svmixer.fileio import atomic_write
+from svmixer.report.cost import CostPoint, cost_table, group_costs, plot_costs
 from svmixer.report.page import run_lines
-from svmixer.report.results import CONTROLS, MODEL, ReportError, Result, find_results, read_run
+from svmixer.report.results import CONTROLS, MODEL, Condition, ReportError, Result, find_results, read_run
 from svmixer.report.tables import condition_name, list_table, protocol_name, table, with_interval
 from svmixer.score.bootstrap import eer_replicates, percentile_interval
-
-Condition = tuple[str, float]
 
 _EXPLANATION = """\
 - Each run was trained with another seed and scored on the same trials. Mean, lowest and highest are over the
@@ -67,7 +67,13 @@ def difference(first: GroupFigures, second: GroupFigures) -> tuple[float, tuple[
 
 
 def write_comparison(
-    groups: dict[str, list[str]], output: str | Path, title: str, notes: str, replicates: int, seed: int
+    groups: dict[str, list[str]],
+    output: str | Path,
+    title: str,
+    notes: str,
+    replicates: int,
+    seed: int,
+    plot: str | Path = "",
 ) -> None:
     """Write a Markdown page that compares groups of experiments; the first group is compared with each other
     one.
@@ -79,9 +85,11 @@ def write_comparison(
         notes: Markdown printed under the tables.
         replicates: draws of speakers.
         seed: of these draws.
+        plot: PNG of error rates against what the models cost; with it the page has a table of the costs, too.
 
     Raises:
-        ReportError: a run lacks results, or runs were not scored on the same trials in the same way.
+        ReportError: a run lacks results or, with a plot, its model, or runs were not scored on the same
+            trials in the same way.
     """
     runs = {name: [find_results(folder, name) for folder in folders] for name, folders in groups.items()}
     every = [result for group in runs.values() for run in group for result in run]
@@ -89,11 +97,13 @@ def write_comparison(
     lines = [f"# {title}", ""]
     for condition in conditions:
         lines += [f"## {condition_name(condition)}", "", *_condition(runs, condition, replicates, seed), ""]
+    if plot:
+        lines += ["## Cost", "", *_costs(runs, groups, conditions, output, plot, replicates, seed), ""]
     if notes:
         lines += [notes.strip(), ""]
     lines += ["## How to read this", "", _EXPLANATION.format(replicates=replicates).strip(), ""]
-    norm = every[0].metrics["normalisation"]
-    lines += [f"Protocol: {protocol_name(every[0].metrics)}; score normalisation: {norm}.", ""]
+    norms = "; ".join(dict.fromkeys(result.metrics["normalisation"] for result in every))
+    lines += [f"Protocol: {protocol_name(every[0].metrics)}; score normalisation: {norms}.", ""]
     lines += ["## Trial lists", "", *list_table(every), "", "## Commands", ""]
     for name, folders in groups.items():
         for folder in folders:
@@ -126,6 +136,28 @@ def _condition(
         value, interval = difference(figures[first], figures[other])
         rows.append([f"{first} minus {other}", with_interval(value, interval)])
     return lines + (["", *table(["difference", "points of EER [95 %]"], rows, "lr")] if rows else [])
+
+
+def _costs(
+    runs: dict[str, list[list[Result]]],
+    groups: dict[str, list[str]],
+    conditions: Sequence[Condition],
+    output: str | Path,
+    plot: str | Path,
+    replicates: int,
+    seed: int,
+) -> list[str]:
+    """Table of the models' costs and the plot, as the page shows them."""
+    costs = group_costs(groups)
+    panels: dict[str, list[CostPoint]] = {}
+    for condition in conditions:
+        panel = panels.setdefault(condition_name(condition), [])
+        for name, group in runs.items():
+            figures = group_figures([_pick(run, condition, MODEL) for run in group], replicates, seed)
+            panel.append(CostPoint(name, costs[name]["macs"], figures.mean, figures.interval))
+    plot_costs(panels, plot)
+    link = os.path.relpath(plot, Path(output).parent)
+    return [*cost_table(costs), "", f"![Error rate against cost]({link})"]
 
 
 def _control_rows(runs: dict[str, list[list[Result]]], condition: Condition) -> list[list[str]]:

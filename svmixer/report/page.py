@@ -21,6 +21,9 @@ _DEFINITIONS = """\
   the prior.
 - Bands: "below … kHz" = every recording low-passed before any system hears it, so that what is left is less
   of the recording set-up.
+- Lengths: "…, 2 s" = of every longer recording 2 s from its middle, on both sides of a trial.
+- Score norm: AS-norm (Matějka et al., Interspeech 2017): a score as its distance from the mean of both sides'
+  highest scores against a cohort of training speech, in standard deviations of these; none = raw scores.
 - The control is the mean and standard deviation of 40 log-mel bands less their average over training
   speakers, scored in the same way. The whitened control goes through the whitening that a model's embeddings
   may go through (WCCN), fitted on undisturbed training speech low-passed like the test set.

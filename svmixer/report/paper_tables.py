@@ -175,7 +175,7 @@ def _results(folder: Path) -> RunResults:
     return {
         result.metrics["set"]: result
         for result in find_results(folder)
-        if result.kind == MODEL and not result.metrics["lowpass_hz"]
+        if result.kind == MODEL and result.condition.plain
     }
 
 

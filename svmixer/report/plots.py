@@ -25,6 +25,16 @@ from svmixer.score.metrics import equal_error_rate, error_rates
 # Colours that colour-blind readers tell apart (Okabe and Ito).
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
 SYSTEM_COLOURS = dict(zip((MODEL, *CONTROLS), (BLUE, ORANGE, GREEN), strict=True))
+# Of one system's conditions.
+LINES = (
+    "-",
+    (0, (4, 2)),
+    (0, (1, 1.5)),
+    (0, (6, 2, 1, 2)),
+    (0, (8, 3)),
+    (0, (2, 3)),
+    (0, (6, 2, 1, 2, 1, 2)),
+)
 # Rates in percent that get a tick on DET axes.
 DET_TICKS = (0.01, 0.1, 0.5, 1, 2, 5, 10, 20, 40, 60, 80)
 STYLE = {
@@ -52,7 +62,7 @@ def plot_det(results: Sequence[Result], path: str | Path) -> None:
         for axis, name in zip(axes[0], sets, strict=True):
             _det_panel(axis, [result for result in results if result.metrics["set"] == name])
             axis.set_title(name)
-        _save(figure, path)
+        save_figure(figure, path)
 
 
 def plot_histograms(results: Sequence[Result], path: str | Path) -> None:
@@ -67,7 +77,7 @@ def plot_histograms(results: Sequence[Result], path: str | Path) -> None:
         for axis in axes.flat[len(results) :]:
             axis.set_visible(False)
         axes[0, 0].legend()
-        _save(figure, path)
+        save_figure(figure, path)
 
 
 def plot_curves(logs: dict[str, list[dict[str, Any]]], path: str | Path) -> None:
@@ -95,21 +105,22 @@ def plot_curves(logs: dict[str, list[dict[str, Any]]], path: str | Path) -> None
             rate.set_yscale("log")
             rate.set_xlabel("epoch")
             rate.xaxis.set_major_locator(MaxNLocator(integer=True))
-        _save(figure, path)
+        save_figure(figure, path)
 
 
 _LOSSES = {"train_loss": "total", "train_speaker": "speaker", "train_distill": "distillation"}
 
 
 def _det_panel(axis: Axes, results: Sequence[Result]) -> None:
-    finest = 1.0
+    finest, drawn = 1.0, Counter[str]()
     for result in results:
         scores, labels = result.load()
         rates = error_rates(scores, labels)
         finest = min(finest, 1 / np.count_nonzero(labels), 1 / np.count_nonzero(labels == 0))
-        line = "-" if not result.metrics["lowpass_hz"] else (0, (4, 2))
+        line = LINES[drawn[result.kind] % len(LINES)]
+        drawn[result.kind] += 1
         colour = SYSTEM_COLOURS[result.kind]
-        label = f"{result.system}, {result.band}: {result.metrics['eer']:.2f} %"
+        label = f"{result.system}, {result.condition.name}: {result.metrics['eer']:.2f} %"
         axis.plot(_probit(rates.false_alarm), _probit(rates.miss), color=colour, linestyle=line, label=label)
         eer = _probit(equal_error_rate(rates)[0])
         axis.plot(eer, eer, "o", color=colour, markersize=4)
@@ -130,7 +141,7 @@ def _histogram_panel(axis: Axes, result: Result) -> None:
         axis.hist(scores[labels == label], edges, density=True, alpha=0.55, color=colour, label=name)
     threshold = result.metrics["eer_threshold"]
     axis.axvline(threshold, color=GREY, linewidth=1, linestyle="--", label="EER threshold")
-    axis.set_title(f"{result.metrics['set']}, {result.system}, {result.band}", fontsize=9)
+    axis.set_title(f"{result.metrics['set']}, {result.system}, {result.condition.name}", fontsize=9)
     axis.set(xlabel="score", ylabel="density")
     axis.grid(axis="x", visible=False)
 
@@ -164,7 +175,8 @@ def _probit(rates: np.ndarray | float) -> np.ndarray:
     return ndtri(np.clip(rates, 1e-9, 1 - 1e-9))
 
 
-def _save(figure: Figure, path: str | Path) -> None:
+def save_figure(figure: Figure, path: str | Path) -> None:
+    """Write a figure as PNG, whole or not at all, and close it."""
     with atomic_path(path) as temporary:
         # A fixed Software entry keeps the file the same from one matplotlib to the next, as far as its
         # drawing is.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,6 +22,35 @@ class ReportError(ValueError):
     """Results that are missing or do not belong together; the message names the files."""
 
 
+class Condition(NamedTuple):
+    """A test set, what was done to its audio, and whether the scores are normalised."""
+
+    # Name of the set.
+    set: str
+    # Edge of the low-pass filter in Hz; 0 without.
+    lowpass_hz: float = 0.0
+    # Seconds that longer utterances were cut to; 0 = not cut.
+    max_seconds: float = 0.0
+    # False: raw scores.
+    normalised: bool = False
+
+    @property
+    def audio(self) -> str:
+        """``full band``, ``below 3.8 kHz``, ``full band, 2 s``."""
+        band = f"below {self.lowpass_hz / 1000:g} kHz" if self.lowpass_hz else "full band"
+        return f"{band}, {self.max_seconds:g} s" if self.max_seconds else band
+
+    @property
+    def name(self) -> str:
+        """``full band``, ``full band, AS-norm``."""
+        return f"{self.audio}, AS-norm" if self.normalised else self.audio
+
+    @property
+    def plain(self) -> bool:
+        """The audio as it is and raw scores."""
+        return not (self.lowpass_hz or self.max_seconds or self.normalised)
+
+
 @dataclass(frozen=True)
 class Result:
     """One system on one trial list under one condition."""
@@ -36,14 +65,17 @@ class Result:
     metrics: dict[str, Any]
 
     @property
-    def condition(self) -> tuple[str, float]:
-        """(test set, edge of the low-pass filter in Hz, 0 without): what results are compared under."""
-        return self.metrics["set"], self.metrics["lowpass_hz"]
+    def condition(self) -> Condition:
+        """What results are compared under."""
+        metrics = self.metrics
+        # Results of earlier versions know no cut.
+        seconds = metrics.get("max_seconds", 0.0)
+        return Condition(metrics["set"], metrics["lowpass_hz"], seconds, metrics["normalisation"] != "none")
 
     @property
     def band(self) -> str:
-        """Name of the frequency band."""
-        return band_name(self.metrics["lowpass_hz"])
+        """Frequency band, and length where utterances were cut."""
+        return self.condition.audio
 
     def trials(self) -> Trials:
         """The trial list that was scored.
@@ -69,14 +101,9 @@ class Result:
         return trial_speakers(self.trials(), Path(self.metrics["data_dir"]) / "utt2spk")
 
 
-def band_name(lowpass_hz: float) -> str:
-    """``full band`` or ``below 3.8 kHz``."""
-    return f"below {lowpass_hz / 1000:g} kHz" if lowpass_hz else "full band"
-
-
 def find_results(exp_dir: str | Path, system: str = "student") -> list[Result]:
     """Every result of an experiment: by test set, then the model before the controls, then the full band
-    first.
+    first, whole utterances before cut ones, raw scores before normalised ones.
 
     Args:
         exp_dir: the experiment.
@@ -95,7 +122,7 @@ def find_results(exp_dir: str | Path, system: str = "student") -> list[Result]:
     order = list(kinds)
     return sorted(
         found,
-        key=lambda result: (result.metrics["set"], order.index(result.kind), result.metrics["lowpass_hz"]),
+        key=lambda result: (result.condition.set, order.index(result.kind), *result.condition[1:]),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from svmixer.report.results import Result, band_name
+from svmixer.report.results import Condition, Result
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]], align: str = "") -> list[str]:
@@ -75,9 +75,9 @@ def _speakers(metrics: dict[str, Any]) -> int | str:
     return metrics["bootstrap"]["speakers"] if metrics["bootstrap"] else "not known"
 
 
-def condition_name(condition: tuple[str, float]) -> str:
+def condition_name(condition: Condition) -> str:
     """``test, below 3.8 kHz``."""
-    return f"{condition[0]}, {band_name(condition[1])}"
+    return f"{condition.set}, {condition.name}"
 
 
 def _row(cells: Sequence[str]) -> str:

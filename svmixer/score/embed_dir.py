@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from svmixer.fileio import atomic_write, read_json, write_json
 from svmixer.lists import write_table
 from svmixer.log import get_logger, one_line
+from svmixer.models.utterance import Source
 from svmixer.progress import Progress
 from svmixer.score.embeddings import write_vectors
 
@@ -23,6 +25,8 @@ AUDIO_SUFFIXES = {
     ".ogg", ".opus", ".sph", ".wav", ".webm", ".wma", ".wv1", ".wv2",
 }  # fmt: skip
 SETTINGS, FAILURES = "settings.json", "failures.tsv"
+
+OpenSource = Callable[[str, str | Path], Source]
 
 
 class DirectoryError(ValueError):
@@ -61,21 +65,76 @@ def find_audio(root: Path) -> dict[str, Path]:
     return found
 
 
+def readable(
+    files: Mapping[str, str | Path], open_source: OpenSource, failures: dict[str, str]
+) -> Iterator[Source]:
+    """The utterances in ``files``, one after the other; those that fail are put down in ``failures``.
+
+    A file that fails when it is opened is left out. One that fails later is silent from there on, as its
+    windows share a batch with those of other files: its embedding is to be thrown away.
+
+    Args:
+        files: name → audio file.
+        open_source: (name, audio file) → utterance; a ValueError or OSError, also of its ``read``, is a
+            failure of that file alone.
+        failures: file → why; filled as the utterances are read.
+    """
+    for name, path in files.items():
+        try:
+            source = open_source(name, path)
+        except (ValueError, OSError) as error:
+            failures[str(path)] = str(error)
+        else:
+            yield replace(source, read=partial(_read, source, str(path), failures))
+
+
+def _read(source: Source, path: str, failures: dict[str, str], first: int, count: int) -> np.ndarray:
+    if path not in failures:
+        try:
+            return source.samples(first, count)
+        except (ValueError, OSError) as error:
+            failures[path] = str(error)
+    return np.zeros(count, np.float32)
+
+
 def embed_directory(
-    files: dict[str, Path], output: Path, embed: Callable[[Path], np.ndarray], settings: dict[str, Any]
+    files: dict[str, Path],
+    output: Path,
+    open_source: OpenSource,
+    embed: Callable[[Iterable[Source]], Iterator[tuple[str, np.ndarray]]],
+    settings: dict[str, Any],
 ) -> Outcome:
-    """Write ``output/NAME.npy`` for every file that has none yet, one waveform in memory at a time.
+    """Write ``output/NAME.npy`` for every file that has none yet.
 
     Args:
         files: name → audio file, from :func:`find_audio`.
         output: directory of the results; ``failures.tsv`` in it lists the files without one, and why.
-        embed: audio file → embedding ``float32 (D,)``; a ValueError or OSError is a failure of that file
-            alone.
+        open_source: see :func:`readable`.
+        embed: utterances → (name, embedding ``float32 (D,)``) in the same order, as
+            :func:`svmixer.models.utterance.embed_utterances`.
         settings: what the embeddings depend on; results of other settings are never mixed.
 
     Raises:
         DirectoryError: ``output`` holds results of other settings.
     """
+    _claim(output, settings)
+    missing = {name: path for name, path in files.items() if not (output / f"{name}.npy").is_file()}
+    found, written = len(files) - len(missing), 0
+    failures: dict[str, str] = {}
+    progress = Progress(logger, len(files), "files")
+    progress.update(found, found)
+    for name, vector in embed(readable(missing, open_source, failures)):
+        if str(files[name]) not in failures:
+            with atomic_write(output / f"{name}.npy", "wb") as stream:
+                np.save(stream, vector)
+            written += 1
+        progress.update(found + written + len(failures), found)
+    with atomic_write(output / FAILURES) as stream:
+        stream.writelines(f"{one_line(source)}\t{one_line(reason)}\n" for source, reason in failures.items())
+    return Outcome(written, found, failures)
+
+
+def _claim(output: Path, settings: dict[str, Any]) -> None:
     path = output / SETTINGS
     if path.is_file() and (other := read_json(path)) != settings:
         changed = sorted(key for key in settings.keys() | other.keys() if settings.get(key) != other.get(key))
@@ -83,26 +142,6 @@ def embed_directory(
             f"{output} holds embeddings made otherwise ({', '.join(changed)}); name another one"
         )
     write_json(path, settings)
-    failures: dict[str, str] = {}
-    written = found = 0
-    progress = Progress(logger, len(files), "files")
-    for number, (name, source) in enumerate(files.items(), 1):
-        target = output / f"{name}.npy"
-        if target.is_file():
-            found += 1
-        else:
-            try:
-                vector = embed(source)
-            except (ValueError, OSError) as error:
-                failures[str(source)] = str(error)
-            else:
-                with atomic_write(target, "wb") as stream:
-                    np.save(stream, vector)
-                written += 1
-        progress.update(number, found)
-    with atomic_write(output / FAILURES) as stream:
-        stream.writelines(f"{one_line(source)}\t{one_line(reason)}\n" for source, reason in failures.items())
-    return Outcome(written, found, failures)
 
 
 def write_kaldi(names: list[str], output: Path) -> None:

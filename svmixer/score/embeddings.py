@@ -13,14 +13,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import kaldiio
 import numpy as np
 
 from svmixer.fileio import atomic_write, read_json, write_json
 from svmixer.lists import parse_source, read_table, write_table
 
 # How a binary vector begins, and the kind of its numbers.
-_FLOATS = {b"\0BFV \4": np.dtype("<f4"), b"\0BDV \4": np.dtype("<f8")}
+_FLOAT32 = b"\0BFV \4"
+_FLOATS = {_FLOAT32: np.dtype("<f4"), b"\0BDV \4": np.dtype("<f8")}
 
 
 class EmbeddingError(ValueError):
@@ -45,7 +45,8 @@ def write_vectors(ark: str | Path, vectors: Iterable[tuple[str, np.ndarray]]) ->
         for key, vector in vectors:
             # The offset in an scp is that of the data behind the key and its space.
             rows.append((key, f"{ark}:{stream.tell() + len(key.encode()) + 1}"))
-            kaldiio.save_ark(stream, {key: np.asarray(vector, dtype=np.float32)})
+            data = np.asarray(vector, dtype="<f4")
+            stream.write(key.encode() + b" " + _FLOAT32 + struct.pack("<i", len(data)) + data.tobytes())
     return rows
 
 
@@ -66,7 +67,7 @@ def write_job(
 
 
 def merge_jobs(directory: str | Path, num_jobs: int) -> tuple[dict[str, str], dict[str, Any]]:
-    """Join the scp files of jobs 1 … ``num_jobs`` into ``embeddings.scp``.
+    """Join the scp files of jobs 1 … ``num_jobs`` into ``embeddings.scp``; 0 = as many as job 1 names.
 
     Returns:
         The table, and the settings that all jobs share.
@@ -78,7 +79,10 @@ def merge_jobs(directory: str | Path, num_jobs: int) -> tuple[dict[str, str], di
     directory = Path(directory)
     merged: dict[str, str] = {}
     settings: dict[str, Any] | None = None
-    for job in range(1, num_jobs + 1):
+    first = directory / "embeddings.1.json"
+    if num_jobs == 0 and first.is_file():
+        num_jobs = read_json(first)["num_jobs"]
+    for job in range(1, max(num_jobs, 1) + 1):
         scp = directory / f"embeddings.{job}.scp"
         if not scp.is_file():
             raise EmbeddingError(f"{scp}: missing: extraction job {job} of {num_jobs} has not finished")

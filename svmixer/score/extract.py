@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from svmixer.log import get_logger
+from svmixer.models.utterance import Source, UtteranceError
 from svmixer.progress import Progress
 from svmixer.score.embeddings import EmbeddingError
-from svmixer.score.filters import lowpass
+from svmixer.score.filters import lowpass, lowpass_reach
 
 if TYPE_CHECKING:
     from svmixer.audio.dumpset import DumpSet
@@ -32,32 +33,60 @@ def job_indices(total: int, job: int, num_jobs: int) -> range:
     return range(total * (job - 1) // num_jobs, total * job // num_jobs)
 
 
-def extract(
-    embed: Callable[[np.ndarray], np.ndarray], dump: DumpSet, indices: range, lowpass_hz: float = 0.0
-) -> Iterator[tuple[str, np.ndarray]]:
-    """(utterance, embedding) of the utterances ``indices`` of a dump, one waveform in memory at a time.
+def dump_source(dump: DumpSet, index: int, lowpass_hz: float = 0.0, max_seconds: float = 0.0) -> Source:
+    """Utterance ``index`` of a dump, read piece by piece.
 
     Args:
-        embed: waveform ``[N]`` → embedding ``[D]``.
         dump: 16 kHz waveforms.
+        index: position in ``dump.utterances``.
+        lowpass_hz: everything from this frequency on is filtered out; 0 = no filter.
+        max_seconds: of longer utterances this much from the middle, as if there were no more; 0 = all.
+    """
+    total = int(dump.num_samples[index])
+    length = min(total, max(1, round(max_seconds * SAMPLE_RATE))) if max_seconds else total
+    offset = (total - length) // 2
+
+    def read(first: int, count: int) -> np.ndarray:
+        if not lowpass_hz:
+            return dump.read(index, offset + first, count)
+        # With what the filter reaches on either side, a piece is filtered as the whole is.
+        reach = lowpass_reach(lowpass_hz, SAMPLE_RATE)
+        before, after = min(first, reach), min(length - first - count, reach)
+        wave = dump.read(index, offset + first - before, before + count + after)
+        return lowpass(wave, lowpass_hz, SAMPLE_RATE)[before : before + count]
+
+    return Source(dump.utterances[index], length, read)
+
+
+def extract(
+    embed: Callable[[Iterable[Source]], Iterator[tuple[str, np.ndarray]]],
+    dump: DumpSet,
+    indices: Sequence[int],
+    lowpass_hz: float = 0.0,
+    max_seconds: float = 0.0,
+) -> Iterator[tuple[str, np.ndarray]]:
+    """(utterance, embedding) of the utterances ``indices`` of a dump in their order, with progress.
+
+    Args:
+        embed: utterances → (name, embedding ``[D]``) in the same order, as
+            :func:`svmixer.models.embedding.utterance_embeddings`.
+        dump, lowpass_hz, max_seconds: see :func:`dump_source`.
         indices: positions in ``dump.utterances``.
-        lowpass_hz: everything from this frequency on is filtered out first; 0 = no filter.
 
     Raises:
-        EmbeddingError: the waveform cannot be embedded; the message names the utterance.
+        EmbeddingError: a waveform cannot be embedded; the message names the utterance.
         AudioError: the dump is damaged.
     """
     progress = Progress(logger, len(indices), "utterances")
-    seconds = 0.0
-    for done, index in enumerate(indices, 1):
-        utterance = dump.utterances[index]
-        wave = dump.read(index)
-        seconds += len(wave) / SAMPLE_RATE
-        try:
-            vector = embed(lowpass(wave, lowpass_hz, SAMPLE_RATE) if lowpass_hz else wave)
-        except ValueError as error:
-            raise EmbeddingError(f"utterance {utterance}: {error}") from error
-        if not np.isfinite(vector).all():
-            raise EmbeddingError(f"utterance {utterance}: the model gives an embedding that is not finite")
-        yield utterance, vector
-        progress.update(done, audio_seconds=seconds)
+    samples = 0
+    sources = (dump_source(dump, index, lowpass_hz, max_seconds) for index in indices)
+    try:
+        for done, (utterance, vector) in enumerate(embed(sources), 1):
+            samples += int(dump.num_samples[indices[done - 1]])
+            if not np.isfinite(vector).all():
+                what = "the model gives an embedding that is not finite"
+                raise EmbeddingError(f"utterance {utterance}: {what}")
+            yield utterance, vector
+            progress.update(done, audio_seconds=samples / SAMPLE_RATE)
+    except UtteranceError as error:
+        raise EmbeddingError(str(error)) from error

@@ -36,6 +36,11 @@ def lowpass(wave: np.ndarray, edge_hz: float, sample_rate: int = 16000) -> np.nd
     return filtered[half : half + len(wave)].astype(np.float32)
 
 
+def lowpass_reach(edge_hz: float, sample_rate: int = 16000) -> int:
+    """Samples on either side that a sample of :func:`lowpass` depends on."""
+    return len(_design(edge_hz, sample_rate)) // 2
+
+
 @lru_cache(maxsize=8)
 def _design(edge_hz: float, sample_rate: int) -> np.ndarray:
     """Odd number of symmetric filter taps."""

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,23 @@ import numpy as np
 from svmixer.fileio import atomic_write, md5_file, read_json, write_json
 from svmixer.lists import ListError, Trials, read_trials, read_utt2spk
 from svmixer.lists.table import iter_lines
+from svmixer.score.asnorm import cohort_statistics, normalise
 from svmixer.score.bootstrap import eer_replicates, percentile_interval
+from svmixer.score.cohort import read_cohort
 from svmixer.score.embeddings import EmbeddingError, load_embeddings, merge_jobs
 from svmixer.score.evaluate import SCORE_DECIMALS, score_trials
 from svmixer.score.metrics import summary
 from svmixer.score.provenance import code_commit
+
+
+@dataclass(frozen=True)
+class AsNorm:
+    """Adaptive symmetric score normalisation, see :mod:`svmixer.score.asnorm`."""
+
+    # Where cohort.scp is.
+    cohort_dir: str
+    # Highest cohort scores that count; all of a smaller cohort.
+    top_k: int
 
 
 def score_set(
@@ -26,10 +39,12 @@ def score_set(
     num_jobs: int,
     replicates: int,
     seed: int,
+    norm: AsNorm | None = None,
 ) -> dict[str, Any]:
     """Merge the jobs' embeddings, score ``data_dir/trials``, write ``scores`` and ``metrics.json``.
 
-    The interval needs to know who speaks: a set without ``utt2spk`` gets none.
+    The interval needs to know who speaks: a set without ``utt2spk`` gets none. Scores are raw without
+    ``norm``.
 
     Returns:
         What ``metrics.json`` holds; error rates and their interval are percentages, detection costs are
@@ -52,6 +67,9 @@ def score_set(
     except EmbeddingError as error:
         raise EmbeddingError(f"{error}{_dropped(data_dir, trials.utterances)}") from None
     scores = score_trials(embeddings, trials.enrol, trials.test)
+    normalisation, cohort = "none", None
+    if norm is not None:
+        normalisation, cohort, scores = normalised(scores, embeddings, trials, norm, settings)
     metrics = {
         "set": data_dir.name,
         "trials": len(trials),
@@ -60,8 +78,10 @@ def score_set(
         "protocol": settings["protocol"],
         "num_crops": settings["num_crops"],
         "lowpass_hz": settings["lowpass_hz"],
-        "normalisation": "none",
-        **_figures(scores, trials, trial_speakers(trials, data_dir / "utt2spk"), replicates, seed),
+        "max_seconds": settings["max_seconds"],
+        "normalisation": normalisation,
+        "cohort": cohort,
+        **rate_figures(scores, trials, trial_speakers(trials, data_dir / "utt2spk"), replicates, seed),
         "model": settings["model"],
         "data_dir": str(data_dir),
         "commit": code_commit(),
@@ -71,7 +91,28 @@ def score_set(
     return metrics
 
 
-def _figures(
+def normalised(
+    scores: np.ndarray, embeddings: np.ndarray, trials: Trials, norm: AsNorm, settings: dict[str, Any]
+) -> tuple[str, dict[str, Any], np.ndarray]:
+    """Name of the normalisation, what it was made with, and the normalised scores ``[N]``, rounded.
+
+    Raises:
+        EmbeddingError: the cohort is missing, does not belong to these embeddings, or is unfit.
+    """
+    cohort = read_cohort(norm.cohort_dir, settings)
+    size = len(cohort.embeddings)
+    top = min(norm.top_k, size)
+    try:
+        mean, deviation = cohort_statistics(embeddings, cohort.embeddings, top)
+    except ValueError as error:
+        raise EmbeddingError(f"{norm.cohort_dir}: {error}") from None
+    name = f"AS-norm, top {top} of {size} {cohort.kind}"
+    about = {"set": cohort.name, "kind": cohort.kind, "size": size, "top_k": top}
+    scores = normalise(scores, trials.enrol, trials.test, mean, deviation)
+    return name, about, np.round(scores, SCORE_DECIMALS) + 0.0
+
+
+def rate_figures(
     scores: np.ndarray, trials: Trials, speakers: np.ndarray | None, replicates: int, seed: int
 ) -> dict[str, Any]:
     """Error rates with their interval and units, rounded for the file."""

@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 
 from svmixer import config as configuration
-from svmixer.models.io import ModelError, find_directory, load_tensors, save_tensors, set_tensors
+from svmixer.model_dir import ModelError, find_directory
+from svmixer.models.io import load_tensors, save_tensors, set_tensors
 from svmixer.teachers import huggingface
 from svmixer.teachers.builder import build_torchaudio
 from svmixer.teachers.config import TeacherConfig

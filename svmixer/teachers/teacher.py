@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -45,7 +45,9 @@ class Teacher(nn.Module):
         return super()._apply(fn, recurse)
 
     @torch.no_grad()
-    def hidden_states(self, wave: Tensor, final_norm: bool = False) -> Tensor:
+    def hidden_states(
+        self, wave: Tensor, final_norm: bool = False, layers: Sequence[int] | None = None
+    ) -> Tensor:
         """``(B, N)`` → ``(B, L + 1, T, D)``, counted as ``transformers`` counts ``hidden_states``.
 
         State 0 is the encoder's input (projection, positional embedding and the layer norm where it stands
@@ -56,10 +58,13 @@ class Teacher(nn.Module):
             final_norm: apply the layer norm that follows the last layer of the Large models to state L, which
                 makes it their ``last_hidden_state`` (``transformers`` before 5 did so in ``hidden_states``
                 too). No effect on models whose layers end with their own norm.
+            layers: give these K states alone, ``(B, K, T, D)``; −1 is state L. Layers above the highest of
+                them are not computed.
 
         Raises:
-            ValueError: not ``(B, N)``, or too few samples for one frame.
+            ValueError: not ``(B, N)``, too few samples for one frame, or no such layer.
         """
+        wanted = self.numbers(layers)
         if wave.dim() != 2:
             raise ValueError(f"the teacher takes waveforms (batch, samples), found shape {tuple(wave.shape)}")
         least = self.config.frontend.receptive_field
@@ -74,14 +79,26 @@ class Teacher(nn.Module):
         if not self.config.encoder_layer_norm_first:
             x = encoder.layer_norm(x)
         states, position_bias = [x], None
-        for layer in encoder.layers:
+        for layer in encoder.layers[: max(wanted)]:
             x, position_bias = layer(x, None, position_bias=position_bias)
             states.append(x)
-        if final_norm and self.config.encoder_layer_norm_first:
+        if final_norm and self.config.encoder_layer_norm_first and len(states) == self.config.layers + 1:
             states[-1] = encoder.layer_norm(x)
-        return torch.stack(states, dim=1)
+        return torch.stack([states[number] for number in wanted], dim=1)
 
     forward = hidden_states
+
+    def numbers(self, layers: Sequence[int] | None = None) -> list[int]:
+        """The states ``layers`` counted from 0, where −1 is the last; all of them for None.
+
+        Raises:
+            ValueError: no such layer.
+        """
+        count = self.config.layers
+        for layer in layers or ():
+            if not -1 <= layer <= count:
+                raise ValueError(f"layers: the teacher has {count} layers, asked for layer {layer}")
+        return [count if layer == -1 else layer for layer in (range(count + 1) if layers is None else layers)]
 
     def frontend_state_dict(self) -> dict[str, Tensor]:
         """Convolutions and projection under the student's names: ``conv_layers.…``, ``feat_projection.…``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,6 +13,9 @@ from svmixer.audio.augment import Augmenter
 from svmixer.audio.dumpset import DumpSet
 from svmixer.audio.speed import speed_perturb
 from svmixer.train.crops import GRID, read_crop
+
+if TYPE_CHECKING:
+    from svmixer.train.teacher_cache import TeacherCache
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,12 @@ class DataConfig:
     balance: float = (
         0.0  # 0: every utterance once an epoch; 1: every speaker equally often; between: in between
     )
+    # clean crops of each utterance (and speed) that the epochs take in turn; 0 cuts a new one in every epoch
+    crops_per_utterance: int = 0
+
+    def __post_init__(self) -> None:
+        if self.crops_per_utterance < 0:
+            raise ValueError("crops_per_utterance: must not be negative")
 
 
 class TrainSet(Dataset):
@@ -35,8 +45,12 @@ class TrainSet(Dataset):
 
     Item ``index`` is utterance ``index mod utterances`` at speed ``index div utterances``. What is random in
     it depends on (seed, epoch, index) alone, so workers, ranks and resumed runs agree. The augmented crop
-    starts where the clean one does.
+    starts where the clean one does. With ``crops_per_utterance`` the clean crop depends on (seed, epoch mod
+    crops_per_utterance, index); with a ``cache``, ``teacher`` (K, T, D) stands in place of ``clean``.
     """
+
+    # The teacher's states of the fixed crops, once they are there.
+    cache: TeacherCache | None = None
 
     def __init__(
         self, dump: DumpSet, config: DataConfig, augmenter: Augmenter | None, samples: int, seed: int
@@ -50,6 +64,7 @@ class TrainSet(Dataset):
             samples,
             seed,
         )
+        self.crops = config.crops_per_utterance
         names, numbers = np.unique(dump.speakers, return_inverse=True)
         self.names = [
             name if speed == 1.0 else f"{name}#sp{speed:g}" for speed in self.speeds for name in names
@@ -61,18 +76,21 @@ class TrainSet(Dataset):
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, item: tuple[int, int]) -> dict[str, torch.Tensor]:
-        epoch, index = item
+    def __getitem__(self, key: tuple[int, int]) -> dict[str, torch.Tensor]:
+        epoch, index = key
         rng = np.random.default_rng([self.seed, epoch, index])
-        clean = self._crop(index, rng)
+        clean = self.clean(index, epoch % self.crops) if self.crops else self._crop(index, rng)
         noisy = clean
         if self.augmenter is not None:
             noisy = self.augmenter(clean, rng, speaker=self.dump.speakers[index % len(self.dump)])
-        return {
-            "clean": torch.from_numpy(clean),
-            "noisy": torch.from_numpy(noisy),
-            "label": torch.tensor(self.labels[index]),
-        }
+        item = {"noisy": torch.from_numpy(noisy), "label": torch.tensor(self.labels[index])}
+        if self.cache is not None:
+            return {**item, "teacher": self.cache.read(index, epoch % self.crops)}
+        return {**item, "clean": torch.from_numpy(clean)}
+
+    def clean(self, index: int, crop: int) -> np.ndarray:
+        """Fixed crop ``crop`` of item ``index``, (N,)."""
+        return self._crop(index, np.random.default_rng([self.seed, crop, index, 1]))
 
     def _crop(self, index: int, rng: np.random.Generator) -> np.ndarray:
         utterance, speed = index % len(self.dump), self.speeds[index // len(self.dump)]

@@ -7,6 +7,7 @@ states) is in the checkpoint. So a run that was killed continues bit-equal from 
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 import time
@@ -22,6 +23,7 @@ from torch.utils.data import DataLoader, Dataset
 from svmixer.log import get_logger
 from svmixer.train.checkpoint import load_newest, rotate
 from svmixer.train.device import random_state, set_random_state
+from svmixer.train.fit import check_fit
 from svmixer.train.global_batch import GlobalBatch
 from svmixer.train.phases import PhaseConfig, PhasedSchedule, locate, make_optimizer, total_steps
 from svmixer.train.records import EpochLog, StepMeter
@@ -40,7 +42,7 @@ class LoopConfig:
     seed: int = 0  # seed of weights, order, crops, augmentation and dropout
     batch_size: int = 32  # utterances per process and backward pass
     accumulate: int = 1  # backward passes per optimiser step
-    max_epochs: int = 20  # epochs at most
+    max_epochs: int = 20  # epochs at most; 0 trains nothing, the model is validated and written as it starts
     epoch_steps: int = 0  # optimiser steps from one validation to the next; 0 = one pass over the data
     lr: float = 2e-4  # AdamW's learning rate
     weight_decay: float = 2e-5  # AdamW's weight decay
@@ -59,11 +61,12 @@ class LoopConfig:
     def __post_init__(self) -> None:
         if self.precision not in ("32-true", "bf16-mixed"):
             raise ValueError(f"precision: '{self.precision}' is none of 32-true, bf16-mixed")
-        for name in ("batch_size", "accumulate", "max_epochs", "save_every", "log_every", "keep_best"):
+        for name in ("batch_size", "accumulate", "save_every", "log_every", "keep_best"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: must be at least 1")
-        if self.epoch_steps < 0:
-            raise ValueError("epoch_steps: must not be negative")
+        for name in ("max_epochs", "epoch_steps"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name}: must not be negative")
         if self.phases:
             plain = {item.name: item.default for item in fields(self)} | {"schedule": ScheduleConfig()}
             for name in ("max_epochs", "lr", "weight_decay", "schedule"):
@@ -80,7 +83,7 @@ class Task(Protocol):
     def dataset(self) -> Dataset: ...  # items addressed as (epoch, index)
     def speakers(self) -> Any: ...  # speaker number of every item, (items,)
     def balance(self) -> float: ...  # see sampler.epoch_order
-    def to(self, device: torch.device) -> None: ...  # moves what is not in `module`: the teacher
+    def setup(self, fabric: Fabric) -> None: ...  # moves the teacher, which is not in `module`
     def prepare(
         self, batch: dict[str, torch.Tensor]
     ) -> dict[str, torch.Tensor]: ...  # adds the teacher's states
@@ -95,6 +98,11 @@ class Loop:
 
     Files in ``output_dir``: ``last.ckpt`` (+ ``.previous``), ``log.jsonl`` (one record an epoch),
     ``tensorboard/``, ``best/`` and what ``task.finish`` writes.
+
+    Raises:
+        FitError: the checkpoint in ``output_dir`` is of another model or optimiser.
+        CheckpointError: it is damaged, and so is the one before it.
+        ValueError: too few items for one step.
     """
 
     def __init__(self, fabric: Fabric, config: LoopConfig, task: Task, output_dir: str | Path) -> None:
@@ -112,17 +120,26 @@ class Loop:
         # An epoch is what lies between two validations.
         self.steps = config.epoch_steps or self.plan.steps
         self.limit = total_steps(config.phases) if config.phases else self.steps * config.max_epochs
-        self.phase = 0
+        # Before the teacher's states are computed, which takes long.
+        self._saved = load_newest(self.dir / "last.ckpt")
+        taken = self._saved["counters"]["total"] if self._saved else 0
+        self.phase = locate(config.phases, taken)[0] if config.phases else 0
         self.schedule: Schedule | PhasedSchedule = (
             PhasedSchedule(config.phases)
             if config.phases
             else Schedule(config.schedule, config.lr, self.limit)
         )
-        self.module, self.optimizer = fabric.setup(task.module, self._new_optimizer())
-        task.to(fabric.device)
+        optimizer = self._new_optimizer()
+        if self._saved:
+            check_fit(self._saved, task.module, optimizer, self.dir / "last.ckpt")
+        self.module, self.optimizer = fabric.setup(task.module, optimizer)
+        task.setup(fabric)
         self.best = BestModels(self.dir / "best", config.keep_best)
         self.epoch, self.step, self.total, self.stopped = 1, 0, 0, False
         self.sums: dict[str, float] = {}
+        # Figures that are still on the device: a row for every batch, in the order of the names.
+        self._pending: list[torch.Tensor] = []
+        self._names: list[str] = []
         self._signals: list[int] = []
 
     def run(self) -> None:
@@ -132,6 +149,8 @@ class Loop:
         torch.manual_seed(self.config.seed * 1000 + self.rank)
         self._resume()
         records = EpochLog(self.dir, self.total, write=self.rank == 0)
+        if self.limit == 0 and self.epoch == 1:
+            self._end_epoch(records)
         # A signal may have come between an epoch's last step and its end: then the step is not 0.
         while (self.total < self.limit or self.step) and not self.stopped:
             self._train_epoch()
@@ -164,31 +183,37 @@ class Loop:
             lr = self.schedule.lr(self.total)
             for group in self.optimizer.param_groups:
                 group["lr"] = lr
-            stats: dict[str, float] = {}
-            for part in range(config.accumulate):
-                started = time.perf_counter()
-                batch = self.fabric.to_device(next(loader))
-                meter.data_time += time.perf_counter() - started
-                for name, value in self._backward(batch, part).items():
-                    stats[name] = stats.get(name, 0.0) + value / config.accumulate
-            if config.clip:
-                self.fabric.clip_gradients(
-                    self.module, self.optimizer, max_norm=config.clip, error_if_nonfinite=False
-                )
-            self.optimizer.step()
-            self.optimizer.zero_grad()
-            self.step, self.total = self.step + 1, self.total + 1
-            self._change_phase()
-            for name, value in stats.items():
-                self.sums[name] = self.sums.get(name, 0.0) + value
-            if self.rank == 0:
-                meter.step(self.step, stats, lr, show=self.total % config.log_every == 0)
+            self._take_step(loader, meter)
+            if self.total % config.log_every == 0:
+                stats = self._fetch()
+                if self.rank == 0:
+                    meter.show(self.step, stats, lr)
             if self._stop_asked():
                 self._leave()
             if self.total % config.save_every == 0 and self.step < steps:
+                self._fetch()
                 self._save()
+        self._fetch()
+
+    def _take_step(self, loader: Iterator[dict[str, torch.Tensor]], meter: StepMeter) -> None:
+        """One optimiser step; its figures are left on the device, for they would wait for a GPU."""
+        config = self.config
+        for part in range(config.accumulate):
+            started = time.perf_counter()
+            batch = self.fabric.to_device(next(loader))
+            meter.data_time += time.perf_counter() - started
+            self._pending.append(self._backward(batch, part))
+        if config.clip:
+            self.fabric.clip_gradients(
+                self.module, self.optimizer, max_norm=config.clip, error_if_nonfinite=False
+            )
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.step, self.total = self.step + 1, self.total + 1
+        self._change_phase()
 
     def _leave(self) -> NoReturn:
+        self._fetch()
         self._save()
         reason = f"stopped by a signal: saved at epoch {self.epoch}, step {self.step}; run again to continue"
         if self.rank == 0:
@@ -201,7 +226,7 @@ class Loop:
         config = self.config
         if config.phases:
             return make_optimizer(config.phases[self.phase], trained)
-        return torch.optim.AdamW(trained, lr=config.lr, weight_decay=config.weight_decay)
+        return torch.optim.AdamW(trained, lr=config.lr, weight_decay=config.weight_decay, fused=True)
 
     def _change_phase(self) -> None:
         """Take the optimiser of the next step's phase, before a checkpoint can be written."""
@@ -212,8 +237,8 @@ class Loop:
             self.optimizer = self.fabric.setup_optimizers(self._new_optimizer())
             log.info("step %d: %s", self.total, phases[phase])
 
-    def _backward(self, batch: dict[str, torch.Tensor], part: int) -> dict[str, float]:
-        """Forward and backward pass of one of a step's batches: the mean figures of all processes."""
+    def _backward(self, batch: dict[str, torch.Tensor], part: int) -> torch.Tensor:
+        """Forward and backward pass of one of a step's batches: this process's figures, ``self._names``."""
         config = self.config
         batch = self.task.prepare(batch)
         key = (config.seed, self.total, part)
@@ -221,13 +246,35 @@ class Loop:
             with GlobalBatch(key, config.batch_size, self.rank, self.world):
                 loss, stats = self.module(batch)
             self.fabric.backward(loss / config.accumulate)
-        values = torch.stack([loss.detach().float(), *(stats[name].float() for name in sorted(stats))])
-        values = self.fabric.all_reduce(values, reduce_op="mean").tolist()
-        if not all(value == value and abs(value) != float("inf") for value in values):
-            raise FloatingPointError(
-                f"loss is not finite at epoch {self.epoch}, step {self.step + 1}: {values[0]}"
-            )
-        return dict(zip(["loss", *sorted(stats)], values, strict=True))
+        self._names = ["loss", *sorted(stats)]
+        return torch.stack([loss.detach().float(), *(stats[name].float() for name in sorted(stats))])
+
+    def _fetch(self) -> dict[str, float]:
+        """Add the figures of the steps since the last call, means of all processes, to the epoch's sums.
+
+        Nothing is saved before this has looked at them.
+
+        Returns:
+            The last step's figures.
+
+        Raises:
+            FloatingPointError: a figure is not finite.
+        """
+        stats: dict[str, float] = {}
+        if not self._pending:
+            return stats
+        rows = self.fabric.all_reduce(torch.stack(self._pending), reduce_op="mean").double()
+        self._pending = []
+        steps = rows.view(-1, self.config.accumulate, rows.shape[1]).mean(dim=1).tolist()
+        for step, values in enumerate(steps, self.step - len(steps) + 1):
+            if not all(map(math.isfinite, values)):
+                raise FloatingPointError(
+                    f"loss is not finite at epoch {self.epoch}, step {step}: {values[0]}"
+                )
+            stats = dict(zip(self._names, values, strict=True))
+            for name, value in stats.items():
+                self.sums[name] = self.sums.get(name, 0.0) + value
+        return stats
 
     def _end_epoch(self, records: EpochLog) -> None:
         means = {f"train_{name}": value / self.step for name, value in self.sums.items()}
@@ -299,18 +346,17 @@ class Loop:
             for leftover in self.dir.glob(".*.tmp"):
                 leftover.unlink()
         self.fabric.barrier()
-        tree = load_newest(self.dir / "last.ckpt")
+        # Let go of, for it is as large as model and optimiser together.
+        tree, self._saved = self._saved, None
         if tree is None:
             return
         self.module.module.load_state_dict(tree["module"])
-        self.total = tree["counters"]["total"]
-        self._change_phase()
         self.optimizer.load_state_dict(tree["optimizer"])
         self.schedule.load_state_dict(tree["schedule"])
         self.best.load_state_dict(tree["best"])
         self.sums = dict(tree["sums"])
         counters = tree["counters"]
-        self.epoch, self.step = counters["epoch"], counters["step"]
+        self.epoch, self.step, self.total = counters["epoch"], counters["step"], counters["total"]
         self.stopped = counters["stopped"]
         if tree["world"] == self.world:
             states = {name: values[self.rank] for name, values in tree["random"].items()}

@@ -20,8 +20,9 @@ class DistillObjective(nn.Module):
         self.distill = build_distill_loss(config, student.config.hidden, teacher_dim)
 
     def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """``noisy`` (B, N) and ``teacher`` (B, L'+1, T, D) → loss, {name: detached scalar}."""
-        loss, stats = self.distill(self.student(batch["noisy"]), batch["teacher"])
+        """``noisy`` (B, N) and ``teacher`` (B, K, T, D) → loss, {name: detached scalar}."""
+        last = self.student.states(batch["noisy"])[-1]
+        loss, stats = self.distill(last, batch["teacher"])
         return loss, {name: value.detach() for name, value in stats.items()}
 
 
@@ -44,12 +45,12 @@ class SpeakerObjective(nn.Module):
             self.distill = build_distill_loss(distill, model.config.student.hidden, teacher_dim)
 
     def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """``noisy`` (B, N), ``label`` (B,), maybe ``teacher`` (B, L'+1, T, D) → loss, {name: scalar}."""
-        states = self.model.student(batch["noisy"])
-        loss, stats = self.speaker(self.model.backend(states), batch["label"])
+        """``noisy`` (B, N), ``label`` (B,), maybe ``teacher`` (B, K, T, D) → loss, {name: scalar}."""
+        states = self.model.student.states(batch["noisy"])
+        loss, stats = self.speaker(self.model.backend(torch.stack(states, dim=1)), batch["label"])
         stats = {"speaker": loss, **stats}
         if self.distill is not None:
-            distilled, more = self.distill(states, batch["teacher"])
+            distilled, more = self.distill(states[-1], batch["teacher"])
             loss = loss + distilled
             stats.update(more, distill=distilled)
         return loss, {name: torch.as_tensor(value).detach() for name, value in stats.items()}

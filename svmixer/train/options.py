@@ -24,26 +24,30 @@ FREE = {
 BATCH = "loop.batch_size"
 
 
-def check_options(config: Any, folder: Path) -> None:
-    """Save the configuration in ``folder``, unless it would change the result of a training begun there.
+def check_options(config: Any, folder: Path) -> list[str]:
+    """Refuse a configuration that would change the result of a training begun in ``folder``.
 
     A key that the saved configuration has not got yet, because older code wrote it, has its default there.
     The number of processes may change if ``batch_size`` does so that a batch of all processes stays as large.
+
+    Returns:
+        The options that changed and were allowed to.
 
     Raises:
         ValueError: options changed that matter, and ``loop.allow_changes`` is false; all are named.
     """
     saved = folder / "config.yaml"
-    if saved.exists() and (folder / "last.ckpt").exists():
-        changed = changes(saved, config)
-        if changed and not config.loop.allow_changes:
-            raise ValueError(
-                f"{folder} was trained with other options: {', '.join(changed)}. Use another --tag, --force "
-                "true to do it again, or --allow_changes true (--loop.allow_changes) to continue with the new"
-            )
-        if changed:
-            log.warning("%s: continued with other options: %s", folder, ", ".join(changed))
-    configuration.save(config, saved)
+    if not (saved.exists() and (folder / "last.ckpt").exists()):
+        return []
+    changed = changes(saved, config)
+    if changed and not config.loop.allow_changes:
+        raise ValueError(
+            f"{folder} was trained with other options: {', '.join(changed)}. Use another --tag, --force "
+            "true to do it again, or --allow_changes true (--loop.allow_changes) to continue with the new"
+        )
+    if changed:
+        log.warning("%s: continued with other options: %s", folder, ", ".join(changed))
+    return changed
 
 
 def changes(saved: Path, config: Any) -> list[str]:

@@ -71,7 +71,7 @@ def make_optimizer(phase: PhaseConfig, parameters: list[nn.Parameter]) -> torch.
         return torch.optim.SGD(
             parameters, lr=phase.lr, momentum=phase.momentum, weight_decay=phase.weight_decay, nesterov=True
         )
-    return torch.optim.AdamW(parameters, lr=phase.lr, weight_decay=phase.weight_decay)
+    return torch.optim.AdamW(parameters, lr=phase.lr, weight_decay=phase.weight_decay, fused=True)
 
 
 class PhasedSchedule:

@@ -166,7 +166,7 @@ class PretrainTask:
     def balance(self) -> float:
         return 0.0
 
-    def to(self, device: torch.device) -> None:
+    def setup(self, fabric: Fabric) -> None:
         """Nothing stands outside the trained module."""
 
     def prepare(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -20,10 +20,8 @@ class StepMeter:
         self.data_time = 0.0
         self._started, self._last_step = time.perf_counter(), done
 
-    def step(self, step: int, stats: dict[str, float], lr: float, show: bool) -> None:
-        """Count optimiser step ``step`` (1-based within the epoch); print the line if ``show``."""
-        if not show:
-            return
+    def show(self, step: int, stats: dict[str, float], lr: float) -> None:
+        """Print the line of optimiser step ``step`` (1-based within the epoch)."""
         now = time.perf_counter()
         taken = step - self._last_step
         total = (now - self._started) / taken

@@ -12,10 +12,13 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, Any
 
+from svmixer import config as configuration
 from svmixer.audio.errors import AudioError
 from svmixer.fileio import write_json
 from svmixer.log import fail, get_logger
+from svmixer.train.checkpoint import CheckpointError
 from svmixer.train.device import make_fabric, start_processes
+from svmixer.train.fit import FitError
 from svmixer.train.loop import Loop, Task
 from svmixer.train.options import check_options
 from svmixer.train.stopping import INTERRUPTED, STOP_SIGNALS, note_interruption
@@ -36,8 +39,7 @@ def run_task(config: Any, task: Callable[[Any], Task]) -> None:
         _leave_on_signals(folder)
         fabric = make_fabric(config.device, config.loop.precision)
         lock = _lock(folder) if fabric.global_rank == 0 else None
-        if fabric.global_rank == 0:
-            check_options(config, folder)
+        changed = check_options(config, folder) if fabric.global_rank == 0 else []
         fabric.barrier()
         prepared = task(config)
     except (ValueError, OSError) as error:
@@ -54,7 +56,16 @@ def run_task(config: Any, task: Callable[[Any], Task]) -> None:
             ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in sizes.items()),
         )
     try:
-        Loop(fabric, config.loop, prepared, folder).run()
+        try:
+            loop = Loop(fabric, config.loop, prepared, folder)
+        except FitError as error:
+            raise fail(_no_fit(error, changed)) from None
+        except (ValueError, CheckpointError) as error:
+            raise fail(str(error)) from None
+        # Not before it is known that the training can go on with it.
+        if fabric.global_rank == 0:
+            configuration.save(config, folder / "config.yaml")
+        loop.run()
     except (AudioError, OSError) as error:
         # A data worker hands over its whole traceback; what happened stands in the last line.
         last = str(error).rstrip().rpartition("\n")[2]
@@ -64,6 +75,17 @@ def run_task(config: Any, task: Callable[[Any], Task]) -> None:
         log.info("finished %s after %.0f s", folder, time.perf_counter() - started)
     if lock is not None:
         lock.close()
+
+
+def _no_fit(error: FitError, changed: list[str]) -> str:
+    """Why a training cannot be continued, and what to do."""
+    cause = f"options that changed: {', '.join(changed)}"
+    if not changed:
+        cause = "no option has changed, but the data, the teacher or the code"
+    return (
+        f"{error}; {cause}. This training cannot be continued: use another --tag (--output_dir), or --force "
+        "true to begin anew"
+    )
 
 
 def _leave_on_signals(folder: Path) -> None:

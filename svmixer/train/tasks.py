@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,17 +18,20 @@ from svmixer.log import get_logger
 from svmixer.losses.aam import AAMConfig
 from svmixer.losses.distillation import DistillConfig
 from svmixer.models.config import ModelConfig
-from svmixer.models.embedding import evaluating, utterance_embedding
+from svmixer.models.embedding import utterance_embeddings
 from svmixer.models.init_param import InitParam, init_param
 from svmixer.models.io import ModelError, load_tensors, save_model, save_tensors
 from svmixer.models.speaker_model import SpeakerModel
 from svmixer.score.evaluate import evaluate
+from svmixer.score.extract import dump_source
 from svmixer.teachers import init_frontend_from_teacher, load_teacher
 from svmixer.train.data import DataConfig, TrainSet
 from svmixer.train.device import DeviceConfig
 from svmixer.train.loop import LoopConfig
 from svmixer.train.objectives import DistillObjective, SpeakerObjective
-from svmixer.train.sampler import epoch_order
+from svmixer.train.start import start_student
+from svmixer.train.teacher_cache import TeacherCache, TeacherCacheConfig
+from svmixer.train.whitening import WhitenConfig, Whitener
 
 log = get_logger(__name__)
 
@@ -42,20 +44,6 @@ class ValidConfig:
 
     protocol: str = "crops"  # crops or whole, as in scoring
     num_crops: int = 10  # crops an utterance
-
-
-@dataclass(frozen=True)
-class WhitenConfig:
-    """What the whitening is fitted on, if the model has one."""
-
-    crops: int = 2048  # augmented training crops, every speaker equally often
-    shrinkage: float = 0.1  # between the scatter found (0) and the same scatter in all directions (1)
-
-    def __post_init__(self) -> None:
-        if self.crops < 1:
-            raise ValueError("crops: must be at least 1")
-        if not 0.0 <= self.shrinkage <= 1.0:
-            raise ValueError(f"shrinkage: must be between 0 and 1, found {self.shrinkage}")
 
 
 @dataclass(frozen=True)
@@ -80,6 +68,8 @@ class TrainConfig:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     # Student and backend: sections or names of YAML files.
     model: ModelConfig = field(default_factory=ModelConfig)
+    # The teacher's states on disk.
+    teacher_cache: TeacherCacheConfig = field(default_factory=TeacherCacheConfig)
     # Distillation loss.
     distill: DistillConfig = field(default_factory=DistillConfig)
     # Speaker loss (stage 4).
@@ -101,6 +91,7 @@ class _TeacherTask:
 
     def __init__(self, config: TrainConfig) -> None:
         self.config = config
+        self.cache: TeacherCache | None = None
         self.teacher = load_teacher(config.teacher) if config.teacher else None
         train = DumpSet(config.data.train)
         self.train_set = TrainSet(
@@ -142,15 +133,26 @@ class _TeacherTask:
     def balance(self) -> float:
         return self.config.data.balance
 
-    def to(self, device: torch.device) -> None:
+    def _start_cache(self) -> None:
+        """Look at the directory of the teacher's states, if there shall be one; ``module`` is made before."""
+        config = self.config.teacher_cache
+        if config.dir and self.teacher is not None:
+            self.cache = TeacherCache(config, self.train_set, self.teacher, self.module.distill.layers)
+
+    def setup(self, fabric: Fabric) -> None:
+        """Move the teacher, and compute its states if they shall be on disk."""
         if self.teacher is not None:
-            self.teacher.to(device)
+            self.teacher.to(fabric.device)
+        if self.cache is not None:
+            self.cache.fill(fabric, self.train_set, self.teacher)
+            self.train_set.cache = self.cache
 
     def prepare(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Add the frozen teacher's states of the clean crops."""
-        if self.teacher is None:
+        """Add the frozen teacher's states of the clean crops, if they are not there."""
+        if self.teacher is None or "teacher" in batch:
             return batch
-        return {**batch, "teacher": self.teacher.hidden_states(batch["clean"], final_norm=True)}
+        states = self.teacher.hidden_states(batch["clean"], True, self.module.distill.layers)
+        return {**batch, "teacher": states}
 
 
 class DistillTask(_TeacherTask):
@@ -169,6 +171,8 @@ class DistillTask(_TeacherTask):
         self._start_frontend(student)
         self._init_param(nn.ModuleDict({"student": student}))
         self.module = DistillObjective(student, config.distill, self.teacher.config.hidden)
+        self.teacher.numbers(self.module.distill.layers)
+        self._start_cache()
         data = DataConfig(valid=config.data.valid, speeds=(1.0,))
         self.valid_set = TrainSet(DumpSet(config.data.valid), data, None, config.model.student.window, 0)
 
@@ -204,16 +208,21 @@ class SpeakerTask(_TeacherTask):
         super().__init__(config)
         self.model = SpeakerModel(config.model)
         if config.init_student:
-            load_tensors(self.model.student, config.init_student)
-            log.info("student weights from %s", config.init_student)
+            start_student(self.model.student, config.init_student)
             if config.freeze_frontend:
                 self.model.student.conv_layers.requires_grad_(False)
         else:
             self._start_frontend(self.model.student)
         self._init_param(self.model)
+        self.whitener = Whitener(
+            self.model, self.train_set, config.whiten, config.loop.seed, config.loop.batch_size
+        )
         counts = self.train_set.counts().tolist()
         teacher_dim = self.teacher.config.hidden if self.teacher is not None else None
         self.module = SpeakerObjective(self.model, config.speaker, counts, config.distill, teacher_dim)
+        if self.teacher is not None:
+            self.teacher.numbers(self.module.distill.layers)
+        self._start_cache()
         if config.init_student and self.module.distill is not None:
             self._start_heads(Path(config.init_student).with_name(HEADS))
         self.valid_dump = DumpSet(config.data.valid)
@@ -231,14 +240,15 @@ class SpeakerTask(_TeacherTask):
 
     def validate(self, fabric: Fabric, module: nn.Module) -> dict[str, float]:
         """EER (%) and minDCF on the validation trials; every rank embeds its share."""
-        self._fit_whitening()
+        self.whitener.fit()
         valid = self.config.valid
         row = {utterance: index for index, utterance in enumerate(self.valid_dump.utterances)}
         wanted = [row[utterance] for utterance in self.trials.utterances]
         embeddings = torch.zeros(len(wanted), self.config.model.backend.embedding, device=fabric.device)
-        for position in range(fabric.global_rank, len(wanted), fabric.world_size):
-            wave = self.valid_dump.read(wanted[position])
-            vector = utterance_embedding(self.model, wave, valid.protocol, valid.num_crops)
+        mine = range(fabric.global_rank, len(wanted), fabric.world_size)
+        sources = (dump_source(self.valid_dump, wanted[position]) for position in mine)
+        vectors = utterance_embeddings(self.model, sources, valid.protocol, valid.num_crops)
+        for position, (_, vector) in zip(mine, vectors, strict=True):
             embeddings[position] = torch.from_numpy(vector).to(fabric.device)
         embeddings = fabric.all_reduce(embeddings, reduce_op="sum")
         figures = evaluate(embeddings.cpu().numpy(), self.trials)
@@ -247,28 +257,5 @@ class SpeakerTask(_TeacherTask):
     def finish(self, state: dict[str, torch.Tensor], output_dir: Path) -> None:
         """Write the averaged model as a model directory."""
         self.module.load_state_dict(state)
-        self._fit_whitening()
+        self.whitener.fit()
         save_model(self.model, output_dir / "model", self.train_set.names)
-
-    def _fit_whitening(self) -> None:
-        """Fit the model's whitening, if it has one; the same on every rank."""
-        whitening = self.model.whitening
-        if whitening is None:
-            return
-        config, data = self.config, self.train_set
-        chosen = epoch_order(data.labels, config.loop.seed, 0, balance=1.0)[: config.whiten.crops].tolist()
-        # An item that is drawn again gives another crop.
-        seen: Counter[int] = Counter()
-        items = []
-        for index in chosen:
-            items.append((seen[index], index))
-            seen[index] += 1
-        size = config.loop.batch_size
-        batches = [items[start : start + size] for start in range(0, len(items), size)]
-        embeddings, labels = [], []
-        with evaluating(self.model):
-            for batch in DataLoader(data, batch_sampler=batches):
-                states = self.model.student(batch["noisy"].to(self.model.device))
-                embeddings.append(self.model.backend(states))
-                labels.append(batch["label"])
-        whitening.fit(torch.cat(embeddings), torch.cat(labels).to(self.model.device), config.whiten.shrinkage)

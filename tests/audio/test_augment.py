@@ -112,13 +112,16 @@ def test_clipping_between_03_and_09_of_the_peak():
 ALL = ("rir", "babble", "music", "noise", "coloured", "clip")
 
 
+AFTERWARDS = dict.fromkeys(("eq_prob", "codec_prob", "band_prob", "level_prob"), 0.5)
+
+
 def everything(lists, **options):
     sources = tuple(SourceConfig(kind, path=lists.get(kind, "")) for kind in ALL)
     return Augmenter(AugmentConfig(sources=sources, **options))
 
 
 def test_result_depends_on_the_generator_alone(lists):
-    first, second = (everything(lists, band_prob=0.5, level_prob=0.5) for _ in range(2))
+    first, second = (everything(lists, **AFTERWARDS) for _ in range(2))
     second(speech(4000, 9), np.random.default_rng(99))  # what happened before does not matter
     second = pickle.loads(pickle.dumps(second))  # nor does being sent to a worker
     wave, seen = speech(), set()
@@ -134,7 +137,10 @@ def test_result_depends_on_the_generator_alone(lists):
 
 
 def test_the_input_is_never_written_to(lists):
-    augmenter, wave = everything(lists, prob=1.0, band_prob=0.5, level_prob=0.5), speech()
+    augmenter, wave = (
+        everything(lists, prob=1.0, **AFTERWARDS),
+        speech(),
+    )
     wave.flags.writeable = False
     rng = np.random.default_rng(0)
     for _ in range(40):
@@ -142,7 +148,7 @@ def test_the_input_is_never_written_to(lists):
 
 
 def test_silence_stays_silent_and_finite(lists):
-    augmenter = everything(lists, prob=1.0, band_prob=0.5, level_prob=0.5)
+    augmenter = everything(lists, prob=1.0, **AFTERWARDS)
     silence, rng = np.zeros(8000, np.float32), np.random.default_rng(0)
     for _ in range(40):
         assert np.array_equal(augmenter(silence, rng), silence)
@@ -297,6 +303,9 @@ def test_commands_in_a_list_are_not_run(tmp_path):
         ({"sources": [{"kind": "clip", "wieght": 1}]}, "weight"),
         ({"band_low_hz": [0, 4000]}, "band_low_hz: must lie between 0 and band_high_hz"),
         ({"band_high_hz": [3000, 9000]}, "band_high_hz: must not exceed 8000"),
+        ({"eq_prob": 2}, "eq_prob: must be between 0 and 1"),
+        ({"codec_prob": -1}, "codec_prob: must be between 0 and 1"),
+        ({"eq_db": -1}, "eq_db: must not be negative"),
         ({"level_db": [3, -3]}, "level_db: expected lowest and highest"),
     ],
 )

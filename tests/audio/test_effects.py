@@ -47,6 +47,8 @@ def test_silence_stays_as_it_is():
     assert np.array_equal(effects.reverberate(wave, silence), wave)
     assert np.array_equal(effects.clip_peaks(silence, 0.5), silence)
     assert np.array_equal(effects.limit_band(silence, 100, 3000), silence)
+    assert np.array_equal(effects.equalise(silence, np.ones(8)), silence)
+    assert np.array_equal(effects.through_codec(silence, "gsm"), silence)
 
 
 @pytest.mark.parametrize("delay", [0, 1, 700, 5000])
@@ -148,3 +150,46 @@ def test_band_limit_does_not_wrap_around():
     click[-1] = 1.0
     limited = effects.limit_band(click, 0, 3500)
     assert np.abs(limited[:8000]).max() < 1e-4
+
+
+def test_an_equaliser_has_its_gain_at_every_octave():
+    gains = np.array([0.0, 3.0, -6.0, 0.0, 6.0, -12.0, 2.0, 1.0])
+    time = np.arange(48000) / RATE
+    tones = [np.sin(2 * np.pi * 62.5 * 2.0**octave * time).astype(np.float32) for octave in range(7)]
+    shaped = effects.equalise(np.sum(tones, axis=0, dtype=np.float32), gains)
+    # Up to the one factor that keeps the power.
+    found = [decibels((np.mean(shaped[1600:-1600] * tone[1600:-1600]) * 2) ** 2) for tone in tones]
+    np.testing.assert_allclose(np.array(found) - found[0], gains[:7] - gains[0], atol=0.1)
+    assert rms(shaped) == pytest.approx(rms(np.sum(tones, axis=0)), rel=1e-4)
+    # Half an octave up it is half way.
+    between = np.sin(2 * np.pi * 500 * 2**0.5 * time).astype(np.float32)
+    mixed = effects.equalise(between + tones[0], gains)
+    parts = [
+        decibels((np.mean(mixed[1600:-1600] * tone[1600:-1600]) * 2) ** 2) for tone in (between, tones[0])
+    ]
+    assert parts[0] - parts[1] == pytest.approx(3.0, abs=0.1)
+
+
+@pytest.mark.parametrize("codec", effects.CODECS)
+@pytest.mark.parametrize("num", [800, 48000])
+def test_a_codec_keeps_length_place_and_most_of_the_signal(codec, num):
+    time = np.arange(num) / RATE
+    chirp = (0.3 * np.sin(2 * np.pi * (300 + 400 * time) * time)).astype(np.float32)
+    coded = effects.through_codec(chirp, codec)
+    assert coded.shape == chirp.shape and coded.dtype == np.float32
+    assert np.array_equal(effects.through_codec(chirp, codec), coded)
+    assert not np.array_equal(coded, chirp)
+    if num == 48000:
+        lags = range(-40, 41)
+        match = [np.dot(coded[100:-100], np.roll(chirp, lag)[100:-100]) for lag in lags]
+        assert lags[int(np.argmax(match))] == 0
+        assert np.corrcoef(coded, chirp)[0, 1] > 0.9
+
+
+@pytest.mark.parametrize("codec", effects.CODECS)
+def test_a_codec_does_not_clip(codec):
+    loud = 30 * gaussian(0)
+    coded = effects.through_codec(loud, codec)
+    assert 0.5 < np.abs(coded).max() / np.abs(loud).max() < 1.5
+    silence = np.zeros(4000, np.float32)
+    assert np.abs(effects.through_codec(silence, codec)).max() < 2e-3

@@ -52,14 +52,14 @@ def test_embed_prints_kaldi_text(model_dir, files, expected, capsys):
 
 def test_embed_writes_npy(model_dir, files, expected, tmp_path):
     embed.main([files[0], f"--model={model_dir}", files[1], "--output", str(tmp_path / "o.npy")])
-    np.testing.assert_array_equal(np.load(tmp_path / "o.npy"), expected)
+    np.testing.assert_allclose(np.load(tmp_path / "o.npy"), expected, rtol=0, atol=1e-6)
 
 
 def test_embed_writes_npz(model_dir, files, expected, tmp_path):
     embed.main([*files, "--model", str(model_dir), "--output", str(tmp_path / "o.npz")])
     stored = np.load(tmp_path / "o.npz")
     assert stored.files == files
-    np.testing.assert_array_equal(stored[files[1]], expected[1])
+    np.testing.assert_allclose(stored[files[1]], expected[1], rtol=0, atol=1e-6)
 
 
 def test_embed_writes_ark_and_scp(model_dir, files, expected, tmp_path):
@@ -67,7 +67,7 @@ def test_embed_writes_ark_and_scp(model_dir, files, expected, tmp_path):
     stored = dict(kaldiio.load_scp(str(tmp_path / "o.scp")))
     assert list(stored) == files
     for name, row in zip(files, expected, strict=True):
-        np.testing.assert_array_equal(stored[name], row)
+        np.testing.assert_allclose(stored[name], row, rtol=0, atol=1e-6)
     assert dict(kaldiio.load_ark(str(tmp_path / "o.ark"))).keys() == set(files)
 
 

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from scipy.fft import dct
 
 from svmixer.models.config import FrontendConfig
-from svmixer.models.filterbank import mel_centres, mel_wavelets
+from svmixer.models.filterbank import LogMel, mel_centres, mel_triangles, mel_wavelets, start_as_cepstrum
 from svmixer.models.frontend import ConvFrontend
 
 
@@ -67,3 +68,63 @@ def test_a_front_end_starts_from_it():
 def test_the_channels_must_hold_whole_bands():
     with pytest.raises(ValueError, match="multiple of 4, found 6"):
         FrontendConfig(channels=(6,), kernels=(400,), strides=(160,), first_layer="mel")
+
+
+def test_triangles_rise_from_one_centre_to_the_next():
+    weights = mel_triangles(3, 8001).numpy()  # a frequency every hertz
+    low, first, second, third, _ = np.round(mel_centres(3)).astype(int)
+    assert weights.argmax(axis=0) == pytest.approx([first, second, third], abs=1)
+    np.testing.assert_allclose(weights[[low, second], 0], 0.0, atol=2e-3)
+    # In the middle of two centres both neighbours have half their weight.
+    np.testing.assert_allclose(weights[(first + second) // 2], [0.5, 0.5, 0.0], atol=2e-3)
+
+
+def test_no_band_is_empty():
+    """The lowest of 80 bands are narrower than the distance of two frequencies."""
+    assert (mel_triangles(80, 257).sum(dim=0) > 0.9).all()
+
+
+def test_log_mel_is_that_of_the_spectrum():
+    wave = 0.1 * torch.randn(2, 1600, generator=torch.Generator().manual_seed(0))
+    bands = LogMel(12, 400, 160)(wave.unsqueeze(2))
+    assert bands.shape == (2, 8, 12)
+    frames = np.lib.stride_tricks.sliding_window_view(wave.numpy(), 400, axis=1)[:, ::160]
+    power = np.abs(np.fft.rfft(frames * np.hanning(401)[:400], 512)) ** 2
+    expected = (np.log(power @ mel_triangles(12, 257).numpy() + 1e-6) + 4) / 4
+    np.testing.assert_allclose(bands.numpy(), expected, atol=1e-4)
+
+
+def test_a_gain_adds_the_same_to_every_band():
+    wave = torch.randn(1, 4000, 1, generator=torch.Generator().manual_seed(0))
+    mel = LogMel(12, 400, 160)
+    difference = mel(10 * wave) - mel(wave)
+    torch.testing.assert_close(difference, torch.full_like(difference, np.log(100) / 4), atol=1e-4, rtol=0)
+    # Digital silence is finite.
+    torch.testing.assert_close(mel(0 * wave), torch.full((1, 23, 12), (np.log(1e-6) + 4) / 4))
+
+
+def test_a_front_end_of_log_mel_bands():
+    front = ConvFrontend(
+        FrontendConfig((12, 8), (400, 2), (160, 2), norm="layer_norm", first_layer="log_mel")
+    )
+    assert front(torch.randn(2, 48000)).shape == (2, 149, 8)
+    assert sum(p.numel() for p in front.parameters()) == 12 * 8 * 2 + 2 * 8
+    # What is fixed is not saved.
+    assert set(front.state_dict()) == {"1.conv.weight", "1.layer_norm.weight", "1.layer_norm.bias"}
+
+
+def test_log_mel_has_no_norm_over_time():
+    with pytest.raises(ValueError, match="norm layer_norm"):
+        FrontendConfig((12,), (400,), (160,), first_layer="log_mel")
+
+
+def test_a_projection_starts_as_the_cepstrum():
+    linear = torch.nn.Linear(6, 8)
+    rest = linear.weight[6:].clone()
+    start_as_cepstrum(linear)
+    bands = torch.randn(5, 6)
+    np.testing.assert_allclose(linear(bands)[:, :6].detach(), dct(bands.numpy(), norm="ortho"), atol=1e-5)
+    assert torch.equal(linear.weight[6:], rest)
+    narrow = torch.nn.Linear(6, 2)
+    start_as_cepstrum(narrow)
+    torch.testing.assert_close(narrow(bands), linear(bands)[:, :2])

@@ -33,9 +33,27 @@ def test_by_hand():
     torch.testing.assert_close(whitening.mean, torch.tensor([2.5, 2.5]))
     torch.testing.assert_close(whitening.matrix, torch.diag(torch.tensor([0.5, 1.0])))
     torch.testing.assert_close(whitening(torch.tensor([[4.5, 3.5]])), torch.tensor([[1.0, 1.0]]))
-    # Shrunk half-way to the mean of 4 and 1: 3.25 and 1.75.
+    # The variances of all are 33 / 3 and 27 / 3, of which 4 / 11 and 1 / 9 lie within speakers, 47 / 198 in
+    # the mean. Half-way between 4 and 47 / 198 · 11, and between 1 and 47 / 198 · 9:
     whitening.fit(x, torch.tensor([0, 0, 7, 7]), shrinkage=0.5)
-    torch.testing.assert_close(whitening.matrix.diagonal(), torch.tensor([3.25, 1.75]) ** -0.5)
+    torch.testing.assert_close(whitening.matrix.diagonal(), torch.tensor([119 / 36, 69 / 44]) ** -0.5)
+
+
+def test_the_unit_of_a_dimension_does_not_matter():
+    x, labels = cloud()
+    one, two = Whitening(6), Whitening(6)
+    units = torch.tensor([1.0, 100.0, 0.01, 1.0, 5.0, 1.0])
+    one.fit(x, labels, 0.3)
+    two.fit(x * units, labels, 0.3)
+    torch.testing.assert_close(two(x * units), one(x), atol=1e-4, rtol=1e-4)
+
+
+def test_a_dimension_that_does_not_vary_is_kept_finite():
+    x, labels = cloud()
+    x[:, 2] = 7.0
+    whitening = Whitening(6)
+    whitening.fit(x, labels, 0.1)
+    assert whitening(x).isfinite().all()
 
 
 def test_the_scatter_within_speakers_becomes_the_identity():
@@ -54,8 +72,9 @@ def test_full_shrinkage_only_centres_and_scales():
     x, labels = cloud()
     whitening = Whitening(6)
     whitening.fit(x, labels, shrinkage=1.0)
-    level = scatter_within(x, labels).trace().item() / 6
-    torch.testing.assert_close(whitening.matrix, torch.eye(6) * level**-0.5)
+    total = x.var(0)
+    level = (scatter_within(x, labels).diagonal() / total).mean()
+    torch.testing.assert_close(whitening.matrix, torch.diag((level * total) ** -0.5).float())
 
 
 def test_the_order_of_the_embeddings_does_not_matter():

@@ -69,6 +69,43 @@ def test_the_exported_model_embeds_a_file(finished, recipe):
     assert vector.shape == (8,) and abs(np.linalg.norm(vector) - 1) < 1e-5
 
 
+def test_onnx_export(finished, recipe, torch_install, tmp_path):
+    """Stage 7 with graphs: made once, described by what stage 5 found, refused where onnx is missing."""
+    work = tmp_path / "work"
+    shutil.copytree(finished, work)
+    (recipe / "conf/card.md").write_text("## Data\n\nToys.\n")
+    options = ("--stage", "7", "--onnx", "true", "--export_args", "--weights float16")
+    try:
+        refused = run(recipe, work, *options, env=torch_install)
+        assert refused.returncode != 0
+        assert "svmixer export needs onnx" in refused.stdout + refused.stderr
+        assert not (work / "exp/toy/export/.done").exists()
+        result = run(recipe, work, *options)
+        assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+        again = run(recipe, work, *options)
+    finally:
+        (recipe / "conf/card.md").unlink()
+    assert again.returncode == 0 and "stage 7: exp/toy/export is done" in again.stdout
+    export = work / "exp/toy/export"
+    assert sorted(path.name for path in export.iterdir()) == [
+        ".done", "README.md", "config.yaml", "export.json", "model.int8.onnx", "model.onnx",
+        "model.safetensors", "speakers.txt",
+    ]  # fmt: skip
+    description = json.loads((export / "export.json").read_text())
+    metrics = json.loads((work / "exp/toy/score/test/metrics.json").read_text())
+    assert description["scored"]["eer"] == metrics["eer"] and description["training_speakers"] == 4
+    assert description["threshold"]["cosine"] == description["scored"]["unit_length_threshold"]
+    assert description["checks"]["float32"]["cosine_lowest"] >= 0.9999
+    assert description["checks"]["int8"]["cosine_lowest"] >= 0.999
+    card = (export / "README.md").read_text()
+    assert (
+        card.endswith("## Data\n\nToys.\n")
+        and f"| PyTorch | crops, 10 | test | 3 | 105 | {metrics['eer']:.2f}" in card
+    )
+    stale = run(recipe, work, *options[:4])
+    assert "exp/toy/export: again, because option args" in stale.stdout
+
+
 def test_a_second_run_does_nothing_whatever_the_clocks_say(finished, recipe):
     """Files of the year 2000, of 2035 and of now: what counts is what is in them."""
     paths = sorted(path for path in finished.parent.rglob("*") if path.is_file())
@@ -121,30 +158,30 @@ def test_changed_lists_make_later_stages_stale(finished, recipe, tmp_path):
 
 
 @pytest.fixture
-def base_install(tmp_path):
-    """Environment in which Python can import nothing that the base install lacks."""
+def torch_install(tmp_path):
+    """Environment in which Python can import nothing that the extra [torch] lacks."""
     code = "import sys\nfor name in {!r}:\n    sys.modules[name] = None\n"
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
     extra = setup["options.extras_require"]
     packages = re.findall(r"^[\w-]+", extra["train"] + extra["dev"], re.MULTILINE)
     modules = [{"scikit-learn": "sklearn"}.get(name, name.replace("-", "_")) for name in packages]
-    assert {"torchaudio", "espnet", "lightning_fabric"} <= set(modules)
+    assert {"torchaudio", "espnet", "lightning_fabric", "onnx", "onnxscript"} <= set(modules)
     (tmp_path / "absent").mkdir()
     (tmp_path / "absent/sitecustomize.py").write_text(code.format([*modules, "espnet2", "lightning"]))
     return {**os.environ, "PYTHONPATH": str(tmp_path / "absent")}
 
 
-def test_evaluation_only(finished, recipe, base_install, tmp_path):
+def test_evaluation_only(finished, recipe, torch_install, tmp_path):
     """A model directory on the test set alone: the same scores, no data and no packages to train with."""
-    refused = run(recipe, tmp_path / "training", "--stop_stage", "3", env=base_install)
+    refused = run(recipe, tmp_path / "training", "--stop_stage", "3", env=torch_install)
     assert refused.returncode != 0 and re.search(r"import of \w+ halted", refused.stderr)
     work = tmp_path / "evaluation"
     (work / "exp").mkdir(parents=True)
     shutil.copytree(finished / "data/test", work / "data/test")
     shutil.copytree(finished / "exp/toy/export", work / "a model")
     options = ("--model", "a model", "--stage", "2", "--control", "false", "--lowpass", "")
-    result = run(recipe, work, *options, "--tag", "other", env=base_install)
+    result = run(recipe, work, *options, "--tag", "other", env=torch_install)
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
     scores = [folder / "score/test/scores" for folder in (work / "exp/other", finished / "exp/toy")]
     assert scores[0].read_bytes() == scores[1].read_bytes()
@@ -158,6 +195,40 @@ def test_evaluation_only(finished, recipe, base_install, tmp_path):
     assert "exp/toy holds a training of its own; take another --tag" in refused.stderr
     missing = run(recipe, work, "--model", "nowhere", *options[2:], "--tag", "third")
     assert "nowhere: no model directory" in missing.stderr and not (work / "exp/third/score").exists()
+
+
+def test_normalised_and_cut(finished, recipe, tmp_path):
+    """AS-norm and lengths beside the plain results, which are as ever; the second time nothing is done."""
+    work = tmp_path / "evaluation"
+    (work / "exp").mkdir(parents=True)
+    for name in ("train", "test"):
+        shutil.copytree(finished / "data" / name, work / "data" / name)
+    shutil.copytree(finished / "exp/toy/export", work / "a model")
+    options = (
+        "--model", "a model", "--stage", "2", "--control", "false", "--score_norm", "asnorm",
+        "--durations", "0.5", "--tag", "other",
+    )  # fmt: skip
+    result = run(recipe, work, *options)
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    score = work / "exp/other/score"
+    conditions = ("test", "test_d0.5", "test_lp3800")
+    names = {*conditions, *(f"{name}_asnorm" for name in conditions)}
+    assert {path.name for path in score.iterdir()} == names
+    assert {path.name for path in (work / "exp/other/cohort").iterdir()} == {"score", "score_lp3800"}
+    metrics = {name: json.loads((score / name / "metrics.json").read_text()) for name in names}
+    for name in conditions:
+        assert metrics[name]["normalisation"] == "none"
+        assert metrics[f"{name}_asnorm"]["normalisation"] == "AS-norm, top 4 of 4 speakers"
+    assert metrics["test_d0.5"]["max_seconds"] == metrics["test_d0.5_asnorm"]["max_seconds"] == 0.5
+    assert (score / "test/scores").read_bytes() == (finished / "exp/toy/score/test/scores").read_bytes()
+    results = (work / "exp/other/RESULTS.md").read_text()
+    assert results.count("| AS-norm, top 4 of 4 speakers |") == 3 and "| full band, 0.5 s |" in results
+    before = {path: path.stat().st_mtime_ns for path in score.rglob("*") if path.is_file()}
+    again = run(recipe, work, *options)
+    assert again.returncode == 0 and "is done" in again.stdout
+    assert {path: path.stat().st_mtime_ns for path in score.rglob("*") if path.is_file()} == before
+    refused = run(recipe, work, *options, "--score_norm", "znorm")
+    assert refused.returncode == 1 and "--score_norm znorm is none of none, asnorm" in refused.stderr
 
 
 def test_without_a_teacher(finished, recipe, tmp_path):

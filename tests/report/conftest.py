@@ -84,7 +84,13 @@ def write_result(
         vector = centres[int(speaker[1:])] + spread * noise.normal(size=DIM)
         vectors.append((utterance, vector / np.linalg.norm(vector)))
     name = f"exp/{model}" if model == "score" else model
-    settings = {"model": name, "protocol": "crops", "num_crops": 10, "lowpass_hz": lowpass_hz}
+    settings = {
+        "model": name,
+        "protocol": "crops",
+        "num_crops": 10,
+        "lowpass_hz": lowpass_hz,
+        "max_seconds": 0.0,
+    }
     write_job(output, 1, vectors, settings)
     score_set(output, data_dir, output, num_jobs=1, replicates=200, seed=0)
 

@@ -14,7 +14,7 @@ from svmixer.models.io import save_model
 from svmixer.models.speaker_model import SpeakerModel
 from svmixer.report.compare import group_figures
 from svmixer.report.page import write_report
-from svmixer.report.results import ReportError, find_results, read_log
+from svmixer.report.results import Condition, ReportError, find_results, read_log
 from svmixer.score.result import score_set
 
 
@@ -156,7 +156,7 @@ def test_changed_trial_list_is_refused(run_dir):
 def test_results_are_found_in_order(run_dir):
     results = find_results(run_dir, "x")
     assert [result.directory.parent.name for result in results] == [kind for kind in KINDS for _ in range(2)]
-    assert [result.condition for result in results[:2]] == [("test", 0.0), ("test", 3800.0)]
+    assert [result.condition for result in results[:2]] == [Condition("test"), Condition("test", 3800.0)]
     scores, labels = results[0].load()
     assert len(scores) == 400
     assert labels.sum() == 120

@@ -1,5 +1,7 @@
 """``svmixer embed --input_dir``: names, values, resume, failures, Kaldi files."""
 
+from pathlib import Path
+
 import kaldiio
 import numpy as np
 import pytest
@@ -46,8 +48,89 @@ def test_one_file_a_recording_with_the_values_of_the_model(audio, model_dir, tmp
     assert found == {"a.npy", "b/x.npy", "b/é é.npy"}
     model = load_model(model_dir)
     wave, rate = soundfile.read(audio / "b/é é.flac", dtype="float32")
-    np.testing.assert_array_equal(np.load(tmp_path / "out/b/é é.npy"), model.embed(wave, rate))
+    np.testing.assert_allclose(np.load(tmp_path / "out/b/é é.npy"), model.embed(wave, rate), atol=1e-6)
     assert (tmp_path / "out/failures.tsv").read_text() == ""
+
+
+@pytest.fixture
+def batches(monkeypatch):
+    """Sizes of the batches that went through the model, which are filled in."""
+    sizes = []
+    forward = SpeakerModel.forward
+    monkeypatch.setattr(SpeakerModel, "forward", lambda self, x: sizes.append(len(x)) or forward(self, x))
+    return sizes
+
+
+def test_many_short_files_share_batches(model_dir, batches, tmp_path):
+    """With the embeddings of one by one, at any rate and length; a file of three windows is among them."""
+    rng = np.random.default_rng(2)
+    lengths = {f"{number:02d}": 4000 + 1000 * number for number in range(20)} | {"05x": 100_000}
+    (tmp_path / "in").mkdir()
+    for name, length in lengths.items():
+        rate = 8000 if name == "07" else 16000
+        soundfile.write(tmp_path / f"in/{name}.wav", 0.1 * rng.standard_normal(length), rate)
+    run(tmp_path / "in", tmp_path / "out", model_dir)
+    assert batches == [16, 7]
+    model = load_model(model_dir)
+    for name in lengths:
+        alone = model.embed(*soundfile.read(tmp_path / f"in/{name}.wav", dtype="float32"))
+        np.testing.assert_allclose(np.load(tmp_path / f"out/{name}.npy"), alone, rtol=0, atol=1e-6)
+    files = sorted(map(str, (tmp_path / "in").iterdir()))
+    embed.main([*files, "--output", str(tmp_path / "all.npz"), "--model", str(model_dir)])
+    with np.load(tmp_path / "all.npz") as together:
+        assert list(together) == files
+        for name in files:
+            np.testing.assert_array_equal(
+                together[name], np.load(tmp_path / "out" / f"{Path(name).stem}.npy")
+            )
+
+
+def test_what_fails_in_the_middle_fails_alone(model_dir, batches, tmp_path, capsys):
+    """Damage that no header shows, in the batch that others share: it is named, the others are as alone."""
+    root = tmp_path / "in"
+    root.mkdir()
+    waves = {name: 0.1 * np.random.default_rng(ord(name)).standard_normal(60_000) for name in "abcde"}
+    waves["b"][-1] = np.nan
+    for name, wave in waves.items():
+        soundfile.write(root / f"{name}.wav", wave, 16000, subtype="FLOAT")
+    soundfile.write(root / "d.flac", waves.pop("d"), 16000)
+    (root / "d.wav").unlink()
+    data = (root / "d.flac").read_bytes()
+    (root / "d.flac").write_bytes(data[: len(data) // 2])
+    # One sample of a high rate: none is left at the model's.
+    soundfile.write(root / "f.wav", np.zeros(1), 192_000)
+    with pytest.raises(SystemExit):
+        run(root, tmp_path / "out", model_dir)
+    assert "3 of 6 files could not be embedded" in capsys.readouterr().err
+    rows = dict(line.split("\t") for line in (tmp_path / "out/failures.tsv").read_text().splitlines())
+    assert list(rows) == [str(root / name) for name in ("b.wav", "d.flac", "f.wav")]
+    assert rows[str(root / "b.wav")].startswith(f"{root}/b.wav: non-finite: 1 of ")
+    assert rows[str(root / "d.flac")].startswith(f"{root}/d.flac: unreadable: ")
+    assert rows[str(root / "f.wav")].startswith("empty waveform")
+    assert {path.name for path in (tmp_path / "out").glob("*.npy")} == {"a.npy", "c.npy", "e.npy"}
+    model = load_model(model_dir)
+    for name in "ace":
+        found = np.load(tmp_path / f"out/{name}.npy")
+        np.testing.assert_allclose(found, model.embed(waves[name].astype(np.float32)), rtol=0, atol=1e-6)
+    # Of single files nothing is written, and each that fails is named.
+    with pytest.raises(SystemExit):
+        embed.main(
+            [
+                *map(str, sorted(root.iterdir())),
+                "--output",
+                str(tmp_path / "x.npy"),
+                "--model",
+                str(model_dir),
+            ]
+        )
+    lines = capsys.readouterr().err.splitlines()
+    starts = [
+        f"error: {root}/b.wav: non-finite",
+        f"{root}/d.flac: unreadable",
+        f"{root}/f.wav: empty waveform",
+    ]
+    assert len(lines) == 3 and all(line.startswith(start) for line, start in zip(lines, starts, strict=True))
+    assert not (tmp_path / "x.npy").exists()
 
 
 def test_what_is_there_is_not_done_again(audio, model_dir, tmp_path):

@@ -14,8 +14,9 @@ from svmixer.models.config import BackendConfig, EcapaConfig, FrontendConfig, Mo
 from svmixer.models.embedding import utterance_embedding
 from svmixer.models.io import load_model, save_model
 from svmixer.models.speaker_model import SpeakerModel
+from svmixer.models.utterance import embed_utterances
 from svmixer.score.embeddings import EmbeddingError, job_finished, load_embeddings, merge_jobs, write_job
-from svmixer.score.extract import extract, job_indices
+from svmixer.score.extract import dump_source, extract, job_indices
 from svmixer.score.filters import lowpass
 
 
@@ -77,23 +78,40 @@ def test_model_embeddings_are_those_of_the_common_path(eval_set, model_dir, tmp_
     found = load_embeddings(table, dump.utterances, "test")
     assert found.dtype == np.float32
     for index in (0, 3, 7):
-        np.testing.assert_array_equal(found[index], utterance_embedding(model, dump.read(index), "crops", 4))
+        alone = utterance_embedding(model, dump.read(index), "crops", 4)
+        np.testing.assert_allclose(found[index], alone, atol=1e-6)
     assert kaldiio.load_mat(table[dump.utterances[3]]).tolist() == found[3].tolist()
 
 
 def test_lowpass_is_in_front_of_the_system(eval_set):
     dump = DumpSet(eval_set)
-    seen = {}
 
-    def embed(wave):
-        seen[len(seen)] = wave
-        return np.ones(2)
+    def whole(sources):
+        for source in sources:
+            yield source.name, source.read(0, source.num_samples)
 
-    list(extract(embed, dump, range(2), 3800.0))
-    list(extract(embed, dump, range(1)))
-    np.testing.assert_array_equal(seen[0], lowpass(dump.read(0), 3800.0))
-    np.testing.assert_array_equal(seen[1], lowpass(dump.read(1), 3800.0))
-    np.testing.assert_array_equal(seen[2], dump.read(0))
+    filtered = dict(extract(whole, dump, range(2), 3800.0))
+    np.testing.assert_array_equal(filtered["a-0"], lowpass(dump.read(0), 3800.0))
+    np.testing.assert_array_equal(filtered["a-1"], lowpass(dump.read(1), 3800.0))
+    ((name, plain),) = extract(whole, dump, range(1))
+    assert name == "a-0"
+    np.testing.assert_array_equal(plain, dump.read(0))
+
+
+@pytest.mark.parametrize(
+    ("lowpass_hz", "max_seconds"), [(0.0, 0.0), (3800.0, 0.0), (3800.0, 1.5), (0.0, 9.0)]
+)
+def test_pieces_are_those_of_the_whole(eval_set, lowpass_hz, max_seconds):
+    """Read piece by piece, cut to the middle and filtered: the same as all of it cut and filtered at once."""
+    dump = DumpSet(eval_set)
+    source = dump_source(dump, 2, lowpass_hz, max_seconds)
+    wave = dump.read(2)
+    if max_seconds == 1.5:
+        wave = wave[12000:36000]
+    wave = lowpass(wave, lowpass_hz) if lowpass_hz else wave
+    assert source.num_samples == len(wave) == (24000 if max_seconds == 1.5 else 48000)
+    for first, count in ((0, 10), (100, 9000), (len(wave) - 700, 700), (0, len(wave))):
+        np.testing.assert_allclose(source.read(first, count), wave[first : first + count], atol=1e-6)
 
 
 @pytest.mark.parametrize("system", ["control", "control_whitened"])
@@ -240,14 +258,15 @@ def test_set_that_does_not_know_its_speakers(eval_set, train_set, tmp_path):
 
 def test_embedding_that_is_not_finite_names_the_utterance(eval_set):
     dump = DumpSet(eval_set)
+
+    def not_a_number(sources):
+        return ((source.name, np.array([1.0, np.nan])) for source in sources)
+
     with pytest.raises(EmbeddingError, match=r"utterance a-1: .*not finite"):
-        list(extract(lambda wave: np.array([1.0, np.nan]), dump, range(1, 2)))
-
-    def refuse(wave):
-        raise ValueError("empty waveform")
-
+        list(extract(not_a_number, dump, range(1, 2)))
+    dump.num_samples[0] = 0
     with pytest.raises(EmbeddingError, match="utterance a-0: empty waveform"):
-        list(extract(refuse, dump, range(1)))
+        list(extract(lambda sources: embed_utterances(None, sources, 9), dump, range(1)))
 
 
 @pytest.mark.parametrize(

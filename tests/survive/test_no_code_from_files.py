@@ -11,6 +11,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -32,6 +33,8 @@ from svmixer.models.config import ModelConfig
 from svmixer.models.init_param import InitParam, init_param
 from svmixer.models.io import ModelError, load_model, save_tensors
 from svmixer.models.released import read_state_dict
+from svmixer.models.utterance import Source
+from svmixer.runtime.choose import Embedder
 from svmixer.score.embed_dir import FAILURES, embed_directory, find_audio
 from svmixer.score.embeddings import EmbeddingError, load_embeddings
 from svmixer.teachers.load import load_teacher
@@ -151,7 +154,11 @@ def test_yaml_tags_are_refused(tag, tmp_path, mark):
 
 
 def test_a_command_given_to_embed_is_not_run(tmp_path, mark, monkeypatch, capsys):
-    monkeypatch.setattr("svmixer.models.io.load_model", lambda *_: None)
+    model = SimpleNamespace(
+        sample_rate=16000, embed_sources=lambda sources, *_: ((s.name, 0) for s in sources)
+    )
+    embedder = Embedder(model, threshold=None, weights=tmp_path)
+    monkeypatch.setattr("svmixer.runtime.choose.load_embedder", lambda *_: embedder)
     with pytest.raises(SystemExit) as stop:
         embed.main([f"mkdir {mark} |", "--model", "any", "--output", str(tmp_path / "a.npz")])
     assert stop.value.code == 1
@@ -237,12 +244,15 @@ def test_any_name_of_a_file_in_a_directory_to_embed(tmp_path):
     for kind in kinds:
         (root / f"{kind}.wav").touch()
 
-    def refuse(path: Path) -> np.ndarray:
+    def refuse(name: str, path: Path) -> Source:
         if path.stem == "-x":
-            return np.ones(3, np.float32)
+            return Source(name, 1, lambda first, count: np.ones(count, np.float32))
         raise ValueError(f"{path}: empty")
 
-    outcome = embed_directory(find_audio(root), tmp_path / "out", refuse, {})
+    def embed(sources):
+        return ((source.name, np.ones(3, np.float32)) for source in sources)
+
+    outcome = embed_directory(find_audio(root), tmp_path / "out", refuse, embed, {})
     assert outcome.written == 1 and (tmp_path / "out/-x.npy").is_file()
     rows = [line.split("\t") for line in (tmp_path / "out" / FAILURES).read_text().splitlines()]
     assert len(rows) == len(kinds) - 1 and all(len(row) == 2 for row in rows)

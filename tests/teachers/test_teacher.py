@@ -95,6 +95,24 @@ def test_final_norm_changes_the_last_state_of_the_large_kind_only():
     torch.testing.assert_close(large.model.encoder.transformer.layer_norm(raw[:, -1]), normed[:, -1])
 
 
+@pytest.mark.parametrize("norm_first", [False, True])
+def test_some_states_alone(norm_first):
+    """They are those of the whole stack, in the order asked for; higher layers are not computed."""
+    wave = torch.randn(2, 4000)
+    teacher = teacher_of(encoder_layer_norm_first=norm_first)
+    everything = teacher.hidden_states(wave, final_norm=True)
+    count = everything.shape[1]
+    assert torch.equal(teacher.hidden_states(wave, True, (-1, 0)), everything[:, [count - 1, 0]])
+    assert torch.equal(teacher.hidden_states(wave, True, (count - 1,)), everything[:, -1:])
+    calls = []
+    for number, layer in enumerate(teacher.model.encoder.transformer.layers, 1):
+        layer.register_forward_hook(lambda *_, n=number: calls.append(n))
+    assert torch.equal(teacher.hidden_states(wave, True, (1, 0)), everything[:, [1, 0]])
+    assert calls == [1]
+    with pytest.raises(ValueError, match=f"the teacher has {count - 1} layers, asked for layer {count}"):
+        teacher.hidden_states(wave, layers=(1, count))
+
+
 def test_each_waveform_is_scaled_on_its_own():
     wave = torch.tensor([[1.0, 2.0, 3.0], [10.0, 10.0, 10.0]])
     scaled = normalise(wave)

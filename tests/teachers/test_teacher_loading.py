@@ -7,8 +7,8 @@ import torch
 from tiny import SIZES, random_model, tiny_config
 
 import svmixer
+from svmixer import model_dir
 from svmixer.config import ConfigError
-from svmixer.models import io
 from svmixer.models.io import ModelError
 from svmixer.teachers import load_teacher, save_teacher
 from svmixer.teachers.config import CONV_LAYERS
@@ -34,7 +34,7 @@ def test_round_trip(family, tmp_path, wave):
 
 def test_by_name_from_the_package(tmp_path, monkeypatch):
     save_teacher(random_model(tiny_config()), tiny_config(), tmp_path / "wavlm_toy")
-    monkeypatch.setattr(io, "ASSETS", tmp_path)
+    monkeypatch.setattr(model_dir, "ASSETS", tmp_path)
     assert load_teacher("wavlm_toy").config.hidden == 24
     with pytest.raises(ModelError, match=r"wavlm_tay: no such teacher directory \(names: wavlm_toy\)"):
         load_teacher("wavlm_tay")
@@ -54,7 +54,7 @@ def test_bad_directories(tmp_path):
     with pytest.raises(ConfigError, match=r"encoder_embed_dim \(24\) is not a multiple"):
         load_teacher(tmp_path)
     (tmp_path / "model.safetensors").unlink()
-    with pytest.raises(ModelError, match=r"not a teacher directory: model\.safetensors is missing"):
+    with pytest.raises(ModelError, match=r"no teacher directory: model\.safetensors is missing"):
         load_teacher(tmp_path)
 
 

@@ -1,9 +1,14 @@
+from dataclasses import replace
+
+import pytest
 import torch
 from safetensors.torch import load_file
 
 from svmixer.config import load
-from svmixer.models.io import load_model, save_model
+from svmixer.models.io import ModelError, load_model, save_model, save_tensors
+from svmixer.models.student import Student
 from svmixer.train.device import DeviceConfig, make_fabric
+from svmixer.train.start import start_student
 from svmixer.train.tasks import HEADS, DistillTask, SpeakerTask, TrainConfig
 
 
@@ -57,7 +62,15 @@ def test_the_teacher_is_outside_the_trained_module(toy):
     assert not any(module.training for module in task.teacher.model.modules())
     batch = {"clean": torch.randn(2, 8000)}
     states = task.prepare(batch)["teacher"]
-    assert states.shape == (2, 3, 24, 12) and not states.requires_grad
+    assert states.shape == (2, 2, 24, 12) and not states.requires_grad
+    everything = task.teacher.hidden_states(batch["clean"], final_norm=True)
+    assert torch.equal(states, everything[:, 1:])
+
+
+@pytest.mark.parametrize("task", [SpeakerTask, DistillTask])
+def test_layers_that_the_teacher_has_not_got(toy, task):
+    with pytest.raises(ValueError, match="the teacher has 2 layers, asked for layer 3"):
+        task(load(TrainConfig, toy / "config.yaml", {"distill.layers": "[1, 3]"}))
 
 
 def test_a_frozen_front_end_stays_as_the_teachers(toy):
@@ -85,6 +98,10 @@ def test_the_whitening_is_fitted_by_validation_and_again_for_the_final_model(toy
     task.validate(fabric, task.module)
     fitted = task.model.whitening.matrix.clone()
     assert torch.equal(eye, torch.eye(8)) and not torch.equal(fitted, eye)
+    # The same weights have the same whitening: it is not fitted again.
+    task.model.whitening.mean.zero_()
+    task.whitener.fit()
+    assert not task.model.whitening.mean.any()
     # The averaged weights are others: what was fitted before does not go with them.
     state = {name: value.clone() for name, value in task.module.state_dict().items()}
     state["model.backend.fc6.weight"] *= 2.0
@@ -101,7 +118,42 @@ def test_the_whitening_is_fitted_by_validation_and_again_for_the_final_model(toy
     assert 0.3 < spread.square().sum().item() / (len(drawn) - len(labels.unique())) / 8 < 3.0
 
 
+def test_the_whitening_takes_as_many_crops_as_are_asked_for(toy, monkeypatch):
+    # More than one pass over the data has.
+    task = SpeakerTask(
+        load(TrainConfig, toy / "config.yaml", {"whiten.crops": "200", "whiten.balance": "0.5"})
+    )
+    assert len(task.train_set) < 200
+    seen = []
+    monkeypatch.setattr(task.model.whitening, "fit", lambda x, labels, shrinkage: seen.append((x, labels)))
+    task.validate(make_fabric(DeviceConfig(threads=1), "32-true"), task.module)
+    ((x, labels),) = seen
+    assert len(x) == len(labels) == 200
+    # An item that comes again is another crop of it, though one may hit upon the same place.
+    assert len(x.unique(dim=0)) > 190
+
+
 def test_without_whitening_there_is_none(toy, tmp_path):
     task = SpeakerTask(load(TrainConfig, toy / "config.yaml", {"model.whiten": "false"}))
     task.finish(task.module.state_dict(), tmp_path)
     assert load_model(tmp_path / "model").whitening is None
+
+
+def test_a_student_starts_from_the_lower_layers_of_a_deeper_one(toy, tmp_path):
+    config = load(TrainConfig, toy / "config.yaml")
+    deep = Student(replace(config.model.student, layers=3))
+    save_tensors(deep.state_dict(), tmp_path / "student.safetensors")
+    shallow = Student(replace(config.model.student, layers=2))
+    start_student(shallow, tmp_path / "student.safetensors")
+    wave = torch.randn(2, config.model.student.window)
+    deep.eval(), shallow.eval()
+    with torch.no_grad():
+        found, expected = shallow.states(wave), deep.states(wave)
+    for index in (0, 1):
+        assert torch.equal(found[index], expected[index])
+    # Behind the last layer is the norm.
+    torch.testing.assert_close(found[2], deep.layer_norm(expected[2]))
+    # The other way round there is nothing to start the further layers from.
+    save_tensors(shallow.state_dict(), tmp_path / "shallow.safetensors")
+    with pytest.raises(ModelError, match=r"shallow.safetensors: .*missing layers\.2\."):
+        start_student(deep, tmp_path / "shallow.safetensors")

@@ -16,4 +16,5 @@ exec "$recipe/../../../run.sh" \
     --distill_config conf/train_distill.yaml \
     --train_config conf/train_speaker.yaml \
     --score_config conf/score.yaml \
+    --onnx false \
     "$@"
