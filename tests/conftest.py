@@ -2,7 +2,42 @@
 
 import signal
 
+import pytest
+
 # Under nohup or in the background of a script the tests would start with these ignored, and so would every
 # process they start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+# Folders whose tests share what takes long to make: schedulers, a run of the toy recipe, an export.
+SHARING = ("cluster", "recipe", "export")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With several processes (``tests/run.sh --jobs``): what stays together, and the longest first.
+
+    A group of tests runs in one process. It is the file, or the folder if its tests share a fixture.
+    """
+    groups: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        groups.setdefault(_group_of(item), []).append(item)
+
+    def rank(name: str) -> tuple[bool, ...]:
+        return (*(name != folder for folder in SHARING), not _is_slow(groups[name]))
+
+    ordered = sorted(groups, key=rank)
+    items[:] = [item for name in ordered for item in groups[name]]
+    for name in ordered:
+        for item in groups[name]:
+            item.add_marker(pytest.mark.xdist_group(name))
+
+
+def _group_of(item: pytest.Item) -> str:
+    folder = item.path.parent.name
+    if folder == "recipe" and "finished" not in item.fixturenames:
+        return item.path.stem
+    return folder if folder in SHARING else item.path.stem
+
+
+def _is_slow(items: list[pytest.Item]) -> bool:
+    return any(item.get_closest_marker("slow") for item in items)

@@ -6,12 +6,15 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 # true: leave out the tests marked slow; false: run all.
 fast=false
+# Processes that run tests, each with one thread of its own; 1: in this process.
+jobs=2
 # Further options for pytest, in one string.
 pytest_opts=
 
 . "$root/tools/parse_options.sh"
 [ $# -eq 0 ] || { echo "run.sh: unexpected argument '$1' (see --help)" >&2; exit 1; }
 require_bool fast
+require_int 1 jobs
 
 cd "$root"
 failed=false
@@ -51,6 +54,11 @@ part ruff ruff check
 
 options=(--durations=15)
 [ "$fast" = false ] || options+=(-m "not slow")
+if [ "$jobs" -gt 1 ]; then
+    # tests/conftest.py says what stays together and has put what takes longest first.
+    options+=(-n "$jobs" --dist loadgroup --no-loadscope-reorder)
+    export OMP_NUM_THREADS=1
+fi
 # shellcheck disable=SC2206  # one string of options
 options+=($pytest_opts)
 python -m pytest "${options[@]}" || failed=true

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from functools import partial
 
 import pytest
 from clusters import CannotRun, Cluster, GridEngine, Slurm
@@ -46,18 +48,14 @@ def calls_end_with_their_test() -> Iterator[None]:
         call.end()
 
 
-_DETECTIONS = pytest.StashKey[list[Detection]]()
-_NOTES = pytest.StashKey[list[str]]()
-
-
 @pytest.fixture
-def detected(pytestconfig) -> Callable[..., None]:
+def detected(record_property) -> Callable[..., None]:
     """``detected(case, cluster, happened, noticed, ...)`` puts a time into the table and checks it.
 
     No more than 10 s may lie between the two moments, or 5 s between ``reported``, when the scheduler itself
-    said it, and ``noticed``.
+    said it, and ``noticed``. Times and notes are properties of the test's report: so they reach the process
+    that prints the table, whichever runs the test.
     """
-    found = pytestconfig.stash.setdefault(_DETECTIONS, [])
 
     def add(
         case: str,
@@ -68,21 +66,25 @@ def detected(pytestconfig) -> Callable[..., None]:
         since: str = "it happened",
     ) -> None:
         after = None if reported is None else noticed - reported
-        found.append(Detection(case, cluster.name, since, noticed - happened, after))
+        found = Detection(case, cluster.name, since, noticed - happened, after)
+        record_property("detection", asdict(found))
         assert happened - 0.2 <= noticed, f"{case}: noticed {happened - noticed:.1f} s before {since}"
-        assert noticed - happened <= 10 or (after is not None and after <= 5), found[-1]
+        assert noticed - happened <= 10 or (after is not None and after <= 5), found
 
     return add
 
 
 @pytest.fixture
-def noted(pytestconfig) -> Callable[[str], None]:
+def noted(record_property) -> Callable[[str], None]:
     """``noted(line)`` prints a line below the table."""
-    return pytestconfig.stash.setdefault(_NOTES, []).append
+    return partial(record_property, "note")
 
 
-def pytest_terminal_summary(terminalreporter, config) -> None:
-    found, notes = config.stash.get(_DETECTIONS, []), config.stash.get(_NOTES, [])
+def pytest_terminal_summary(terminalreporter) -> None:
+    reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    said = [item for report in reports if report.when == "call" for item in report.user_properties]
+    found = [Detection(**value) for name, value in said if name == "detection"]
+    notes = [value for name, value in said if name == "note"]
     if found:
         terminalreporter.section("seconds until it was noticed (after the scheduler's own word)")
         terminalreporter.write_line(table(found))

@@ -275,7 +275,7 @@ def test_run_sh_knows_its_options_and_configurations(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def finished(archive, tmp_path_factory) -> Path:
+def all_stages(archive, tmp_path_factory) -> Path:
     """Work directory of a run of all stages."""
     work = tmp_path_factory.mktemp("all")
     # What two threads or jobs of so little work gain, they lose beside other tests.
@@ -299,8 +299,8 @@ def expected_utterances(segments: str, recordings: dict[str, float]) -> dict[str
 
 
 @pytest.mark.slow
-def test_dumps_hold_the_samples(finished, monkeypatch):
-    monkeypatch.chdir(finished)
+def test_dumps_hold_the_samples(all_stages, monkeypatch):
+    monkeypatch.chdir(all_stages)
     expected = {
         "train": {name.replace("/", "-"): samples(name, seconds) for name, seconds in TRAIN.items()},
         "valid": expected_utterances(VALID_SEGMENTS, TRAIN),
@@ -314,12 +314,12 @@ def test_dumps_hold_the_samples(finished, monkeypatch):
         for index, utterance in enumerate(dumped.utterances):
             pcm = np.round(dumped.read(index) * 32768)
             np.testing.assert_array_equal(pcm, utterances[utterance], err_msg=f"{name}: {utterance}")
-    assert (finished / "dump/test/trials").read_bytes() == (finished / "data/test/trials").read_bytes()
+    assert (all_stages / "dump/test/trials").read_bytes() == (all_stages / "data/test/trials").read_bytes()
 
 
 @pytest.mark.slow
-def test_all_stages_leave_their_results(finished):
-    folder = finished / "exp/mini_an4"
+def test_all_stages_leave_their_results(all_stages):
+    folder = all_stages / "exp/mini_an4"
     for stage, figure in (("distill", "valid_loss"), ("train", "valid_eer")):
         records = [json.loads(line) for line in (folder / stage / "log.jsonl").read_text().splitlines()]
         epochs = [record[figure] for record in records if figure in record]
