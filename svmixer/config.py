@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import inspect
-import os
 import sys
 import types
 import typing
@@ -20,14 +19,11 @@ from typing import Any, TypeVar
 
 import yaml
 
+from svmixer.yaml_files import ConfigError, find_yaml, read_yaml, yaml_value
+
 T = TypeVar("T")
 
 _TRUE, _FALSE = {"true", "yes", "1"}, {"false", "no", "0"}
-_MOST_VALUES = 100_000  # in one file; the largest of the project has about a hundred
-
-
-class ConfigError(ValueError):
-    """A configuration key or value that cannot be used; the message names the source and the key."""
 
 
 def from_dict(cls: type[T], data: dict[str, Any], where: str = "configuration") -> T:
@@ -49,56 +45,6 @@ def from_dict(cls: type[T], data: dict[str, Any], where: str = "configuration") 
 def to_dict(config: Any) -> dict[str, Any]:
     """Nested plain dictionaries of a dataclass, tuples as lists: what ``yaml.safe_dump`` and JSON take."""
     return _plain(dataclasses.asdict(config))
-
-
-def read_yaml(path: str | Path) -> dict[str, Any]:
-    """One YAML mapping from a file.
-
-    Raises:
-        ConfigError: the file is missing or cannot be read, is not YAML, is not a mapping, or has more in it
-            than any configuration.
-    """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such configuration file") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: not UTF-8") from None
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
-    try:
-        data = _yaml_value(text)
-    except ValueError as error:
-        raise ConfigError(f"{path}: not valid YAML: {error}") from None
-    if data is None:
-        return {}
-    if not isinstance(data, dict):
-        raise ConfigError(f"{path}: expected a mapping of keys, found {type(data).__name__}")
-    return data
-
-
-def _yaml_value(text: str) -> Any:
-    """What ``yaml.safe_load`` makes of ``text``: plain values, never objects of other classes.
-
-    Raises:
-        ValueError: no YAML, or values that are huge: a few lines can name billions of them by aliases.
-    """
-    try:
-        value = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:
-        raise ValueError(str(error)) from None
-    except (ArithmeticError, AttributeError, LookupError, TypeError, RecursionError) as error:
-        # PyYAML's constructors meet values that do not fit their tags (``!!int ""``) with these.
-        raise ValueError(f"a value that does not fit its tag, or nested too deeply ({error})") from None
-    left, count = [value], 0
-    while left:
-        item = left.pop()
-        count += 1
-        if count > _MOST_VALUES:
-            raise ValueError(f"more than {_MOST_VALUES} values, or an alias inside what it stands for")
-        left.extend([*item.keys(), *item.values()] if isinstance(item, dict) else ())
-        left.extend(item if isinstance(item, (list, set, tuple)) else ())
-    return value
 
 
 def load(cls: type[T], path: str | Path | None = None, overrides: dict[str, str] | None = None) -> T:
@@ -211,23 +157,6 @@ def nearest(name: str, known: list[str]) -> str:
     return f"did you mean '{close[0]}'?" if close else "known: " + ", ".join(known)
 
 
-def find_yaml(name: str, base: str | Path | None) -> Path:
-    """The YAML file that a value in ``base`` names: beside it, in a folder above it, or as it stands.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    candidates = [Path(name)]
-    if base is not None and not Path(name).is_absolute():
-        folder = Path(base).resolve().parent
-        candidates = [folder / name, *(parent / name for parent in folder.parents), Path(name)]
-    for candidate in candidates:
-        # A name that is too long for a file is an error to pathlib and False to os.path.
-        if os.path.isfile(candidate):
-            return candidate
-    raise ConfigError(f"{base or 'command line'}: no such configuration file: {name[:200]}")
-
-
 def _build(cls: type[T], data: Any, where: str, prefix: str, base: str | Path | None = None) -> T:
     if not isinstance(data, dict):
         raise ConfigError(
@@ -258,7 +187,7 @@ class _Text(str):
     def parsed(self, where: str, key: str) -> Any:
         """The value that it would be in a YAML file."""
         try:
-            return _yaml_value(str(self))
+            return yaml_value(str(self))
         except ValueError as error:
             raise ConfigError(f"{where}: {key}: {str(self)!r} is not YAML: {error}") from None
 

@@ -18,9 +18,10 @@ import os
 import sys
 from pathlib import Path
 
-from svmixer.config import ConfigError, find_yaml, read_yaml
+from svmixer.config import ConfigError
 from svmixer.fileio import md5_file, read_json, write_json
 from svmixer.log import fail
+from svmixer.yaml_files import find_yaml, read_yaml
 
 STAGES = {"data": 1, "dump": 2, "distill": 3, "train": 4, "score": 5, "report": 6, "export": 7}
 

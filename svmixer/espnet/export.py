@@ -9,12 +9,13 @@ from typing import Any
 from torch import Tensor
 
 from svmixer import config as configuration
-from svmixer.config import ConfigError, parse_args, read_yaml
+from svmixer.config import ConfigError, parse_args
 from svmixer.log import fail, get_logger
 from svmixer.models.config import BackendConfig, EspnetConfig, ModelConfig
 from svmixer.models.io import ModelError, save_model, set_tensors
 from svmixer.models.released import read_state_dict
 from svmixer.models.speaker_model import SpeakerModel
+from svmixer.yaml_files import read_yaml
 
 log = get_logger(__name__)
 

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from svmixer.config import ConfigError, from_dict, read_yaml
+from svmixer.config import ConfigError, from_dict
 from svmixer.fileio import atomic_write
 from svmixer.report.compare import GroupFigures, difference, group_figures
 from svmixer.report.results import MODEL, Result, find_results
 from svmixer.report.tables import protocol_name, table, with_interval
+from svmixer.yaml_files import read_yaml
 
 # Draws of speakers behind the intervals of several runs and of differences.
 REPLICATES, DRAW_SEED = 1000, 0

@@ -12,85 +12,28 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from typing import NoReturn
 
 import torch
 from lightning_fabric import Fabric
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from svmixer.log import get_logger
 from svmixer.train.checkpoint import load_newest, rotate
 from svmixer.train.device import random_state, set_random_state
 from svmixer.train.fit import check_fit
 from svmixer.train.global_batch import GlobalBatch
-from svmixer.train.phases import PhaseConfig, PhasedSchedule, locate, make_optimizer, total_steps
+from svmixer.train.loop_config import LoopConfig
+from svmixer.train.phases import PhasedSchedule, locate, make_optimizer, total_steps
 from svmixer.train.records import EpochLog, StepMeter
 from svmixer.train.sampler import BatchPlan
-from svmixer.train.schedule import Schedule, ScheduleConfig
+from svmixer.train.schedule import Schedule
 from svmixer.train.selection import BestModels
 from svmixer.train.stopping import INTERRUPTED, STOP_SIGNALS, note_interruption
+from svmixer.train.task import Task
 
 log = get_logger(__name__)
-
-
-@dataclass(frozen=True)
-class LoopConfig:
-    """How long, how fast and on what a training runs."""
-
-    seed: int = 0  # seed of weights, order, crops, augmentation and dropout
-    batch_size: int = 32  # utterances per process and backward pass
-    accumulate: int = 1  # backward passes per optimiser step
-    max_epochs: int = 20  # epochs at most; 0 trains nothing, the model is validated and written as it starts
-    epoch_steps: int = 0  # optimiser steps from one validation to the next; 0 = one pass over the data
-    lr: float = 2e-4  # AdamW's learning rate
-    weight_decay: float = 2e-5  # AdamW's weight decay
-    clip: float = 10.0  # largest gradient norm; 0 does not clip
-    precision: str = "32-true"  # 32-true or bf16-mixed
-    workers: int = 2  # data-loading processes per training process; 0 loads in the training process
-    save_every: int = 100  # optimiser steps between checkpoints
-    log_every: int = 20  # optimiser steps between progress lines
-    keep_best: int = 3  # how many of the best epochs are kept, and averaged at the end
-    allow_changes: bool = False  # true: continue a training with options that change its result, too
-    # Learning-rate schedule and early stopping.
-    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
-    # Optimisers one after another, in place of max_epochs, lr, weight_decay and schedule.
-    phases: tuple[PhaseConfig, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.precision not in ("32-true", "bf16-mixed"):
-            raise ValueError(f"precision: '{self.precision}' is none of 32-true, bf16-mixed")
-        for name in ("batch_size", "accumulate", "save_every", "log_every", "keep_best"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: must be at least 1")
-        for name in ("max_epochs", "epoch_steps"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name}: must not be negative")
-        if self.phases:
-            plain = {item.name: item.default for item in fields(self)} | {"schedule": ScheduleConfig()}
-            for name in ("max_epochs", "lr", "weight_decay", "schedule"):
-                if getattr(self, name) != plain[name]:
-                    raise ValueError(f"{name}: not read beside phases, which have their own")
-
-
-class Task(Protocol):
-    """What a kind of training brings to the loop."""
-
-    module: torch.nn.Module  # everything that is trained; forward(batch) -> (loss, {name: detached scalar})
-    metric: str  # key of validate()'s result that selects models, lower is better
-
-    def dataset(self) -> Dataset: ...  # items addressed as (epoch, index)
-    def speakers(self) -> Any: ...  # speaker number of every item, (items,)
-    def balance(self) -> float: ...  # see sampler.epoch_order
-    def setup(self, fabric: Fabric) -> None: ...  # moves the teacher, which is not in `module`
-    def prepare(
-        self, batch: dict[str, torch.Tensor]
-    ) -> dict[str, torch.Tensor]: ...  # adds the teacher's states
-    def validate(
-        self, fabric: Fabric, module: torch.nn.Module
-    ) -> dict[str, float]: ...  # same result on every rank
-    def finish(self, state: dict[str, torch.Tensor], output_dir: Path) -> None: ...  # writes the final model
 
 
 class Loop:

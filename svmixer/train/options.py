@@ -8,6 +8,7 @@ from typing import Any
 from svmixer import config as configuration
 from svmixer.config import ConfigError
 from svmixer.log import get_logger
+from svmixer.yaml_files import read_yaml
 
 log = get_logger(__name__)
 
@@ -52,7 +53,7 @@ def check_options(config: Any, folder: Path) -> list[str]:
 
 def changes(saved: Path, config: Any) -> list[str]:
     """``key (old → new)`` of every option that matters and is not as in the file ``saved``."""
-    tree = configuration.read_yaml(saved)
+    tree = read_yaml(saved)
     gone = _remove_unknown(tree, configuration.to_dict(config), "")
     try:
         # What the file has not got takes its default.

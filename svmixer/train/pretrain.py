@@ -26,7 +26,7 @@ from svmixer.teachers.config import TeacherConfig
 from svmixer.teachers.load import save_teacher
 from svmixer.train.crops import read_crop
 from svmixer.train.device import DeviceConfig
-from svmixer.train.loop import LoopConfig
+from svmixer.train.loop_config import LoopConfig
 from svmixer.train.targets import Targets, fit_targets
 
 

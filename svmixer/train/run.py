@@ -19,9 +19,10 @@ from svmixer.log import fail, get_logger
 from svmixer.train.checkpoint import CheckpointError
 from svmixer.train.device import make_fabric, start_processes
 from svmixer.train.fit import FitError
-from svmixer.train.loop import Loop, Task
+from svmixer.train.loop import Loop
 from svmixer.train.options import check_options
 from svmixer.train.stopping import INTERRUPTED, STOP_SIGNALS, note_interruption
+from svmixer.train.task import Task
 
 log = get_logger(__name__)
 

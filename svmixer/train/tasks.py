@@ -27,7 +27,7 @@ from svmixer.score.extract import dump_source
 from svmixer.teachers import init_frontend_from_teacher, load_teacher
 from svmixer.train.data import DataConfig, TrainSet
 from svmixer.train.device import DeviceConfig
-from svmixer.train.loop import LoopConfig
+from svmixer.train.loop_config import LoopConfig
 from svmixer.train.objectives import DistillObjective, SpeakerObjective
 from svmixer.train.start import start_student
 from svmixer.train.teacher_cache import TeacherCache, TeacherCacheConfig

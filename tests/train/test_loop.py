@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from svmixer.train.device import DeviceConfig, make_fabric
-from svmixer.train.loop import Loop, LoopConfig
+from svmixer.train.loop import Loop
+from svmixer.train.loop_config import LoopConfig
 
 
 class Items(torch.utils.data.Dataset):

@@ -9,8 +9,9 @@ import yaml
 from svmixer import config as configuration
 from svmixer.audio.augment import AugmentConfig, SourceConfig
 from svmixer.train.device import DeviceConfig
-from svmixer.train.loop import LoopConfig
+from svmixer.train.loop_config import LoopConfig
 from svmixer.train.options import changes, check_options
+from svmixer.yaml_files import read_yaml
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def test_without_a_checkpoint_nothing_is_continued(folder):
 
 def test_a_key_that_older_code_did_not_have_counts_as_its_default(folder):
     saved = folder / "config.yaml"
-    tree = configuration.read_yaml(saved)
+    tree = read_yaml(saved)
     del tree["width"], tree["loop"]["accumulate"], tree["device"]["num_nodes"]
     # In a list's items, too.
     tree["augment"]["sources"] = [{"kind": "coloured"}, {"kind": "clip"}]
@@ -86,7 +87,7 @@ def test_a_key_that_older_code_did_not_have_counts_as_its_default(folder):
 
 def test_a_key_that_is_gone_is_a_change(folder):
     saved = folder / "config.yaml"
-    tree = configuration.read_yaml(saved)
+    tree = read_yaml(saved)
     tree["loop"]["momentum"], tree["old"] = 0.5, {"a": 1}
     saved.write_text(yaml.safe_dump(tree))
     assert changes(saved, Options()) == [
@@ -97,7 +98,7 @@ def test_a_key_that_is_gone_is_a_change(folder):
 
 def test_a_value_that_cannot_be_read_any_more_is_a_change(folder):
     saved = folder / "config.yaml"
-    tree = configuration.read_yaml(saved)
+    tree = read_yaml(saved)
     tree["width"] = "wide"
     saved.write_text(yaml.safe_dump(tree))
     assert changes(saved, Options()) == [f"{saved}: width: expected int, found 'wide'"]

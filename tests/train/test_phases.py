@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from svmixer.config import ConfigError, from_dict
-from svmixer.train.loop import LoopConfig
+from svmixer.train.loop_config import LoopConfig
 from svmixer.train.phases import PhaseConfig, PhasedSchedule, locate, make_optimizer, total_steps
 
 RISE_AND_FALL = PhaseConfig("adamw", steps=9, lr=1.0, start_lr=0.2, warmup_steps=4, final_lr=0.1)

@@ -1,0 +1,82 @@
+"""YAML files: found by the name that another file gives, read as plain values and nothing else."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+_MOST_VALUES = 100_000  # in one file; the largest of the project has about a hundred
+
+
+class ConfigError(ValueError):
+    """A configuration key or value that cannot be used; the message names the source and the key."""
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """One YAML mapping from a file.
+
+    Raises:
+        ConfigError: the file is missing or cannot be read, is not YAML, is not a mapping, or has more in it
+            than any configuration.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such configuration file") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not UTF-8") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    try:
+        data = yaml_value(text)
+    except ValueError as error:
+        raise ConfigError(f"{path}: not valid YAML: {error}") from None
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path}: expected a mapping of keys, found {type(data).__name__}")
+    return data
+
+
+def yaml_value(text: str) -> Any:
+    """What ``yaml.safe_load`` makes of ``text``: plain values, never objects of other classes.
+
+    Raises:
+        ValueError: no YAML, or values that are huge: a few lines can name billions of them by aliases.
+    """
+    try:
+        value = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:
+        raise ValueError(str(error)) from None
+    except (ArithmeticError, AttributeError, LookupError, TypeError, RecursionError) as error:
+        # PyYAML's constructors meet values that do not fit their tags (``!!int ""``) with these.
+        raise ValueError(f"a value that does not fit its tag, or nested too deeply ({error})") from None
+    left, count = [value], 0
+    while left:
+        item = left.pop()
+        count += 1
+        if count > _MOST_VALUES:
+            raise ValueError(f"more than {_MOST_VALUES} values, or an alias inside what it stands for")
+        left.extend([*item.keys(), *item.values()] if isinstance(item, dict) else ())
+        left.extend(item if isinstance(item, (list, set, tuple)) else ())
+    return value
+
+
+def find_yaml(name: str, base: str | Path | None) -> Path:
+    """The YAML file that a value in ``base`` names: beside it, in a folder above it, or as it stands.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    candidates = [Path(name)]
+    if base is not None and not Path(name).is_absolute():
+        folder = Path(base).resolve().parent
+        candidates = [folder / name, *(parent / name for parent in folder.parents), Path(name)]
+    for candidate in candidates:
+        # A name that is too long for a file is an error to pathlib and False to os.path.
+        if os.path.isfile(candidate):
+            return candidate
+    raise ConfigError(f"{base or 'command line'}: no such configuration file: {name[:200]}")
