@@ -95,10 +95,15 @@ def write_comparison(
     every = [result for group in runs.values() for run in group for result in run]
     conditions = list(dict.fromkeys(result.condition for result in every if result.kind == MODEL))
     lines = [f"# {title}", ""]
+    figures = {}
     for condition in conditions:
-        lines += [f"## {condition_name(condition)}", "", *_condition(runs, condition, replicates, seed), ""]
+        picked = {name: [_pick(run, condition, MODEL) for run in group] for name, group in runs.items()}
+        _check_same([result for group in picked.values() for result in group])
+        figures[condition] = {name: group_figures(group, replicates, seed) for name, group in picked.items()}
+        rows = _group_rows(picked, figures[condition]) + _control_rows(runs, condition)
+        lines += [f"## {condition_name(condition)}", "", *_tables(rows, figures[condition]), ""]
     if plot:
-        lines += ["## Cost", "", *_costs(runs, groups, conditions, output, plot, replicates, seed), ""]
+        lines += ["## Cost", "", *_costs(groups, figures, output, plot), ""]
     if notes:
         lines += [notes.strip(), ""]
     lines += ["## How to read this", "", _EXPLANATION.format(replicates=replicates).strip(), ""]
@@ -113,48 +118,44 @@ def write_comparison(
         stream.write("\n".join(lines))
 
 
-def _condition(
-    runs: dict[str, list[list[Result]]], condition: Condition, replicates: int, seed: int
-) -> list[str]:
-    """Tables of one condition: a row a group and each control, then the differences."""
-    picked = {name: [_pick(run, condition, MODEL) for run in group] for name, group in runs.items()}
-    _check_same([result for group in picked.values() for result in group])
-    figures = {name: group_figures(results, replicates, seed) for name, results in picked.items()}
+def _group_rows(picked: dict[str, list[Result]], figures: dict[str, GroupFigures]) -> list[list[str]]:
     rows = []
     for name, group in figures.items():
         eers = ", ".join(f"{eer:.2f}" for eer in group.eers)
         spread = f"{group.eers.min():.2f} to {group.eers.max():.2f}"
         cost = np.mean([result.metrics["min_dcf"]["0.05"] for result in picked[name]])
         rows.append([name, eers, with_interval(group.mean, group.interval), spread, f"{cost:.4f}"])
-    rows += _control_rows(runs, condition)
+    return rows
+
+
+def _tables(rows: list[list[str]], figures: dict[str, GroupFigures]) -> list[str]:
+    """Tables of one condition: the rows of groups and controls, then the differences."""
     lines = table(
         ["system", "EER % of each run", "mean [95 %]", "lowest to highest", "minDCF 0.05"], rows, "lrrrr"
     )
     first, *others = figures
-    rows = []
+    differences = []
     for other in others:
         value, interval = difference(figures[first], figures[other])
-        rows.append([f"{first} minus {other}", with_interval(value, interval)])
-    return lines + (["", *table(["difference", "points of EER [95 %]"], rows, "lr")] if rows else [])
+        differences.append([f"{first} minus {other}", with_interval(value, interval)])
+    if differences:
+        lines += ["", *table(["difference", "points of EER [95 %]"], differences, "lr")]
+    return lines
 
 
 def _costs(
-    runs: dict[str, list[list[Result]]],
     groups: dict[str, list[str]],
-    conditions: Sequence[Condition],
+    figures: dict[Condition, dict[str, GroupFigures]],
     output: str | Path,
     plot: str | Path,
-    replicates: int,
-    seed: int,
 ) -> list[str]:
     """Table of the models' costs and the plot, as the page shows them."""
     costs = group_costs(groups)
     panels: dict[str, list[CostPoint]] = {}
-    for condition in conditions:
+    for condition, of_groups in figures.items():
         panel = panels.setdefault(condition_name(condition), [])
-        for name, group in runs.items():
-            figures = group_figures([_pick(run, condition, MODEL) for run in group], replicates, seed)
-            panel.append(CostPoint(name, costs[name]["macs"], figures.mean, figures.interval))
+        for name, group in of_groups.items():
+            panel.append(CostPoint(name, costs[name]["macs"], group.mean, group.interval))
     plot_costs(panels, plot)
     link = os.path.relpath(plot, Path(output).parent)
     return [*cost_table(costs), "", f"![Error rate against cost]({link})"]

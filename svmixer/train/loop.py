@@ -227,10 +227,9 @@ class Loop:
         metric = figures[self.task.metric]
         if self.rank == 0:
             self.best.offer(self.epoch, metric, self.module.module.state_dict())
-            records.add(
-                self.total,
-                {"epoch": self.epoch, "lr": self.schedule.lr(self.total - 1), **means, **figures},
-            )
+            # The rate of the last step, if there was one.
+            rate = {"lr": self.schedule.lr(self.total - 1)} if self.total else {}
+            records.add(self.total, {"epoch": self.epoch, **rate, **means, **figures})
         self.stopped = self.schedule.epoch_end(metric)
         if self.stopped:
             log.info(

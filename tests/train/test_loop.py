@@ -94,4 +94,4 @@ def test_without_epochs_the_model_is_validated_and_written_as_it_starts(tmp_path
         Loop(make_fabric(DeviceConfig(threads=1), "32-true"), config, task, tmp_path).run()
         assert [state["weight"].item() for state in written] == [0.0]
     (record,) = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
-    assert (record["step"], record["epoch"], record["valid"]) == (0, 1, 1.0)
+    assert record == {"step": 0, "epoch": 1, "valid": 1.0}
