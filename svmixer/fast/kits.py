@@ -6,6 +6,7 @@ ReLU is computed on each tile of the result while it is in cache.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Literal
 
@@ -51,11 +52,17 @@ class FloatKit:
     """Products in float32 or bfloat16; what goes in and what comes out is float32 unless chained.
 
     Args:
-        dtype: of weights and activations; sums are in float32.
+        dtype: of weights and activations; sums are in float32. Where oneDNN has no bfloat16 products for this
+            processor, their factors are rounded to bfloat16 and multiplied in float32, which gives the same.
     """
 
     def __init__(self, dtype: torch.dtype = torch.float32) -> None:
         self.dtype = dtype
+        products = dtype == torch.float32 or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        self.computed = dtype if products else torch.float32
+
+    def _rounded(self, x: Tensor) -> Tensor:
+        return x.to(self.dtype).to(self.computed)
 
     def linear(
         self, name: str, weight: Tensor, bias: Tensor | None, activation: Activation = "none", feeds: str = ""
@@ -69,12 +76,13 @@ class FloatKit:
             activation: computed on the result.
             feeds: name of the product that alone takes the result; it may then come in its format.
         """
-        packed = torch.ops.mkldnn._reorder_linear_weight(weight.detach().to(self.dtype).contiguous(), None)
-        offset = None if bias is None else bias.detach().to(self.dtype)
+        packed = torch.ops.mkldnn._reorder_linear_weight(self._rounded(weight.detach()).contiguous(), None)
+        offset = None if bias is None else self._rounded(bias.detach())
         arguments = (activation, [], _algorithm(activation))
 
         def product(rows: Tensor) -> Tensor:
-            y = torch.ops.mkldnn._linear_pointwise(rows.to(self.dtype), packed, offset, *arguments)
+            y = torch.ops.mkldnn._linear_pointwise(self._rounded(rows), packed, offset, *arguments)
+            y = y.to(self.dtype)
             return y if feeds else y.float()
 
         return product
@@ -89,14 +97,15 @@ class FloatKit:
             end = ENDS[activation]
             return lambda x: end(paired(x))
         padding, stride, dilation, groups = _geometry(conv)
-        weight = conv.weight.detach().to(self.dtype).unsqueeze(2)
+        weight = self._rounded(conv.weight.detach()).unsqueeze(2)
         packed = torch.ops.mkldnn._reorder_convolution_weight(weight, padding, stride, dilation, groups, None)
-        bias = None if conv.bias is None else conv.bias.detach().to(self.dtype)
+        bias = None if conv.bias is None else self._rounded(conv.bias.detach())
         arguments = (padding, stride, dilation, groups, activation, [], _algorithm(activation))
 
         def convolve(x: Tensor) -> Tensor:
-            image = as_image(x.to(self.dtype))
+            image = as_image(self._rounded(x))
             y = as_frames(torch.ops.mkldnn._convolution_pointwise(image, packed, bias, *arguments))
+            y = y.to(self.dtype)
             return y if feeds else y.float()
 
         return convolve
@@ -149,6 +158,7 @@ class Int8Kit(FloatKit):
         super().__init__()
         self.ranges = ranges
         self.means = means
+        self.largest = largest_weight()
 
     def linear(
         self, name: str, weight: Tensor, bias: Tensor | None, activation: Activation = "none", feeds: str = ""
@@ -157,7 +167,7 @@ class Int8Kit(FloatKit):
         if base_name(name) not in self.ranges:
             return super().linear(name, weight, bias, activation)
         source = self.ranges[base_name(name)]
-        codes, scales = eight_bits(weight.detach())
+        codes, scales = eight_bits(weight.detach(), self.largest)
         packed = torch.ops.onednn.qlinear_prepack(codes, None)
         zeros = torch.zeros(len(codes), dtype=torch.int64)
         offset = self._offset(name, weight.detach(), codes * scales[:, None], bias)
@@ -180,7 +190,7 @@ class Int8Kit(FloatKit):
             return self._unpadded(name, conv, activation, feeds)
         source = self.ranges[name]
         padding, stride, dilation, groups = _geometry(conv)
-        codes, scales = eight_bits(conv.weight.detach())
+        codes, scales = eight_bits(conv.weight.detach(), self.largest)
         packed = torch.ops.onednn.qconv_prepack(
             codes.unsqueeze(2), scales, source.scale, source.zero, stride, padding, dilation, groups, None
         )
@@ -243,11 +253,28 @@ def base_name(name: str) -> str:
     return name.partition(":")[0]
 
 
-def eight_bits(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Weights ``(N, …)`` as int8 of the same shape, and their scales ``float32 (N,)``."""
-    scales = weight.flatten(1).abs().amax(dim=1).clamp(min=1e-12) / 127
+@functools.cache
+def largest_weight() -> int:
+    """The largest 8-bit weight whose products this processor adds exactly: 127 or 63.
+
+    x86 without VNNI adds two products of bytes in 16 bits, and what does not fit is cut off without a word;
+    with weights of 7 bits everything fits. The processor is asked by a product, for its flags do not say
+    which kernel is taken.
+    """
+    exact = 64 * 255 * 127
+    codes = torch.full((16, 64), 127, dtype=torch.int8)
+    packed, zeros = torch.ops.onednn.qlinear_prepack(codes, None), torch.zeros(16, dtype=torch.int64)
+    rows = torch.full((1, 64), 255, dtype=torch.uint8)
+    result = (1.0, 0, torch.float32, "none", [], "")
+    found = torch.ops.onednn.qlinear_pointwise(rows, 1.0, 0, packed, torch.ones(16), zeros, None, *result)
+    return 127 if bool((found == exact).all()) else 63
+
+
+def eight_bits(weight: Tensor, largest: int = 127) -> tuple[Tensor, Tensor]:
+    """Weights ``(N, …)`` as int8, ``largest`` at most, and their scales ``float32 (N,)``."""
+    scales = weight.flatten(1).abs().amax(dim=1).clamp(min=1e-12) / largest
     shaped = scales.view(-1, *[1] * (weight.dim() - 1))
-    return (weight / shaped).round().clamp(-127, 127).to(torch.int8).contiguous(), scales
+    return (weight / shaped).round().clamp(-largest, largest).to(torch.int8).contiguous(), scales
 
 
 def quantised(x: Tensor, source: Range) -> Tensor:

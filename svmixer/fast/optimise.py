@@ -45,7 +45,8 @@ def optimise(
     Args:
         model: on the CPU; parts without an optimised form (other encoders, other backends) stay as they are.
         precision: ``float32``; ``bf16``: products of 8-bit mantissas, fast where the processor has tiles for
-            them (AMX); ``int8``: products of 8-bit integers (VNNI or AMX).
+            them (AMX); ``int8``: products of 8-bit integers (VNNI or AMX), 7 bits of the weights where the
+            processor has neither.
         calibration: for ``int8``, see :func:`calibrate`.
 
     Raises:

@@ -123,6 +123,38 @@ def test_ranges_by_hand():
     weights, scales = eight_bits(torch.tensor([[1.27, -0.634], [0.0, 0.0]]))
     assert weights.tolist() == [[127, -63], [0, 0]]
     assert scales[0] == pytest.approx(0.01)
+    weights, scales = eight_bits(torch.tensor([[0.63, -0.314], [0.0, 0.0]]), largest=63)
+    assert weights.tolist() == [[63, -31], [0, 0]]
+    assert scales[0] == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize("emulated", [False, True])
+def test_bf16_keeps_eight_bits(emulated):
+    # With 8 bits, 1 + 2^-8 is rounded to 1 and 1 + 3 · 2^-8 to 1 + 2^-6; the result 16 + 2^-2 fits.
+    kit = FloatKit(torch.bfloat16)
+    if emulated:  # what a processor without such products does, which may be this one
+        kit.computed = torch.float32
+    weight, row = torch.full((4, 16), 1 + 2**-8), torch.full((1, 16), 1 + 3 * 2**-8)
+    assert kit.linear("a", weight, torch.zeros(4))(row).tolist() == [[16.25] * 4]
+    conv = FrameConv(16, 4, 3, bias=False)
+    torch.nn.init.constant_(conv.weight, 1 + 2**-8)
+    assert kit.conv("a", conv)(row.expand(3, -1)[None]).flatten().tolist() == [48.75] * 4
+
+
+@pytest.mark.parametrize("layer", ["linear", "conv", "padded"])
+def test_the_largest_products_of_bytes_are_not_cut_off(layer):
+    # Every code is the largest there is: two such products of 8 bits do not fit into the 16 bits that x86
+    # without VNNI adds them in.
+    kit = Int8Kit({"a": Range(1 / 255, 0)}, {"a": torch.zeros(64)})
+    if layer == "linear":
+        y = kit.linear("a", torch.ones(16, 64), None)(torch.ones(5, 64))
+    else:
+        conv = FrameConv(64, 16, 3, padding=1 if layer == "padded" else 0)
+        torch.nn.init.ones_(conv.weight)
+        torch.nn.init.zeros_(conv.bias)
+        y = kit.conv("a", conv)(torch.ones(1, 9, 64))[:, 1:-1]
+    expected = 64.0 if layer == "linear" else 192.0
+    torch.testing.assert_close(y, torch.full_like(y, expected), atol=0, rtol=1e-5)
 
 
 def test_norm_over_time_folds_into_the_convolution():
