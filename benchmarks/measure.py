@@ -23,6 +23,14 @@ from svmixer.fileio import atomic_write, write_json
 from svmixer.report.tables import table
 
 
+def number_formats() -> list[str]:
+    """Formats whose matrix products are timed: without oneDNN's, one in bfloat16 takes minutes."""
+    import torch
+
+    bfloat16 = ["bfloat16"] if torch.ops.mkldnn._is_mkldnn_bf16_supported() else []
+    return ["float32", *bfloat16, "int8"]
+
+
 @dataclass(frozen=True)
 class Timing:
     """Seconds of one system in every round, in the order of the rounds."""

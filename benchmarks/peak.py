@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from apart import apart, threads
-from measure import Result, Timing, command_line, paired, write_result
+from measure import Result, Timing, command_line, number_formats, paired, write_result
 from systems import build_system
 
 from svmixer.config import parse_args
@@ -49,11 +49,12 @@ def products(size: int, folder: Path) -> dict[str, Callable[[], object]]:
     first, second = (torch.randn(size, size, generator=generator) for _ in range(2))
     out = torch.empty_like(first)
     half = [matrix.bfloat16() for matrix in (first, second, out)]
-    return {
+    calls = {
         "float32": lambda: torch.mm(first, second, out=out),
         "bfloat16": lambda: torch.mm(half[0], half[1], out=half[2]),
         "int8": int8_product(size, folder / f"{size}.onnx"),
     }
+    return {kind: calls[kind] for kind in number_formats()}
 
 
 def int8_product(size: int, path: Path) -> Callable[[], object]:
@@ -158,7 +159,8 @@ def results(by_threads: dict[int, dict[str, dict[str, Any]]], config: PeakConfig
     command = command_line()
     peaks, rows, figures = [], [], {}
     for number, found in by_threads.items():
-        best = {kind: fastest(found, kind) for kind in ("float32", "bfloat16", "int8")}
+        formats = dict.fromkeys(name.split()[1] for name in found if name.startswith("mm "))
+        best = {kind: fastest(found, kind) for kind in formats}
         for kind, name in best.items():
             peaks.append([number, kind, name.rpartition(" ")[2], f"{rate(found[name]):.0f}"])
         shares = {}
@@ -189,7 +191,10 @@ def results(by_threads: dict[int, dict[str, dict[str, Any]]], config: PeakConfig
         Result(
             "peak_machine", "The machine's matrix products", command,
             ["threads", "format", "fastest size", "GMACs/s"], peaks, "rlrr", {},
-            [f"`torch.mm` and, for int8, ONNX Runtime's `MatMulInteger`; square matrices. {turns}."],
+            [
+                f"`torch.mm` and, for int8, ONNX Runtime's `MatMulInteger`; square matrices. {turns}. A "
+                "processor without products in bfloat16 has no row of them."
+            ],
         ),
     ]  # fmt: skip
 

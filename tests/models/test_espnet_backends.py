@@ -216,6 +216,6 @@ def test_without_espnet_the_error_says_what_to_install():
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.returncode == 1
     last = result.stderr.splitlines()[-1]
-    assert last.startswith("svmixer.config.ConfigError: backend 'espnet_rawnet3' is made of ESPnet's modules")
+    assert last.startswith("svmixer.yaml_files.ConfigError: backend 'espnet_rawnet3' is made of ESPnet's")
     assert "pip install 'svmixer[train]'" in last
     assert len(result.stderr.split("ConfigError:")) == 2
