@@ -54,7 +54,7 @@ class PeersConfig:
     """Options of the script."""
 
     # Our systems: a student of conf/student and a backend of conf/backend each.
-    systems: tuple[str, ...] = ("svmixer_small+ecapa", "svmixer_tiny+statistics")
+    systems: tuple[str, ...] = ("svmixer_small+ecapa", "svmixer_tiny+statistics", "svmixer_light2+moments")
     # Others: speechbrain_ecapa, resemblyzer, espnet_ecapa, espnet_rawnet3, espnet_mfaconformer,
     # espnet_ska_tdnn, espnet_xvector.
     peers: tuple[str, ...] = (
