@@ -217,20 +217,11 @@ class Int8Kit(FloatKit):
         return convolve
 
     def _unpadded(self, name: str, conv: FrameConv, activation: Activation, feeds: str) -> Layer:
-        # As a product of rows that overlap; bytes are copied into them in little time.
-        kernel, stride, channels = conv.kernel_size[0], conv.stride[0], conv.in_channels
         weight = conv.weight.permute(0, 2, 1).reshape(conv.out_channels, -1)
         product = self.linear(name, weight, conv.bias, activation, feeds)
         source = self.ranges[name]
 
-        def convolve(x: Tensor) -> Tensor:
-            x = quantised(x, source).contiguous()
-            frames = (x.shape[1] - kernel) // stride + 1
-            size, step = (frames, kernel * channels), (stride * channels, 1)
-            rows = [product(item.as_strided(size, step, item.storage_offset())) for item in x]
-            return rows[0].unsqueeze(0) if len(rows) == 1 else torch.stack(rows)
-
-        return convolve
+        return lambda x: product(rows_of(quantised(x, source), conv)).unflatten(0, (len(x), -1))
 
     def _offset(
         self, name: str, exact: Tensor, rounded: Tensor, bias: Tensor | None, conv: FrameConv | None = None
@@ -256,8 +247,8 @@ class Int8Kit(FloatKit):
 def rows_of(x: Tensor, conv: FrameConv) -> Tensor:
     """What every output frame of an ungrouped convolution sees: ``(B, T, C)`` → ``(B · T', kernel · C)``.
 
-    A product of such rows is fast on every processor; oneDNN's own convolution is as fast on some and ten
-    times as slow on others (kernel 5, AVX2).
+    oneDNN's own convolution is as fast as a product of such rows for most shapes, and ten times as slow for
+    some (kernel 5 with AVX2).
     """
     kernel, stride, padding, dilation = (
         value[0] for value in (conv.kernel_size, conv.stride, conv.padding, conv.dilation)
