@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from released import Projection
 from torch import Tensor, nn
 
 from svmixer.losses import AAMSoftmax
@@ -79,19 +80,6 @@ class PlainBlock(nn.Module):
         return self.channel_mixing(self.token_mixing(x))
 
 
-class PlainProjection(nn.Module):
-    """Layer norm and linear map."""
-
-    def __init__(self, channels: int, hidden: int) -> None:
-        super().__init__()
-        self.layer_norm = nn.LayerNorm(channels)
-        self.projection = nn.Linear(channels, hidden)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(B, T, C)`` → ``(B, T, H)``."""
-        return self.projection(self.layer_norm(x))
-
-
 class PlainStudent(nn.Module):
     """Waveforms ``(B, N)`` → ``(B, L + 1, T, H)``.
 
@@ -107,7 +95,7 @@ class PlainStudent(nn.Module):
         inputs = (1, *front.channels[:-1])
         shapes = zip(inputs, front.channels, front.kernels, front.strides, strict=True)
         self.conv_layers = nn.Sequential(*(PlainConvLayer(*shape) for shape in shapes))
-        self.feat_projection = PlainProjection(front.channels[-1], config.hidden)
+        self.feat_projection = Projection(front.channels[-1], config.hidden)
         self.layers = nn.ModuleList(PlainBlock(config) for _ in range(config.layers))
         self.layer_norm = nn.LayerNorm(config.hidden)
 
