@@ -24,6 +24,7 @@ class StretchedFrontend:
 
     def __init__(self, name: str, frontend: ConvFrontend, config: FrontendConfig, kit: FloatKit) -> None:
         self._config = config
+        self._levelled = frontend.levelled
         self._first: ConvLayer = frontend[0]
         self._names = [f"{name}.{index}" for index in range(len(frontend))] + [""]
         self._kit = kit
@@ -31,7 +32,7 @@ class StretchedFrontend:
 
     def __call__(self, wave: Tensor) -> Tensor:
         """``(B, N)`` → ``(B, T, C)``."""
-        return torch.stack([self._features(item) for item in wave])
+        return torch.stack([self._features(item) for item in self._levelled(wave)])
 
     def _features(self, wave: Tensor) -> Tensor:
         frames, hop = self._config.num_frames(len(wave)), self._config.hop

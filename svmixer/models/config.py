@@ -23,8 +23,13 @@ class FrontendConfig:
     # kernel of about 25 ms and a multiple of four channels). log_mel: in its place stand logarithms of the
     # energies in mel bands, one a channel, over windows of the kernel's width; they are not trained.
     first_layer: Literal["random", "mel", "log_mel"] = "random"
+    # Level that every window is brought to in front of the first layer: root mean square in dB of full scale;
+    # null: windows are taken as they are, which a group norm over time makes no difference to.
+    level: float | None = None
 
     def __post_init__(self) -> None:
+        if self.level is not None and not -60.0 <= self.level <= 0.0:
+            raise ValueError(f"frontend: level must be -60 to 0 dB of full scale, found {self.level}")
         if not len(self.channels) == len(self.kernels) == len(self.strides) > 0:
             raise ValueError(
                 f"frontend: channels, kernels and strides need the same number of values, one a layer, found "

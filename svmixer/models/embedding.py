@@ -50,10 +50,10 @@ def frame_sharing(model: SpeakerModel) -> FrameSharing | None:
     """The model in two parts, front end and the rest, if windows that overlap can share the first.
 
     That is exact where a frame depends on its own samples alone: with layer norms over the channels. A group
-    norm over time makes every frame depend on the whole window: None.
+    norm over time or a level that windows are brought to makes every frame depend on the whole window: None.
     """
     student = model.config.student
-    if student.frontend.norm != "layer_norm":
+    if student.frontend.norm != "layer_norm" or student.frontend.level is not None:
         return None
 
     def frames(wave: np.ndarray) -> np.ndarray:

@@ -29,10 +29,21 @@ class ConvLayer(nn.Module):
         return F.gelu(x)
 
 
+# Added to the mean square of a window: what is more than 90 dB below full scale is not brought up to speech.
+LEAST_POWER = 1e-9
+
+
+def to_level(wave: Tensor, level: float) -> Tensor:
+    """Waveforms ``(B, N)`` scaled, each on its own, to a root mean square of ``level`` dB of full scale."""
+    power = wave.square().mean(dim=1, keepdim=True)
+    return wave * (10.0 ** (level / 20.0) * (power + LEAST_POWER).rsqrt())
+
+
 class ConvFrontend(nn.Sequential):
     """The convolutions; group norm (a channel over time) in the first layer alone or layer norm in each.
 
-    With ``first_layer: log_mel`` the first of them is the fixed filterbank, without norm and GELU.
+    With ``first_layer: log_mel`` the first of them is the fixed filterbank, without norm and GELU. In front of
+    them each waveform is brought to ``config.level``, if there is one.
     """
 
     def __init__(self, config: FrontendConfig) -> None:
@@ -52,12 +63,17 @@ class ConvFrontend(nn.Sequential):
             layers.append(ConvLayer(in_channels, channels, kernel, stride, norm))
             in_channels = channels
         super().__init__(*layers)
+        self.level = config.level
         if config.first_layer == "mel":
             start_as_mel(self[0].conv.weight)
 
     def forward(self, wave: Tensor) -> Tensor:
         """Waveforms ``(B, N)`` → features ``(B, T, C)``."""
-        return super().forward(wave.unsqueeze(2))
+        return super().forward(self.levelled(wave).unsqueeze(2))
+
+    def levelled(self, wave: Tensor) -> Tensor:
+        """Waveforms ``(B, N)`` as the first layer takes them."""
+        return wave if self.level is None else to_level(wave, self.level)
 
 
 class FeatureProjection(nn.Module):

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from svmixer.models.config import FrontendConfig
-from svmixer.models.frontend import ConvFrontend, FeatureProjection
+from svmixer.models.frontend import ConvFrontend, FeatureProjection, to_level
 from svmixer.models.layers import FrameConv
 
 CHANNELS = (6, 8, 10, 8, 6, 8, 12)
@@ -88,3 +88,32 @@ def test_frame_conv_equals_conv1d(groups, width, kernel, stride, padding, dilati
 def test_bad_shapes_are_refused(values, message):
     with pytest.raises(ValueError, match=message):
         FrontendConfig(**values)
+
+
+def test_level_by_hand():
+    wave = torch.tensor([[0.3, -0.3, 0.3, -0.3], [0.01, 0.01, -0.01, -0.01], [0.0, 0.0, 0.0, 0.0]])
+    found = to_level(wave, -20.0)
+    # -20 dB of full scale is a root mean square of 0.1, whatever it was before; silence stays silent.
+    torch.testing.assert_close(found[:2].abs(), torch.full((2, 4), 0.1), atol=1e-6, rtol=1e-4)
+    assert torch.equal(found[0].sign(), wave[0].sign()) and not found[2].any()
+
+
+@pytest.mark.parametrize("first_layer", ["mel", "log_mel"])
+@pytest.mark.parametrize("decibels", [-30.0, -20.0])
+def test_a_level_makes_the_gain_of_a_recording_no_difference(first_layer, decibels):
+    sizes = {"channels": (8, 12), "kernels": (400, 2), "strides": (160, 2)}
+    frontends = [
+        ConvFrontend(FrontendConfig(**sizes, norm="layer_norm", first_layer=first_layer, level=level))
+        for level in (None, -26.0)
+    ]
+    frontends[1].load_state_dict(frontends[0].state_dict())
+    wave = 0.05 * torch.randn(2, 8000, generator=torch.Generator().manual_seed(0))
+    plain, levelled = ((model(wave), model(wave * 10 ** (decibels / 20))) for model in frontends)
+    torch.testing.assert_close(*levelled, atol=2e-3, rtol=2e-3)
+    assert (plain[0] - plain[1]).abs().max() > 0.02
+
+
+def test_a_level_out_of_range_is_refused():
+    for level in (3.0, -61.0, float("nan")):
+        with pytest.raises(ValueError, match="level must be -60 to 0 dB"):
+            FrontendConfig(level=level)
