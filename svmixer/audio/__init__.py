@@ -2,6 +2,7 @@
 
 from svmixer.audio.dumpset import DumpSet
 from svmixer.audio.errors import AudioError
+from svmixer.audio.long_wave import LongWave
 from svmixer.audio.read import Recording, open_recording, open_wave, read_audio
 from svmixer.audio.resample import from_pcm16, to_mono_16k, to_pcm16
 from svmixer.audio.trim import trim_silence
@@ -9,6 +10,7 @@ from svmixer.audio.trim import trim_silence
 __all__ = [
     "AudioError",
     "DumpSet",
+    "LongWave",
     "Recording",
     "from_pcm16",
     "open_recording",

@@ -14,9 +14,13 @@ import numpy as np
 from svmixer.audio.ark import WavHeader, ark_entry, opened, read_pcm16, wav_header
 from svmixer.audio.decode import UNKNOWN_LENGTH, decoder_of, ffmpeg_read, sndfile_layout, sndfile_read
 from svmixer.audio.errors import AudioError, about
-from svmixer.audio.resample import from_pcm16, to_mono_16k
+from svmixer.audio.gate import Downmix, check_length, check_rate
+from svmixer.audio.long_wave import LongWave, resampled
+from svmixer.audio.resample import from_pcm16
 from svmixer.lists import parse_source
-from svmixer.models.utterance import LongWave
+from svmixer.log import get_logger
+
+logger = get_logger(__name__)
 
 # A segment may end this much after its recording: lists are written from rounded times.
 _OVERSHOOT = 0.5  # seconds
@@ -104,28 +108,38 @@ def open_recording(source: str, *, allow_pipes: bool = False) -> Recording:
         return _from_bytes(source, _command_output(parsed.command))
 
 
-def open_wave(source: str) -> tuple[LongWave, int]:
-    """One recording to embed, of any length: PCM and FLAC files are read where they are sliced.
+def open_wave(source: str, rate: int | None = None, channel: int | None = None) -> tuple[LongWave, int]:
+    """One recording to embed, of any length: what can be sought exactly is read where it is sliced.
 
     Args:
         source: a file or ``file.ark:offset``, as in :func:`read_audio`.
+        rate: wanted, in Hz; None: that of the recording.
+        channel: the one to take, from 0; None: the mean of all.
 
     Returns:
-        (the mean of its channels, samples per second as the header has it).
+        (one channel, its samples per second).
 
     Raises:
-        AudioError: see :class:`AudioError` for the reasons; also when a part that is asked for is damaged.
+        AudioError: see :class:`AudioError` for the reasons; also when a part that is asked for is damaged, or
+            at the end for a recording in which nothing was found.
     """
     recording = open_recording(source)
-    if recording.num_samples == 0:
-        with about(source):
-            raise AudioError("empty", "no samples")
+    downmix = Downmix(channel)
+    with about(source):
+        check_length(recording.num_samples, check_rate(recording.rate))
 
     def fetch(start: int, count: int) -> np.ndarray:
         with about(source):
-            return to_mono_16k(_finite(recording.fetch(start, count)), recording.rate, recording.rate)
+            return downmix(recording.fetch(start, count))
 
-    return LongWave(recording.num_samples, fetch), recording.rate
+    def finish() -> None:
+        with about(source):
+            downmix.finish(recording.rate)
+        if downmix.differing:
+            logger.warning("%s: its channels hold different sounds, which are mixed; choose a channel", source)
+
+    rate = rate or recording.rate
+    return LongWave(*resampled(recording.num_samples, fetch, recording.rate, rate), finish), rate
 
 
 def _from_file(source: str, path: str, offset: int | None) -> Recording:

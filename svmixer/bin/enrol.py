@@ -11,8 +11,10 @@ import numpy as np
 from svmixer.bin.embed import split_arguments
 from svmixer.config import parse_args
 from svmixer.fileio import atomic_write
-from svmixer.log import fail
+from svmixer.log import fail, get_logger
 from svmixer.model_dir import DEFAULT_MODEL
+
+logger = get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,12 @@ class EnrolConfig:
     runtime: Literal["auto", "onnx", "torch"] = "auto"
     # Which ONNX file; auto: the one that the export recommends.
     precision: Literal["auto", "float32", "bf16", "int8"] = "auto"
+    # Channel that is taken of recordings with several, from 0; without it their mean.
+    channel: int | None = None
 
     def __post_init__(self) -> None:
+        if self.channel is not None and self.channel < 0:
+            raise ValueError(f"channel: 0 is the first, found {self.channel}")
         if not self.output.endswith(".npy"):
             raise ValueError(f"output: '{self.output}' does not end with .npy")
 
@@ -39,17 +45,20 @@ def main(argv: list[str] | None = None) -> None:
     config = parse_args(EnrolConfig, options, __doc__)
     if not files:
         raise fail("no recording given: svmixer enrol FILE... --output SPEAKER.npy", 2)
-    from svmixer.bin.verify import read_embedding
     from svmixer.runtime.choose import load_embedder
+    from svmixer.runtime.recordings import hear
     from svmixer.runtime.verify import enrol
 
     try:
         model = load_embedder(config.model, config.runtime, config.precision)
-        speaker = enrol([read_embedding(model, name) for name in files])
+        heard = [hear(model, name, config.channel) for name in files]
+        speaker = enrol([vector for one in heard for vector in one.vectors])
         with atomic_write(config.output, "wb") as stream:
             np.save(stream, speaker)
     except (ValueError, OSError) as error:
         raise fail(str(error)) from None
+    for doubt in (doubt for one in heard for doubt in one.doubts):
+        logger.warning("%s", doubt)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 """Whether recordings are of one speaker: svmixer verify ENROLLED... TEST [--model NAME]
 
 The last recording is compared with the one before it, or with the mean of all before it. Recordings of any
-format, rate, length and number of channels; each may be an enrolled speaker, the .npy file that
-`svmixer enrol` wrote. Prints the decision, the cosine and the threshold.
+format, rate, length and number of channels; each may be a file that `svmixer enrol` or `svmixer embed` wrote
+(.npy, .npz, .scp). Prints the decision, the cosine, the threshold, and what speaks against relying on it.
 
-Exit status: 0 when there is a decision, whichever; 1 when a recording or model cannot be read; 2 for a
-command line that makes no sense.
+Exit status: 0 when there is a decision, whichever; 1 when a recording or model cannot be read, or a recording
+has no speech; 2 for a command line that makes no sense.
 """
 
 from __future__ import annotations
@@ -13,17 +13,13 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Literal
-
-import numpy as np
+from typing import Literal
 
 from svmixer.bin.embed import split_arguments
 from svmixer.config import parse_args
 from svmixer.log import fail
 from svmixer.model_dir import DEFAULT_MODEL
-
-if TYPE_CHECKING:
-    from svmixer.runtime.choose import Embedder
+from svmixer.runtime.verify import check_threshold, enrol, verify
 
 
 @dataclass(frozen=True)
@@ -38,8 +34,16 @@ class VerifyConfig:
     runtime: Literal["auto", "onnx", "torch"] = "auto"
     # Which ONNX file; auto: the one that the export recommends.
     precision: Literal["auto", "float32", "bf16", "int8"] = "auto"
-    # text: one line; json: an object with same, score, threshold, enrolled, test, weights.
+    # Channel that is taken of recordings with several, from 0; without it their mean.
+    channel: int | None = None
+    # text: one line; json: an object with same, score, threshold, doubts, enrolled, test, weights.
     format: Literal["text", "json"] = "text"
+
+    def __post_init__(self) -> None:
+        if self.threshold is not None:
+            check_threshold(self.threshold)
+        if self.channel is not None and self.channel < 0:
+            raise ValueError(f"channel: 0 is the first, found {self.channel}")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -50,15 +54,17 @@ def main(argv: list[str] | None = None) -> None:
         how = "svmixer verify ENROLLED... TEST"
         raise fail(f"two recordings or more are compared, found {len(files)}: {how}", 2)
     from svmixer.runtime.choose import load_embedder
-    from svmixer.runtime.verify import enrol, verify
+    from svmixer.runtime.recordings import hear, only_one
 
     try:
         model = load_embedder(config.model, config.runtime, config.precision)
         threshold = config.threshold if config.threshold is not None else model.threshold
         if threshold is None:
             raise ValueError(f"{config.model} has no threshold of its own: give one with --threshold")
-        *enrolled, test = (read_embedding(model, name) for name in files)
-        verdict = verify(enrol(enrolled), test, threshold)
+        *enrolled, test = [hear(model, name, config.channel) for name in files]
+        speaker = enrol([vector for heard in enrolled for vector in heard.vectors])
+        doubts = [doubt for heard in (*enrolled, test) for doubt in heard.doubts]
+        verdict = verify(speaker, only_one(files[-1], test.vectors), threshold, doubts)
     except (ValueError, OSError) as error:
         raise fail(str(error)) from None
     if config.format == "json":
@@ -66,31 +72,8 @@ def main(argv: list[str] | None = None) -> None:
         print(json.dumps({**asdict(verdict), **names}, ensure_ascii=False))
         return
     same = "one speaker" if verdict.same else "two speakers"
-    print(f"{same}: cosine {verdict.score:.4f}, threshold {verdict.threshold:.4f}")
-
-
-def read_embedding(model: Embedder, name: str) -> np.ndarray:
-    """The embedding ``(D,)`` of a recording, or the one in a ``.npy`` file.
-
-    Raises:
-        ValueError: unreadable; the message begins with the file.
-    """
-    if name.endswith(".npy"):
-        try:
-            vector = np.load(name, allow_pickle=False)
-        except ValueError as error:
-            raise ValueError(f"{name}: {error}") from None
-        if vector.ndim != 1 or not np.isfinite(vector).all():
-            raise ValueError(f"{name}: not one embedding of finite values, its shape is {vector.shape}")
-        return vector
-    from svmixer.audio import AudioError, open_wave
-
-    try:
-        return model.embed(*open_wave(name))
-    except AudioError:
-        raise
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None
+    unsure = f"; unsure: {'; '.join(verdict.doubts)}" if verdict.doubts else ""
+    print(f"{same}: cosine {verdict.score:.4f}, threshold {verdict.threshold:.4f}{unsure}")
 
 
 if __name__ == "__main__":

@@ -13,9 +13,10 @@ from torch import nn
 
 from svmixer import config as configuration
 from svmixer.fileio import atomic_write
-from svmixer.model_dir import ModelError, find_directory
+from svmixer.model_dir import DESCRIPTION, ModelError, find_directory
 from svmixer.models.config import ModelConfig
 from svmixer.models.speaker_model import SpeakerModel
+from svmixer.runtime.onnx_model import read_description
 
 
 def save_model(
@@ -56,6 +57,8 @@ def load_model(path_or_name: str | Path, device: str | torch.device = "cpu") -> 
     directory = find_directory(path_or_name, "model")
     model = SpeakerModel(configuration.load(ModelConfig, directory / "config.yaml"))
     load_tensors(model, directory / "model.safetensors")
+    if (directory / DESCRIPTION).is_file():
+        model.threshold = read_description(directory).threshold
     return model.to(device).eval()
 
 

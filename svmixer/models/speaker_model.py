@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from svmixer.audio.gate import MIN_SECONDS
 from svmixer.models.backends import build_backend
 from svmixer.models.config import ModelConfig
 from svmixer.models.embedding import (
@@ -19,7 +21,7 @@ from svmixer.models.embedding import (
 )
 from svmixer.models.stream import EmbeddingStream
 from svmixer.models.student import Student, states_of_any_length
-from svmixer.models.utterance import LongWave, Source, at_rate
+from svmixer.models.utterance import LongWave, Source, one_channel_at
 from svmixer.models.whitening import Whitening
 from svmixer.models.windows import Protocol
 
@@ -37,6 +39,8 @@ class SpeakerModel(nn.Module):
         self.student = Student(config.student)
         self.backend = build_backend(config.backend, config.student.layers + 1, config.student.hidden)
         self.whitening = Whitening(config.backend.embedding) if config.whiten else None
+        # Cosine from which on two recordings count as one speaker, where the model's directory says one.
+        self.threshold: float | None = None
 
     @property
     def window(self) -> int:
@@ -64,27 +68,28 @@ class SpeakerModel(nn.Module):
 
     def embed(
         self,
-        wave: np.ndarray | Tensor | LongWave,
+        wave: str | os.PathLike | np.ndarray | Tensor | LongWave,
         sample_rate: int | None = None,
         protocol: Protocol = "whole",
         num_crops: int = 10,
+        channel: int | None = None,
     ) -> np.ndarray:
         """The embedding ``float32 (D,)`` of one utterance of any length; compare two with a dot product.
 
         Args:
-            wave: samples ``(N,)`` or ``(channels, N)`` in [−1, 1]; channels are averaged. What
-                ``svmixer.audio.open_wave`` gives is read window by window if it is at the model's rate.
-            sample_rate: their rate in Hz; resampled to the model's when it differs. Without it: the model's.
+            wave: a file name; or samples ``(N,)``, ``(channels, N)`` or ``(N, channels)``, floats in [−1, 1]
+                or integers, which are scaled by their range; or what ``svmixer.audio.open_wave`` gives.
+            sample_rate: of the samples in Hz; without it the model's.
             protocol: ``whole`` and ``stream`` (unit length, every sample used) or ``crops`` (the paper's
                 evaluation); see :mod:`svmixer.models.windows`.
             num_crops: windows of the ``crops`` protocol.
+            channel: the one to take, from 0; without it channels are averaged.
 
         Raises:
-            ValueError: empty waveform, wrong shape, samples that are not finite.
+            AudioError: audio that cannot be used, see :mod:`svmixer.audio.gate`.
         """
-        if isinstance(wave, Tensor):
-            wave = wave.detach().cpu().numpy()
-        return utterance_embedding(self, at_rate(wave, sample_rate, self.sample_rate), protocol, num_crops)
+        wave = one_channel_at(wave, sample_rate, self.sample_rate, channel)
+        return utterance_embedding(self, wave, protocol, num_crops)
 
     def embed_sources(
         self, sources: Iterable[Source], protocol: Protocol = "whole", num_crops: int = 10
@@ -93,7 +98,11 @@ class SpeakerModel(nn.Module):
         return utterance_embeddings(self, sources, protocol, num_crops)
 
     def stream(
-        self, sample_rate: int | None = None, hop: int | None = None, enrolled: np.ndarray | None = None
+        self,
+        sample_rate: int | None = None,
+        hop: int | None = None,
+        enrolled: np.ndarray | None = None,
+        channel: int | None = None,
     ) -> EmbeddingStream:
         """For audio that arrives piece by piece; see :class:`svmixer.models.stream.EmbeddingStream`.
 
@@ -101,10 +110,11 @@ class SpeakerModel(nn.Module):
             sample_rate: of that audio in Hz; None takes the model's.
             hop: samples at the model's rate from one window to the next; None takes a window.
             enrolled: embedding ``(D,)`` to score against.
+            channel: of that audio, from 0; None takes the mean of all.
         """
         return EmbeddingStream(
             window_embedder(self), self.window, hop, self.sample_rate, sample_rate, enrolled,
-            frame_sharing(self),
+            frame_sharing(self), round(MIN_SECONDS * self.sample_rate), channel,
         )  # fmt: skip
 
     def hidden_states(self, wave: Tensor) -> Tensor:

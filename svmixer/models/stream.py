@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from svmixer.audio.gate import Downmix, as_channels, check_length, check_rate
 from svmixer.models.utterance import WINDOWS_AT_ONCE, unit_length
 from svmixer.models.windows import repeat_pad
 
@@ -45,8 +46,11 @@ class EmbeddingStream:
         enrolled: embedding ``(D,)`` that :meth:`score` compares with.
         sharing: the same model in two parts. Where ``hop`` is less than a window and a multiple of the
             frames' hop, overlapping windows then share their frames, each of which is computed once.
+        min_samples: at the model's rate; of less audio there is no embedding.
+        channel: of the audio that comes, the one to take, from 0; None takes the mean of all.
 
     Raises:
+        AudioError: a sampling rate that no recording has.
         ValueError: ``hop`` out of range.
     """
 
@@ -59,6 +63,8 @@ class EmbeddingStream:
         sample_rate: int | None = None,
         enrolled: np.ndarray | None = None,
         sharing: FrameSharing | None = None,
+        min_samples: int = 1,
+        channel: int | None = None,
     ) -> None:
         self.window, self.hop = window, window if hop is None else hop
         if not 1 <= self.hop <= window:
@@ -70,11 +76,13 @@ class EmbeddingStream:
         # Frames from the one with which the next window begins on, and the number of the first of them.
         self._frames: np.ndarray | None = None
         self._first_frame = 0
+        self._rate, self._min_samples = rate, min_samples
+        self._downmix = Downmix(channel)
         self._resampler = None
-        if sample_rate not in (None, rate):
+        if sample_rate is not None and check_rate(sample_rate) != rate:
             import soxr
 
-            self._resampler = soxr.ResampleStream(sample_rate, rate, 1, dtype="float32", quality="HQ")
+            self._resampler = soxr.ResampleStream(int(sample_rate), rate, 1, dtype="float32", quality="HQ")
         # The last samples: one window at most, and what has come since.
         self._recent = np.zeros(0, np.float32)
         # Samples that have come, and the first sample of the next window, at the model's rate.
@@ -96,21 +104,15 @@ class EmbeddingStream:
         """Take the next samples.
 
         Args:
-            wave: ``(N,)`` or ``(channels, N)`` in [−1, 1], N of any length; channels are averaged.
+            wave: samples as :func:`svmixer.audio.gate.as_channels` takes them, of any length.
 
         Returns:
             Whole windows that these samples completed.
 
         Raises:
-            ValueError: samples that are not finite, or a shape of another kind; nothing is taken then.
+            AudioError: see :mod:`svmixer.audio.gate`; nothing is taken then.
         """
-        wave = np.asarray(wave, dtype=np.float32)
-        if wave.ndim not in (1, 2):
-            raise ValueError(f"expected samples or channels of samples, found shape {wave.shape}")
-        if not np.isfinite(wave).all():
-            raise ValueError("the waveform has samples that are not finite (NaN or infinity)")
-        if wave.ndim == 2:
-            wave = wave.mean(axis=0, dtype=np.float32)
+        wave = self._downmix(as_channels(wave))
         if self._resampler is not None:
             wave = self._resampler.resample_chunk(np.ascontiguousarray(wave))
         return self._take(wave)
@@ -170,10 +172,10 @@ class EmbeddingStream:
         Costs one window more where the audio does not end with a whole one.
 
         Raises:
-            ValueError: no samples yet.
+            AudioError: too little audio so far, or nothing in it.
         """
-        if self._total == 0:
-            raise ValueError("no samples yet")
+        check_length(self._total, self._rate, self._min_samples / self._rate)
+        self._downmix.finish(self._rate)
         # The sum is as good as the mean: only its direction counts.
         total = self._sum
         if self._next == 0 or self._next - self.hop + self.window < self._total:
@@ -185,7 +187,8 @@ class EmbeddingStream:
         """Cosine of the embedding so far with the enrolled one.
 
         Raises:
-            ValueError: nobody is enrolled, or no samples yet.
+            AudioError: see :meth:`embedding`.
+            ValueError: nobody is enrolled.
         """
         if self.enrolled is None:
             raise ValueError("nobody is enrolled: give the stream an embedding to compare with")

@@ -5,12 +5,16 @@ Nothing here needs torch: a model is a function from windows to their embeddings
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from svmixer.audio import LongWave, open_wave, to_mono_16k
+from svmixer.audio.gate import check_rate, one_channel
 from svmixer.models.windows import EMPTY, Protocol, repeat_pad, utterance_starts
 
 # Windows that go through the model at once, whichever utterances they are of: bounds the memory, and more are
@@ -30,6 +34,8 @@ class Source:
     num_samples: int
     # (first sample, how many) → float32, one channel.
     read: Callable[[int, int], np.ndarray]
+    # Called when all windows have been read; raises an AudioError if there was nothing in them.
+    finish: Callable[[], None] = lambda: None
 
     def samples(self, first: int, count: int) -> np.ndarray:
         """What ``read`` gives.
@@ -50,43 +56,36 @@ class UtteranceError(ValueError):
         super().__init__(f"utterance {name}: {what}" if name else str(what))
 
 
-class LongWave:
-    """One channel of samples that are read where they are needed: what a slice asks for, never all.
+def one_channel_at(
+    wave: Any, sample_rate: int | None, rate: int, channel: int | None = None
+) -> np.ndarray | LongWave:
+    """One checked channel at ``rate`` Hz of whatever a model's ``embed`` is given.
 
     Args:
-        num_samples: of the recording.
-        fetch: (first sample, count) → ``float32 (count,)``.
-    """
-
-    ndim = 1
-
-    def __init__(self, num_samples: int, fetch: Callable[[int, int], np.ndarray]) -> None:
-        self.shape = (num_samples,)
-        self._fetch = fetch
-
-    def __getitem__(self, part: slice) -> np.ndarray:
-        start, stop, _ = part.indices(self.shape[0])
-        return self._fetch(start, stop - start)
-
-    def __array__(self, dtype: object = None, copy: bool | None = None) -> np.ndarray:
-        return np.asarray(self[:], dtype)
-
-
-def at_rate(wave: np.ndarray | LongWave, sample_rate: int | None, rate: int) -> np.ndarray | LongWave:
-    """One channel at ``rate`` Hz, from ``(N,)`` or ``(channels, N)`` at ``sample_rate`` (None: the same).
-
-    A :class:`LongWave` at that rate stays one, any other is read whole.
+        wave: a file name; an array as :func:`svmixer.audio.gate.as_channels` takes it, at ``sample_rate``; or
+            what ``svmixer.audio.open_wave`` gives.
+        sample_rate: in Hz; None: ``rate``, and for a file what it says itself.
+        rate: wanted, in Hz.
+        channel: the one to take, from 0; None: the mean of all.
 
     Raises:
-        AudioError: a rate that no recording has.
+        AudioError: see :mod:`svmixer.audio.gate`, and for files :mod:`svmixer.audio.read`.
+        ValueError: a sampling rate beside a file, or a channel of what is one channel already.
     """
-    if not isinstance(wave, LongWave):
-        wave = np.asarray(wave, dtype=np.float32)
-    if wave.ndim == 2 or sample_rate not in (None, rate):
-        from svmixer.audio.resample import to_mono_16k
-
-        return to_mono_16k(np.atleast_2d(wave), sample_rate or rate, rate)
-    return wave
+    if isinstance(wave, (str, os.PathLike)):
+        if sample_rate is not None:
+            raise ValueError(f"{wave}: a file says its sampling rate itself; leave sample_rate out")
+        return open_wave(os.fspath(wave), rate, channel)[0]
+    rate_in = rate if sample_rate is None else check_rate(sample_rate)
+    if isinstance(wave, LongWave):
+        if channel is not None:
+            raise ValueError("channel: open_wave has chosen one already")
+        if rate_in == rate:
+            return wave
+        whole = np.asarray(wave)
+        wave.finish()
+        wave = whole
+    return to_mono_16k(one_channel(wave, rate_in, channel)[None], rate_in, rate)
 
 
 def wave_source(wave: np.ndarray | LongWave, name: str = "") -> Source:
@@ -104,7 +103,8 @@ def wave_source(wave: np.ndarray | LongWave, name: str = "") -> Source:
             raise ValueError("the waveform has samples that are not finite (NaN or infinity)")
     if wave.shape[0] < 1:
         raise ValueError(EMPTY)
-    return Source(name, wave.shape[0], lambda first, count: wave[first : first + count])
+    finish = wave.finish if isinstance(wave, LongWave) else lambda: None
+    return Source(name, wave.shape[0], lambda first, count: wave[first : first + count], finish)
 
 
 def unit_length(vectors: np.ndarray) -> np.ndarray:
@@ -178,7 +178,7 @@ def embed_utterances(
         if source.num_samples < 1:
             raise UtteranceError(source.name, EMPTY)
         starts = utterance_starts(source.num_samples, window, protocol, num_crops)
-        waiting.append(_Unfinished(source.name, len(starts)))
+        waiting.append(_Unfinished(source, len(starts)))
         for wave in source_windows(source, starts, window):
             batch[len(owners)] = wave
             owners.append(waiting[-1])
@@ -216,12 +216,13 @@ def source_windows(source: Source, starts: np.ndarray, window: int) -> Iterator[
 class _Unfinished:
     """The sum of what is known of an utterance; double, for it may be of days."""
 
-    def __init__(self, name: str, count: int) -> None:
-        self.name, self.count, self.seen = name, count, 0
+    def __init__(self, source: Source, count: int) -> None:
+        self.source, self.count, self.seen = source, count, 0
         self.total: np.ndarray | float = 0.0
 
     def result(self, protocol: Protocol) -> tuple[str, np.ndarray]:
-        return self.name, _mean(np.asarray(self.total), self.count, protocol)
+        self.source.finish()
+        return self.source.name, _mean(np.asarray(self.total), self.count, protocol)
 
 
 def _share_out(embeddings: np.ndarray, owners: list[_Unfinished]) -> None:

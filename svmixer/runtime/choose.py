@@ -7,11 +7,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
+from svmixer.audio import open_wave
 from svmixer.model_dir import DEFAULT_MODEL, ModelError, find_directory
-from svmixer.models.utterance import LongWave, Source, at_rate, wave_source
-from svmixer.models.windows import Protocol
+from svmixer.models.utterance import Source, wave_source
 from svmixer.runtime.onnx_model import DESCRIPTION, FILES, OnnxModel, read_description
 
 if TYPE_CHECKING:
@@ -35,27 +33,21 @@ class Embedder:
     # File that its embeddings depend on besides the weights.
     calibration: Path | None = None
 
-    def embed(
-        self, wave: np.ndarray | LongWave, sample_rate: int, protocol: Protocol = "whole", num_crops: int = 10
-    ) -> np.ndarray:
-        """Waveform ``(N,)`` or ``(channels, N)`` at ``sample_rate`` Hz → embedding ``float32 (D,)``.
+    @property
+    def size(self) -> int:
+        """Numbers D of an embedding."""
+        if isinstance(self.model, OnnxModel):
+            return self.model.description.embedding
+        return self.model.config.backend.embedding
 
-        Raises:
-            ValueError: see :meth:`svmixer.runtime.OnnxModel.embed`.
-        """
-        return self.model.embed(wave, sample_rate, protocol, num_crops)
-
-    def open_source(self, name: str, path: str | Path) -> Source:
+    def open_source(self, name: str, path: str | Path, channel: int | None = None) -> Source:
         """A recording as an utterance for ``model.embed_sources``.
 
         Raises:
             AudioError: unreadable, also when a part that is asked for is damaged.
-            ValueError: see :func:`svmixer.models.utterance.wave_source`.
         """
-        from svmixer.audio import open_wave
-
-        wave, rate = open_wave(str(path))
-        return wave_source(at_rate(wave, rate, self.model.sample_rate), name)
+        wave, _ = open_wave(str(path), self.model.sample_rate, channel)
+        return wave_source(wave, name)
 
 
 def load_embedder(

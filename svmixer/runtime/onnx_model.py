@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +10,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from svmixer.audio.gate import MIN_SECONDS
 from svmixer.fileio import read_json
 from svmixer.model_dir import DESCRIPTION, ModelError, find_directory
 from svmixer.models.stream import EmbeddingStream
-from svmixer.models.utterance import LongWave, Source, at_rate, embed_utterance, embed_utterances
+from svmixer.models.utterance import LongWave, Source, one_channel_at, embed_utterance, embed_utterances
 from svmixer.models.windows import Protocol
 
 # Graphs of an export; the description says which of them there are, and how they were checked.
@@ -104,24 +106,26 @@ class OnnxModel:
 
     def embed(
         self,
-        wave: np.ndarray | LongWave,
+        wave: str | os.PathLike | np.ndarray | LongWave,
         sample_rate: int | None = None,
         protocol: Protocol = "whole",
         num_crops: int = 10,
+        channel: int | None = None,
     ) -> np.ndarray:
         """The embedding ``float32 (D,)`` of one utterance of any length; compare two with a dot product.
 
         Args:
-            wave: samples ``(N,)`` or ``(channels, N)`` in [−1, 1]; channels are averaged. What
-                ``svmixer.audio.open_wave`` gives is read window by window if it is at the model's rate.
-            sample_rate: their rate in Hz; None: the model's.
+            wave: a file name; or samples ``(N,)``, ``(channels, N)`` or ``(N, channels)``, floats in [−1, 1]
+                or integers, which are scaled by their range; or what ``svmixer.audio.open_wave`` gives.
+            sample_rate: of the samples in Hz; None: the model's.
             protocol: see :mod:`svmixer.models.windows`.
             num_crops: windows of the ``crops`` protocol.
+            channel: the one to take, from 0; None: channels are averaged.
 
         Raises:
-            ValueError: empty waveform, wrong shape, samples that are not finite.
+            AudioError: audio that cannot be used, see :mod:`svmixer.audio.gate`.
         """
-        wave = at_rate(wave, sample_rate, self.sample_rate)
+        wave = one_channel_at(wave, sample_rate, self.sample_rate, channel)
         return embed_utterance(self.embed_windows, wave, self.window, protocol, num_crops)
 
     def embed_sources(
@@ -131,10 +135,18 @@ class OnnxModel:
         return embed_utterances(self.embed_windows, sources, self.window, protocol, num_crops)
 
     def stream(
-        self, sample_rate: int | None = None, hop: int | None = None, enrolled: np.ndarray | None = None
+        self,
+        sample_rate: int | None = None,
+        hop: int | None = None,
+        enrolled: np.ndarray | None = None,
+        channel: int | None = None,
     ) -> EmbeddingStream:
         """For audio that arrives piece by piece; see :class:`svmixer.models.stream.EmbeddingStream`."""
-        return EmbeddingStream(self.embed_windows, self.window, hop, self.sample_rate, sample_rate, enrolled)
+        least = round(MIN_SECONDS * self.sample_rate)
+        return EmbeddingStream(
+            self.embed_windows, self.window, hop, self.sample_rate, sample_rate, enrolled,
+            min_samples=least, channel=channel,
+        )  # fmt: skip
 
 
 def load_onnx(path_or_name: str | Path, precision: Precision = "auto", threads: int = 0) -> OnnxModel:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from svmixer.audio.errors import about
+from svmixer.audio.gate import Downmix
 from svmixer.log import get_logger
 from svmixer.models.utterance import Source, UtteranceError
 from svmixer.progress import Progress
@@ -42,20 +44,25 @@ def dump_source(dump: DumpSet, index: int, lowpass_hz: float = 0.0, max_seconds:
         lowpass_hz: everything from this frequency on is filtered out; 0 = no filter.
         max_seconds: of longer utterances this much from the middle, as if there were no more; 0 = all.
     """
-    total = int(dump.num_samples[index])
+    total, name = int(dump.num_samples[index]), dump.utterances[index]
+    downmix = Downmix()
     length = min(total, max(1, round(max_seconds * SAMPLE_RATE))) if max_seconds else total
     offset = (total - length) // 2
 
     def read(first: int, count: int) -> np.ndarray:
         if not lowpass_hz:
-            return dump.read(index, offset + first, count)
+            return downmix(dump.read(index, offset + first, count)[None])
         # With what the filter reaches on either side, a piece is filtered as the whole is.
         reach = lowpass_reach(lowpass_hz, SAMPLE_RATE)
         before, after = min(first, reach), min(length - first - count, reach)
-        wave = dump.read(index, offset + first - before, before + count + after)
+        wave = downmix(dump.read(index, offset + first - before, before + count + after)[None])
         return lowpass(wave, lowpass_hz, SAMPLE_RATE)[before : before + count]
 
-    return Source(dump.utterances[index], length, read)
+    def finish() -> None:
+        with about(f"utterance {name}"):
+            downmix.finish(SAMPLE_RATE)
+
+    return Source(name, length, read, finish)
 
 
 def extract(

@@ -51,7 +51,7 @@ def test_more_windows_than_go_at_once(toy_model):
 
 
 def test_repeated_audio_embeds_like_its_repetition(toy_model):
-    wave = noise(4000)
+    wave = noise(5000)
     np.testing.assert_array_equal(toy_model.embed(wave), toy_model.embed(np.concatenate([wave, wave])))
 
 
@@ -78,19 +78,16 @@ def test_the_mode_is_put_back_after_an_error(toy_model, monkeypatch):
 @pytest.mark.parametrize(
     ("wave", "message"),
     [
-        (np.zeros(0), "empty waveform"),
-        (np.array([0.0, np.nan]), "not finite"),
-        (np.array([0.0, np.inf]), "not finite"),
-        (np.zeros((1, 2, 3)), "one channel"),
+        (np.zeros(0), "empty: no samples"),
+        (np.array([0.0, np.nan]), "non-finite: 1 of 2 samples"),
+        (np.array([0.0, np.inf]), "non-finite: 1 of 2 samples"),
+        (np.zeros((1, 2, 3)), r"bad shape: expected .* found \(1, 2, 3\)"),
+        (np.zeros(5000), "all-zero: 0.31 s of digital silence"),
     ],
 )
 def test_bad_waveforms(toy_model, wave, message):
     with pytest.raises(ValueError, match=message):
         toy_model.embed(wave)
-
-
-def test_silence_is_finite(toy_model):
-    assert np.isfinite(toy_model.embed(np.zeros(5000))).all()
 
 
 def test_embed_takes_channels_rates_and_tensors(toy_model):

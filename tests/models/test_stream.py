@@ -209,9 +209,9 @@ def test_bad_input():
     with pytest.raises(ValueError, match="hop must be 1 to 50 samples, found 51"):
         EmbeddingStream(embed_windows, WINDOW, 51)
     stream = EmbeddingStream(embed_windows, WINDOW)
-    with pytest.raises(ValueError, match="no samples yet"):
+    with pytest.raises(ValueError, match="empty: no samples"):
         stream.embedding()
-    with pytest.raises(ValueError, match="not finite"):
+    with pytest.raises(ValueError, match="non-finite"):
         stream.push(np.array([0.0, np.nan]))
     with pytest.raises(ValueError, match=r"found shape \(1, 1, 2\)"):
         stream.push(np.zeros((1, 1, 2)))

@@ -1,0 +1,189 @@
+"""The one gate that audio passes on its way to a model or a dump, whichever door it comes in by.
+
+What is wrong is an :class:`AudioError` with the same words at every door: shape, type, rate, values that are not
+finite, level, length, silence, channels. Files are checked while they are read (:mod:`svmixer.audio.read`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from svmixer.audio.errors import AudioError
+
+# Shorter than a word.
+MIN_SECONDS = 0.3
+# A damaged header may claim any rate. At 1 Hz a megabyte would become sixteen gigabytes.
+LOWEST_RATE, HIGHEST_RATE = 1000, 1_000_000
+# 24 dB above full scale: more than any gain leaves, less than integers that were stored as floating point.
+HIGHEST_SAMPLE = 16.0
+# An array with more rows is a batch of recordings rather than one with so many channels.
+MOST_CHANNELS = 8
+# Share of the channels' power below which their mean has lost what they hold.
+CANCELLED = 0.01
+# A channel with less than this share of the strongest one's power is not in use.
+UNUSED = 0.01
+
+# Integer type → (value of silence, distance to full scale).
+_INTEGERS = {
+    "int8": (0, 2.0**7), "int16": (0, 2.0**15), "int32": (0, 2.0**31),
+    "uint8": (2**7, 2.0**7), "uint16": (2**15, 2.0**15),
+}  # fmt: skip
+
+
+def check_rate(rate: Any) -> int:
+    """``rate`` in Hz as a whole number.
+
+    Raises:
+        AudioError: ``bad rate``: no number, not whole, or none that a recording has.
+    """
+    try:
+        whole = int(rate)
+    except (TypeError, ValueError, OverflowError):
+        raise AudioError("bad rate", f"expected a sampling rate in Hz, found {rate!r}") from None
+    if isinstance(rate, (bool, str)) or whole != rate or not LOWEST_RATE <= whole <= HIGHEST_RATE:
+        raise AudioError("bad rate", f"sampling rate {rate}, expected {LOWEST_RATE} to {HIGHEST_RATE} Hz")
+    return whole
+
+
+def as_channels(wave: Any) -> np.ndarray:
+    """An array of samples as ``float32 (C, N)``; integers are scaled by their range to −1…1.
+
+    Args:
+        wave: ``(N,)``, ``(channels, N)`` as torchaudio has it, or ``(N, channels)`` as soundfile has it: the
+            shorter side is that of the channels. Array, list or tensor.
+
+    Raises:
+        AudioError: ``bad shape``, ``bad type``, ``non-finite`` or ``over full scale``.
+    """
+    if hasattr(wave, "detach"):
+        wave = wave.detach().cpu().numpy()
+    try:
+        array = np.asarray(wave)
+    except (TypeError, ValueError) as error:
+        raise AudioError("bad type", f"expected an array of samples: {error}") from None
+    if array.ndim not in (1, 2) or (array.ndim == 2 and min(array.shape) > MOST_CHANNELS):
+        what = f"expected (N,), (channels, N) or (N, channels) with up to {MOST_CHANNELS} channels"
+        raise AudioError("bad shape", f"{what}, found {array.shape}")
+    array = np.atleast_2d(_as_floats(array))
+    if array.shape[0] > array.shape[1] > 0:
+        array = array.T
+    return check_samples(array)
+
+
+def _as_floats(array: np.ndarray) -> np.ndarray:
+    if array.dtype.kind == "f":
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, which is refused
+            return array.astype(np.float32, copy=False)
+    if array.dtype.name not in _INTEGERS:
+        hint = "" if array.size else " (it is empty)"
+        raise AudioError("bad type", f"expected floats in -1…1 or int16, found {array.dtype}{hint}")
+    zero, scale = _INTEGERS[array.dtype.name]
+    floats = (array.astype(np.float64) - zero) / scale
+    if array.dtype == np.int32 and 0 < np.abs(floats).max(initial=0.0) <= 2.0**-16:
+        raise AudioError("bad type", "int32 with values of 16 bits: convert it to int16, or give floats in -1…1")
+    return floats.astype(np.float32)
+
+
+def check_samples(wave: np.ndarray) -> np.ndarray:
+    """``wave``, any shape, if all its samples can be used.
+
+    Raises:
+        AudioError: ``non-finite``, or ``over full scale``: far outside −1…1.
+    """
+    peak = max(float(wave.max(initial=0.0)), -float(wave.min(initial=0.0)))
+    if not np.isfinite(peak):
+        bad = np.count_nonzero(~np.isfinite(wave))
+        raise AudioError("non-finite", f"{bad} of {wave.size} samples are NaN or infinite")
+    if peak > HIGHEST_SAMPLE:
+        what = f"samples of up to {peak:g} where full scale is 1; were they integers? Divide by their full scale"
+        raise AudioError("over full scale", what)
+    return wave
+
+
+def check_length(num_samples: int, rate: int, min_seconds: float = MIN_SECONDS) -> None:
+    """Refuse what is too short to tell a voice.
+
+    Raises:
+        AudioError: ``empty`` or ``too short``.
+    """
+    if num_samples == 0:
+        raise AudioError("empty", "no samples")
+    if num_samples < max(1, round(min_seconds * rate)):
+        raise AudioError("too short", f"{num_samples / rate:.4g} s, less than {min_seconds:g} s")
+
+
+class Downmix:
+    """Pieces of one recording → its one channel, and whether there was anything in it.
+
+    Args:
+        channel: the one to take, from 0; None takes the mean of all.
+    """
+
+    def __init__(self, channel: int | None = None) -> None:
+        self.channel = channel
+        self._samples = 0
+        self._mean_power = 0.0
+        self._powers: np.ndarray | float = 0.0
+
+    def __call__(self, wave: np.ndarray) -> np.ndarray:
+        """One piece ``float32 (C, n)`` → ``float32 (n,)``.
+
+        Raises:
+            AudioError: ``no such channel``, or see :func:`check_samples`.
+        """
+        wave = pick_channel(check_samples(wave), self.channel)
+        mono = wave[0] if len(wave) == 1 else wave.mean(axis=0, dtype=np.float32)
+        self._samples += len(mono)
+        self._mean_power += float(np.dot(mono, mono))
+        self._powers = self._powers + np.einsum("cn,cn->c", wave, wave).astype(np.float64)
+        return np.ascontiguousarray(mono, dtype=np.float32)
+
+    @property
+    def differing(self) -> bool:
+        """Whether several channels are in use that hold different sounds, as on two ends of a telephone line."""
+        powers = np.atleast_1d(self._powers)
+        used = np.count_nonzero(powers > UNUSED * powers.max())
+        return used > 1 and self._mean_power < (1 + 1 / used) / 2 * powers.mean()
+
+    def finish(self, rate: int) -> None:
+        """Judge all pieces together, which may overlap or leave parts out.
+
+        Raises:
+            AudioError: ``all-zero``: digital silence, or channels that cancel each other in their mean.
+        """
+        powers = np.atleast_1d(self._powers)
+        if not powers.any():
+            raise AudioError("all-zero", f"{self._samples / rate:.2f} s of digital silence")
+        if self._mean_power < CANCELLED * powers.mean():
+            what = f"the mean of the {len(powers)} channels is silent, they cancel each other (opposite phase)"
+            raise AudioError("all-zero", f"{what}; take one of them: channel 0 to {len(powers) - 1}")
+
+
+def pick_channel(wave: np.ndarray, channel: int | None) -> np.ndarray:
+    """Channel ``channel`` (from 0) of ``(C, N)`` as ``(1, N)``; all of them for None.
+
+    Raises:
+        AudioError: ``no such channel``.
+    """
+    if channel is None:
+        return wave
+    if not 0 <= channel < len(wave):
+        there = f"channels 0 to {len(wave) - 1}" if len(wave) > 1 else "one channel, number 0"
+        raise AudioError("no such channel", f"channel {channel} is asked for, the recording has {there}")
+    return wave[channel : channel + 1]
+
+
+def one_channel(wave: Any, rate: int, channel: int | None = None) -> np.ndarray:
+    """A whole recording in memory as one checked channel ``float32 (N,)``; the arguments of :func:`as_channels`.
+
+    Raises:
+        AudioError: see :func:`as_channels`, :func:`check_length` and :class:`Downmix`.
+    """
+    channels = as_channels(wave)
+    check_length(channels.shape[1], rate)
+    downmix = Downmix(channel)
+    mono = downmix(channels)
+    downmix.finish(rate)
+    return mono

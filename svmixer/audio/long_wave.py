@@ -1,0 +1,74 @@
+"""One channel of a recording of any length, read and resampled where it is needed, never as a whole."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import soxr
+
+from svmixer.audio.gate import check_rate
+
+Fetch = Callable[[int, int], np.ndarray]
+
+# Seconds on either side of a stretch that its resampled form is computed with: the filter reaches less far.
+_MARGIN = 0.05
+
+
+class LongWave:
+    """Samples that are read where they are needed: what a slice asks for, never all.
+
+    Args:
+        num_samples: of the recording.
+        fetch: (first sample, count) → ``float32 (count,)``.
+        finish: called when all that is wanted has been read; raises an AudioError if there was nothing in it.
+    """
+
+    ndim = 1
+
+    def __init__(self, num_samples: int, fetch: Fetch, finish: Callable[[], None] = lambda: None) -> None:
+        self.shape = (num_samples,)
+        self._fetch = fetch
+        self.finish = finish
+
+    def __getitem__(self, part: slice) -> np.ndarray:
+        start, stop, _ = part.indices(self.shape[0])
+        return self._fetch(start, stop - start)
+
+    def __array__(self, dtype: object = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self[:], dtype)
+
+
+def resampled(num_samples: int, fetch: Fetch, rate: int, rate_out: int) -> tuple[int, Fetch]:
+    """A recording at another rate: its number of samples and a function that reads them.
+
+    Every stretch is resampled (soxr, high quality) with a margin, so that it is what the whole would give.
+
+    Args:
+        num_samples: at ``rate``.
+        fetch: (first sample, count) → ``float32 (count,)`` at ``rate``.
+        rate: in Hz.
+        rate_out: in Hz.
+
+    Raises:
+        AudioError: ``bad rate``.
+    """
+    check_rate(rate)
+    if rate == rate_out:
+        return num_samples, fetch
+    divisor = math.gcd(rate, rate_out)
+    # So many samples at both rates take the same time: stretches begin at multiples of it.
+    unit, unit_out = rate // divisor, rate_out // divisor
+    margin = math.ceil(_MARGIN * rate / unit)
+    # soxr's own rounding, half up.
+    total = (2 * num_samples * rate_out + rate) // (2 * rate)
+
+    def fetch_out(start: int, count: int) -> np.ndarray:
+        first = max(0, start // unit_out - margin)
+        last = math.ceil((start + count) / unit_out) + margin
+        piece = fetch(first * unit, min(last * unit, num_samples) - first * unit)
+        found = soxr.resample(piece, rate, rate_out, quality="HQ")[start - first * unit_out :][:count]
+        return np.ascontiguousarray(found)
+
+    return total, fetch_out
