@@ -23,11 +23,12 @@ from svmixer.audio.dumpset import RATE
 from svmixer.audio.errors import AudioError
 from svmixer.audio.originals import original_length
 from svmixer.audio.read import Recording, open_recording
-from svmixer.audio.resample import to_mono_16k, to_pcm16
+from svmixer.audio.resample import NO_CHANNEL, to_mono_16k, to_pcm16
 from svmixer.audio.share import SourcePiece, Utterance, read_share, utterance_list
 from svmixer.audio.trim import trim_silence
 from svmixer.fileio import atomic_path, atomic_write
 from svmixer.lists import ListError, parse_source, write_table
+from svmixer.lists.overlap import sound_lists, warn_of_overlap
 from svmixer.log import get_logger
 
 logger = get_logger(__name__)
@@ -133,21 +134,43 @@ def utterance_pcm(
 
     Raises:
         AudioError: a piece cannot be read, or the whole is too short or all zero.
+        ListError: a list names a channel that the recording does not have.
     """
-    pcm = to_pcm16(np.concatenate([_piece_wave(piece, cache, trim) for piece in utterance.pieces]))
+    waves = [_piece_wave(piece, cache, trim, utterance.name) for piece in utterance.pieces]
+    pcm = to_pcm16(np.concatenate(waves))
     _check_length(len(pcm), min_seconds)
     if not pcm.any():
         raise AudioError("all-zero", f"{len(pcm) / RATE:.2f} s of digital silence")
     return pcm
 
 
-def _piece_wave(piece: SourcePiece, cache: RecordingCache, trim: bool) -> np.ndarray:
+def _piece_wave(piece: SourcePiece, cache: RecordingCache, trim: bool, utterance: str) -> np.ndarray:
     recording = cache.open(piece.source)
-    wave = to_mono_16k(recording.read(piece.start, piece.end), recording.rate, RATE)
+    wave = to_mono_16k(_read_channel(piece, recording, utterance), recording.rate, RATE)
     if trim:
         start, end = trim_silence(wave, RATE)
         wave = wave[start:end]
     return wave
+
+
+def _read_channel(piece: SourcePiece, recording: Recording, utterance: str) -> np.ndarray:
+    """The samples of a piece, np.float32 [C, N]: all channels, or the one that is named."""
+    try:
+        return recording.read(piece.start, piece.end, piece.channel)
+    except AudioError as error:
+        if error.reason != NO_CHANNEL:
+            raise
+        missing = error
+    wave = recording.read(piece.start, piece.end)
+    if piece.taken and len(wave) == 1:
+        return wave
+    # Not one utterance dropped: lists that count from 1 would give the others the wrong speaker's channel.
+    raise _channel_error(piece, utterance, f"{missing.what} ({piece.source})")
+
+
+def _channel_error(piece: SourcePiece, utterance: str, what: str, repair: str | None = None) -> ListError:
+    path, line = piece.named_at
+    return ListError(what, path=path, line=line, utterance=utterance, repair=repair)
 
 
 def _check_length(num_samples: int, min_seconds: float) -> None:
@@ -159,12 +182,15 @@ def dump_job(config: DumpConfig) -> None:
     """Dump one job's share and write its lists.
 
     Raises:
-        ListError: see :func:`svmixer.audio.share.read_share`; with ``raw_copy`` also a source that is not 16
-            kHz mono 16-bit WAV.
+        ListError: see :func:`svmixer.audio.share.read_share`; a list names a channel that its recording does
+            not have; with ``raw_copy`` also a source that is not 16 kHz mono 16-bit WAV.
     """
     if config.feats_type == "raw_copy" and utterance_list(config.data_dir).name != "wav.scp":
         what = "feats_type raw_copy needs utterances that are whole recordings"
         raise ListError(what, path=utterance_list(config.data_dir), repair="--feats_type raw")
+    if config.job == 1:
+        folder = Path(config.data_dir)
+        warn_of_overlap(folder, sound_lists(folder))
     share = read_share(config.data_dir, config.num_jobs, config.job, allow_pipes=config.allow_pipes)
     _check_apart(share, config)
     files = JobFiles(config.output_dir, config.job)
@@ -220,7 +246,11 @@ def _append(stream: IO[bytes], name: str, pcm: np.ndarray) -> int:
 def _list_originals(share: Iterable[Utterance], config: DumpConfig, job: _Job) -> None:
     for utterance in share:
         with job.utterance(utterance):
-            source = utterance.pieces[0].source
+            [piece] = utterance.pieces
+            source = piece.source
+            if piece.channel is not None and not piece.taken:
+                what = "feats_type raw_copy cannot take a channel out of a recording"
+                raise _channel_error(piece, utterance.name, what, "--feats_type raw")
             num_samples = original_length(utterance.name, source, config.data_dir)
             _check_length(num_samples, config.min_seconds)
             job.keep(utterance.name, source, num_samples)

@@ -14,7 +14,7 @@ import numpy as np
 from svmixer.audio.ark import WavHeader, ark_entry, opened, read_pcm16, wav_header
 from svmixer.audio.decode import UNKNOWN_LENGTH, decoder_of, ffmpeg_read, sndfile_layout, sndfile_read
 from svmixer.audio.errors import AudioError, about
-from svmixer.audio.resample import from_pcm16, to_mono_16k
+from svmixer.audio.resample import from_pcm16, pick_channel, to_mono_16k
 from svmixer.lists import parse_source
 from svmixer.models.utterance import LongWave
 
@@ -36,19 +36,21 @@ class Recording:
     fetch: Callable[[int, int], np.ndarray]  # (first sample, count) → np.float32 [C, count]
     held_bytes: int = 0  # memory that keeping this object costs
 
-    def read(self, start: float = 0.0, end: float = -1.0) -> np.ndarray:
+    def read(self, start: float = 0.0, end: float = -1.0, channel: int | None = None) -> np.ndarray:
         """The samples from ``start`` to ``end`` seconds (−1: to the end) as np.float32 [C, N].
+
+        With ``channel``, counted from 0, only those of that channel, [1, N].
 
         Times are rounded to the nearest sample, so pieces that share a boundary join without gap or overlap.
 
         Raises:
             AudioError: ``empty``, ``bad segment`` (nothing in it, or more than 0.5 s outside the recording),
-                ``non-finite``, ``unreadable``.
+                ``no such channel``, ``non-finite``, ``unreadable``.
         """
         with about(self.source):
-            return self._checked_piece(start, end)
+            return self._checked_piece(start, end, channel)
 
-    def _checked_piece(self, start: float, end: float) -> np.ndarray:
+    def _checked_piece(self, start: float, end: float, channel: int | None) -> np.ndarray:
         if self.num_samples == 0:
             raise AudioError("empty", "no samples")
         length = self.num_samples / self.rate
@@ -59,7 +61,7 @@ class Recording:
             last = self.num_samples if end < 0 else min(round(end * self.rate), self.num_samples)
         if first < 0 or first >= last:
             raise AudioError("bad segment", f"{start:g} to {end:g} s of a recording of {length:g} s")
-        return _finite(self.fetch(first, last - first))
+        return _finite(pick_channel(self.fetch(first, last - first), channel, "the recording"))
 
 
 def _finite(wave: np.ndarray) -> np.ndarray:

@@ -7,8 +7,31 @@ import soxr
 
 from svmixer.audio.errors import AudioError
 
+NO_CHANNEL = "no such channel"
 # A damaged header may claim any rate. At 1 Hz a megabyte would become sixteen gigabytes.
 _RATES = range(1000, 1_000_001)
+
+
+def pick_channel(wave: np.ndarray, channel: int | None, what: str) -> np.ndarray:
+    """One channel, or all of them.
+
+    Args:
+        wave: np.float32 [C, N].
+        channel: which one, from 0; None: all.
+        what: what ``wave`` is, for the error ("the recording").
+
+    Returns:
+        np.float32 [1, N]; with None ``wave`` itself.
+
+    Raises:
+        AudioError: ``no such channel``.
+    """
+    if channel is None:
+        return wave
+    if not 0 <= channel < len(wave):
+        count = "1 channel" if len(wave) == 1 else f"{len(wave)} channels"
+        raise AudioError(NO_CHANNEL, f"channel {channel} (counted from 0), and {what} has {count}")
+    return wave[channel : channel + 1]
 
 
 def to_mono_16k(wave: np.ndarray, rate: int, rate_out: int = 16000) -> np.ndarray:

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from svmixer.lists import ListError, fix_command, iter_table, parse_source
-from svmixer.lists.segments import parse_pieces
+from svmixer.lists.channels import RECORDING_CHANNELS, parse_recording_channel
+from svmixer.lists.segments import Piece, parse_pieces
+
+# The last three fields of a SourcePiece.
+_Channel = tuple[int, tuple[Path, int], bool]
+_Value = TypeVar("_Value")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -17,6 +24,9 @@ class SourcePiece:
     source: str  # right-hand side of wav.scp
     start: float  # seconds
     end: float  # seconds; −1: to the end
+    channel: int | None = None  # from 0; None: the mean of all
+    named_at: tuple[Path, int] | None = None  # list and line that name the channel
+    taken: bool = False  # a recording of one channel is what is named: what stands in wav.scp took it already
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -68,6 +78,8 @@ def job_range(count: int, num_jobs: int, job: int) -> range:
 def read_share(data_dir: str | Path, num_jobs: int, job: int, *, allow_pipes: bool) -> list[Utterance]:
     """The utterances of one job, in list order. Memory grows with the share, not with the lists.
 
+    Channels are named by ``segments`` for an utterance, or else by ``reco2file_and_channel`` for a recording.
+
     Raises:
         ListError: a list is broken, unsorted or empty, a recording is not in ``wav.scp``, or a command
             stands there although commands are not allowed.
@@ -79,43 +91,71 @@ def read_share(data_dir: str | Path, num_jobs: int, job: int, *, allow_pipes: bo
         raise ListError("empty list", path=path)
     share = job_range(count, num_jobs, job)
     entries = [entry for row, entry in enumerate(iter_table(path)) if row in share]
-    if path == wav_scp:
-        return [
-            Utterance(name, (SourcePiece(_checked(wav_scp, number, name, text, allow_pipes), 0.0, -1.0),))
-            for number, name, text in entries
-        ]
-    pieces = {name: _pieces(path, number, name, value) for number, name, value in entries}
-    wanted = {recording for triples in pieces.values() for recording, _, _ in triples}
+    whole = path == wav_scp
+    pieces = {
+        name: [(name, 0.0, -1.0)] if whole else _pieces(path, number, name, value)
+        for number, name, value in entries
+    }
+    wanted = {piece[0] for joined in pieces.values() for piece in joined}
     sources = {
         name: _checked(wav_scp, number, name, text, allow_pipes)
-        for number, name, text in iter_sorted(wav_scp)
+        for number, name, text in (entries if whole else iter_sorted(wav_scp))
         if name in wanted
     }
     for number, name, _ in entries:
-        for recording, _, _ in pieces[name]:
+        for recording, *_ in pieces[name]:
             if recording not in sources:
                 what = f"recording {recording} is not in {wav_scp}"
                 raise ListError(what, path=path, line=number, utterance=name, repair=fix_command(path))
+    channels = _recording_channels(Path(data_dir), sources)
+
+    def source_piece(number: int, recording: str, start: float, end: float, *named: int) -> SourcePiece:
+        # The number in segments is of what wav.scp reads; no command can have taken it already.
+        channel = (*named, (path, number), False) if named else channels.get(recording, ())
+        return SourcePiece(sources[recording], start, end, *channel)
+
     return [
-        Utterance(
-            name, tuple(SourcePiece(sources[recording], start, end) for recording, start, end in triples)
-        )
-        for name, triples in pieces.items()
+        Utterance(name, tuple(source_piece(number, *piece) for piece in pieces[name]))
+        for number, name, _ in entries
     ]
 
 
-def _pieces(path: Path, number: int, name: str, value: str) -> list[tuple[str, float, float]]:
+def _recording_channels(folder: Path, sources: dict[str, str]) -> dict[str, _Channel]:
+    """What ``reco2file_and_channel`` names for the recordings in ``sources``."""
+    path = folder / RECORDING_CHANNELS
+    if not path.exists():
+        return {}
+    # Also all others with a source of these: where a source is named with two channels, it must have them.
+    texts = set(sources.values())
+    same = {name: text for _, name, text in iter_table(folder / "wav.scp") if text in texts}
+    lines: dict[str, tuple[int, int]] = {}
+    named: dict[str, set[int]] = {}
+    for number, recording, value in iter_sorted(path):
+        if recording in same:
+            channel = _parsed(parse_recording_channel, path, number, recording, value)
+            lines[recording] = channel, number
+            named.setdefault(same[recording], set()).add(channel)
+    return {
+        recording: (channel, (path, number), len(named[same[recording]]) == 1)
+        for recording, (channel, number) in lines.items()
+        if recording in sources
+    }
+
+
+def _pieces(path: Path, number: int, name: str, value: str) -> list[Piece]:
+    parse = functools.partial(parse_pieces, single=path.name == "segments")
+    return _parsed(parse, path, number, name, value)
+
+
+def _parsed(parse: Callable[[str], _Value], path: Path, number: int, name: str, value: str) -> _Value:
     try:
-        return parse_pieces(value, single=path.name == "segments")
+        return parse(value)
     except ValueError as error:
         raise ListError(str(error), path=path, line=number, utterance=name) from None
 
 
 def _checked(path: Path, number: int, name: str, text: str, allow_pipes: bool) -> str:
-    try:
-        kind = parse_source(text).kind
-    except ListError as error:
-        raise ListError(error.what, path=path, line=number, utterance=name) from None
+    kind = _parsed(parse_source, path, number, name, text).kind
     if kind == "pipe" and not allow_pipes:
         what = f"'{text}' is a command, and commands run only when allowed"
         repair = "--allow_pipes true, if you trust the list"
