@@ -52,7 +52,7 @@ def warn_of_overlap(folder: Path, lists: Mapping[str, CheckedList]) -> None:
     if overlap:
         logger.warning(
             "%s: different speakers at the same time in %d of its recordings, first in %s: utterances %s and "
-            "%s. Each holds both voices; where a speaker has a channel (telephone), name it: docs/own_data.md",
+            "%s. Each holds both voices; name the channels where speakers have their own: docs/own_data.md",
             *(folder, overlap.recordings, overlap.recording, *overlap.utterances),
         )
 
