@@ -24,7 +24,7 @@ from svmixer.audio.errors import AudioError
 from svmixer.audio.originals import original_length
 from svmixer.audio.read import Recording, open_recording
 from svmixer.audio.resample import NO_CHANNEL, to_mono_16k, to_pcm16
-from svmixer.audio.share import SourcePiece, Utterance, read_share, utterance_list
+from svmixer.audio.share import NamedChannel, SourcePiece, Utterance, read_share, utterance_list
 from svmixer.audio.trim import trim_silence
 from svmixer.fileio import atomic_path, atomic_write
 from svmixer.lists import ListError, parse_source, write_table
@@ -156,21 +156,20 @@ def _piece_wave(piece: SourcePiece, cache: RecordingCache, trim: bool, utterance
 def _read_channel(piece: SourcePiece, recording: Recording, utterance: str) -> np.ndarray:
     """The samples of a piece, np.float32 [C, N]: all channels, or the one that is named."""
     try:
-        return recording.read(piece.start, piece.end, piece.channel)
+        return recording.read(piece.start, piece.end, piece.channel and piece.channel.index)
     except AudioError as error:
         if error.reason != NO_CHANNEL:
             raise
         missing = error
     wave = recording.read(piece.start, piece.end)
-    if piece.taken and len(wave) == 1:
+    if piece.channel.taken and len(wave) == 1:
         return wave
     # Not one utterance dropped: lists that count from 1 would give the others the wrong speaker's channel.
-    raise _channel_error(piece, utterance, f"{missing.what} ({piece.source})")
+    raise _channel_error(piece.channel, utterance, f"{missing.what} ({piece.source})")
 
 
-def _channel_error(piece: SourcePiece, utterance: str, what: str, repair: str | None = None) -> ListError:
-    path, line = piece.named_at
-    return ListError(what, path=path, line=line, utterance=utterance, repair=repair)
+def _channel_error(named: NamedChannel, utterance: str, what: str, repair: str | None = None) -> ListError:
+    return ListError(what, path=named.path, line=named.line, utterance=utterance, repair=repair)
 
 
 def _check_length(num_samples: int, min_seconds: float) -> None:
@@ -248,9 +247,9 @@ def _list_originals(share: Iterable[Utterance], config: DumpConfig, job: _Job) -
         with job.utterance(utterance):
             [piece] = utterance.pieces
             source = piece.source
-            if piece.channel is not None and not piece.taken:
+            if piece.channel and not piece.channel.taken:
                 what = "feats_type raw_copy cannot take a channel out of a recording"
-                raise _channel_error(piece, utterance.name, what, "--feats_type raw")
+                raise _channel_error(piece.channel, utterance.name, what, "--feats_type raw")
             num_samples = original_length(utterance.name, source, config.data_dir)
             _check_length(num_samples, config.min_seconds)
             job.keep(utterance.name, source, num_samples)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
 
 from svmixer.lists import ListError, fix_command, iter_table, parse_source
 from svmixer.lists.channels import RECORDING_CHANNELS, parse_recording_channel
 from svmixer.lists.segments import Piece, parse_pieces
 
-# The last three fields of a SourcePiece.
-_Channel = tuple[int, tuple[Path, int], bool]
-_Value = TypeVar("_Value")
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class NamedChannel:
+    """A channel that a list names."""
+
+    index: int  # from 0
+    path: Path  # the list
+    line: int  # and its line
+    taken: bool  # a recording of one channel is what is named: what stands in wav.scp took it already
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -24,9 +28,7 @@ class SourcePiece:
     source: str  # right-hand side of wav.scp
     start: float  # seconds
     end: float  # seconds; −1: to the end
-    channel: int | None = None  # from 0; None: the mean of all
-    named_at: tuple[Path, int] | None = None  # list and line that name the channel
-    taken: bool = False  # a recording of one channel is what is named: what stands in wav.scp took it already
+    channel: NamedChannel | None = None  # None: the mean of all
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -91,15 +93,18 @@ def read_share(data_dir: str | Path, num_jobs: int, job: int, *, allow_pipes: bo
         raise ListError("empty list", path=path)
     share = job_range(count, num_jobs, job)
     entries = [entry for row, entry in enumerate(iter_table(path)) if row in share]
-    whole = path == wav_scp
-    pieces = {
-        name: [(name, 0.0, -1.0)] if whole else _pieces(path, number, name, value)
-        for number, name, value in entries
-    }
+    if path == wav_scp:
+        sources = {name: _checked(wav_scp, number, name, text, allow_pipes) for number, name, text in entries}
+        channels = _recording_channels(Path(data_dir), sources)
+        return [
+            Utterance(name, (SourcePiece(text, 0.0, -1.0, channels.get(name)),))
+            for name, text in sources.items()
+        ]
+    pieces = {name: _pieces(path, number, name, value) for number, name, value in entries}
     wanted = {piece[0] for joined in pieces.values() for piece in joined}
     sources = {
         name: _checked(wav_scp, number, name, text, allow_pipes)
-        for number, name, text in (entries if whole else iter_sorted(wav_scp))
+        for number, name, text in iter_sorted(wav_scp)
         if name in wanted
     }
     for number, name, _ in entries:
@@ -108,19 +113,18 @@ def read_share(data_dir: str | Path, num_jobs: int, job: int, *, allow_pipes: bo
                 what = f"recording {recording} is not in {wav_scp}"
                 raise ListError(what, path=path, line=number, utterance=name, repair=fix_command(path))
     channels = _recording_channels(Path(data_dir), sources)
+    utterances = []
+    for number, name, _ in entries:
+        joined = []
+        for recording, start, end, *named in pieces[name]:
+            # The number in segments is of what wav.scp reads; no command can have taken it already.
+            own = NamedChannel(*named, path, number, taken=False) if named else channels.get(recording)
+            joined.append(SourcePiece(sources[recording], start, end, own))
+        utterances.append(Utterance(name, tuple(joined)))
+    return utterances
 
-    def source_piece(number: int, recording: str, start: float, end: float, *named: int) -> SourcePiece:
-        # The number in segments is of what wav.scp reads; no command can have taken it already.
-        channel = (*named, (path, number), False) if named else channels.get(recording, ())
-        return SourcePiece(sources[recording], start, end, *channel)
 
-    return [
-        Utterance(name, tuple(source_piece(number, *piece) for piece in pieces[name]))
-        for number, name, _ in entries
-    ]
-
-
-def _recording_channels(folder: Path, sources: dict[str, str]) -> dict[str, _Channel]:
+def _recording_channels(folder: Path, sources: dict[str, str]) -> dict[str, NamedChannel]:
     """What ``reco2file_and_channel`` names for the recordings in ``sources``."""
     path = folder / RECORDING_CHANNELS
     if not path.exists():
@@ -132,30 +136,35 @@ def _recording_channels(folder: Path, sources: dict[str, str]) -> dict[str, _Cha
     named: dict[str, set[int]] = {}
     for number, recording, value in iter_sorted(path):
         if recording in same:
-            channel = _parsed(parse_recording_channel, path, number, recording, value)
+            channel = _channel(path, number, recording, value)
             lines[recording] = channel, number
             named.setdefault(same[recording], set()).add(channel)
     return {
-        recording: (channel, (path, number), len(named[same[recording]]) == 1)
+        recording: NamedChannel(channel, path, number, taken=len(named[same[recording]]) == 1)
         for recording, (channel, number) in lines.items()
         if recording in sources
     }
 
 
 def _pieces(path: Path, number: int, name: str, value: str) -> list[Piece]:
-    parse = functools.partial(parse_pieces, single=path.name == "segments")
-    return _parsed(parse, path, number, name, value)
-
-
-def _parsed(parse: Callable[[str], _Value], path: Path, number: int, name: str, value: str) -> _Value:
     try:
-        return parse(value)
+        return parse_pieces(value, single=path.name == "segments")
     except ValueError as error:
         raise ListError(str(error), path=path, line=number, utterance=name) from None
 
 
+def _channel(path: Path, number: int, name: str, value: str) -> int:
+    try:
+        return parse_recording_channel(value)
+    except ListError as error:
+        raise ListError(error.what, path=path, line=number, utterance=name) from None
+
+
 def _checked(path: Path, number: int, name: str, text: str, allow_pipes: bool) -> str:
-    kind = _parsed(parse_source, path, number, name, text).kind
+    try:
+        kind = parse_source(text).kind
+    except ListError as error:
+        raise ListError(error.what, path=path, line=number, utterance=name) from None
     if kind == "pipe" and not allow_pipes:
         what = f"'{text}' is a command, and commands run only when allowed"
         repair = "--allow_pipes true, if you trust the list"

@@ -31,7 +31,7 @@ class _Turn(NamedTuple):
     start: float  # seconds
     end: float  # seconds; infinite: to the end
     channel: int | None  # None: all of them, mixed
-    speaker: int = 0  # hash
+    speaker: int  # hash
 
 
 @dataclass(frozen=True)
@@ -90,9 +90,10 @@ def find_overlap(folder: Path, lists: Mapping[str, CheckedList]) -> Overlap | No
     if not shared.any():
         return None
     turns: dict[int, list[_Turn]] = {}
-    for row, turn in enumerate(_turns(utterances.path, _channels(folder, lists))):
-        if shared[row]:
-            turns.setdefault(int(sources[row]), []).append(turn._replace(speaker=int(speakers[row])))
+    spans = _spans(utterances.path, _channels(folder, lists))
+    for span, source, speaker, of_several in zip(spans, sources, speakers, shared.tolist(), strict=True):
+        if of_several:
+            turns.setdefault(int(source), []).append(_Turn(*span, int(speaker)))
     pairs = [pair for pair in map(_first_pair, turns.values()) if pair]
     if not pairs:
         return None
@@ -109,15 +110,14 @@ def _look_up(keys: np.ndarray, values: np.ndarray, ids: np.ndarray) -> tuple[np.
 
 def _of_several(sources: np.ndarray, speakers: np.ndarray, known: np.ndarray) -> np.ndarray:
     """bool [N]: known pieces whose source has pieces of more than one speaker."""
-    shared = np.zeros(len(sources), dtype=bool)
     rows = np.flatnonzero(known)
-    if len(rows):
-        _, group = np.unique(sources[rows], return_inverse=True)
-        low = np.full(group.max() + 1, np.iinfo(np.int64).max)
-        high = np.full(group.max() + 1, np.iinfo(np.int64).min)
-        np.minimum.at(low, group, speakers[rows])
-        np.maximum.at(high, group, speakers[rows])
-        shared[rows] = (low != high)[group]
+    order = rows[np.argsort(sources[rows])]
+    first = np.flatnonzero(np.diff(sources[order], prepend=sources[order[:1]] + 1))
+    shared = np.zeros(len(sources), dtype=bool)
+    # Mostly every recording is one utterance.
+    if len(first) < len(order):
+        low, high = (ufunc.reduceat(speakers[order], first) for ufunc in (np.minimum, np.maximum))
+        shared[order] = np.repeat(low != high, np.diff(first, append=len(order)))
     return shared
 
 
@@ -128,16 +128,16 @@ def _channels(folder: Path, lists: Mapping[str, CheckedList]) -> dict[str, int]:
     return {recording: parse_recording_channel(value) for _, recording, value in table}
 
 
-def _turns(path: Path, channels: Mapping[str, int]) -> Iterator[_Turn]:
-    """The pieces of all utterances in list order, each with the channel that is read."""
+def _spans(path: Path, channels: Mapping[str, int]) -> Iterator[tuple[str, str, float, float, int | None]]:
+    """The pieces of all utterances in list order: all of a :class:`_Turn` but the speaker."""
     if path.name == "wav.scp":
         for _, name, _ in iter_table(path):
-            yield _Turn(name, name, 0.0, math.inf, channels.get(name))
+            yield name, name, 0.0, math.inf, channels.get(name)
         return
     for _, utterance, pieces in iter_pieces(path, single=path.name == "segments"):
         for recording, start, end, *named in pieces:
             channel = named[0] if named else channels.get(recording)
-            yield _Turn(utterance, recording, start, math.inf if end < 0 else end, channel)
+            yield utterance, recording, start, math.inf if end < 0 else end, channel
 
 
 def _first_pair(turns: list[_Turn]) -> tuple[_Turn, _Turn] | None:

@@ -76,8 +76,9 @@ def parse_pieces(value: str, *, single: bool) -> list[Piece]:
     """The pieces of one line.
 
     Raises:
-        ListError: the line has another form, or its channel is no number: only its owner knows what is meant.
-        ValueError: its times name nothing.
+        ListError: the line has another form, its times or its channel are no numbers: only its owner knows what
+            is meant.
+        ValueError: there is nothing between its times.
     """
     fields = value.split()
     if single and len(fields) in (3, 4):
@@ -93,7 +94,7 @@ def _piece(recording: str, start_text: str, end_text: str) -> tuple[str, float, 
     try:
         start, end = float(start_text), float(end_text)
     except ValueError:
-        raise ValueError(f"'{start_text} {end_text}' are not times in seconds") from None
+        raise ListError(f"'{start_text} {end_text}' are not times in seconds") from None
     if not (math.isfinite(start) and math.isfinite(end)) or start < 0:
         raise ValueError(f"start {start_text} and end {end_text} must be finite, and the start not negative")
     if end != -1 and end <= start:

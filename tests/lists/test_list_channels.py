@@ -110,10 +110,12 @@ def test_a_repair_keeps_channels(call):
     assert (folder / "reco2file_and_channel").read_text() == "a-1 call A\nb-1 call B\n"
 
 
-@pytest.mark.parametrize("line", ["b-1 r 0 1 B", "b-1 r 0 1 -1", "b-1 r 0 1 1 1", "b-1 r 0"])
+@pytest.mark.parametrize(
+    "line", ["b-1 r 0 1 B", "b-1 r 0 1 -1", "b-1 r 0 1 1 1", "b-1 r 0", "b-1 r 0,5 1,5", "b-1 0 1 r"]
+)
 def test_no_repair_deletes_what_it_does_not_understand(call, line):
     folder = call(wav_scp="r x\n", segments=f"a-1 r 0 1 0\n{line}\n")
-    with pytest.raises(ListError, match=r"segments:2: utterance b-1: (channel|expected)"):
+    with pytest.raises(ListError, match=r"segments:2: utterance b-1: (channel|expected|'.* are not times)"):
         fix_data_dir(folder)
     assert (folder / "segments").read_text() == f"a-1 r 0 1 0\n{line}\n"
     assert not (folder / ".backup").exists()
