@@ -76,8 +76,8 @@ def parse_pieces(value: str, *, single: bool) -> list[Piece]:
     """The pieces of one line.
 
     Raises:
-        ListError: the line has another form, its times or its channel are no numbers: only its owner knows what
-            is meant.
+        ListError: the line has another form, or its times or channel are no numbers: only its owner knows
+            what is meant.
         ValueError: there is nothing between its times.
     """
     fields = value.split()
