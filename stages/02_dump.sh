@@ -42,7 +42,7 @@ dump_set() {
     [ -f "$data/wav.scp" ] || die "$data/wav.scp is missing; it is made by stage 1 (data): run with --stage 1"
     options=(--feats_type "$feats_type" --trim "$trim" --min_seconds "$shortest" --allow_pipes "$allow_pipes")
     spec=(--stage dump --option "dump=${options[*]} --max_drop $max_drop")
-    for name in wav.scp segments parts utt2spk trials; do
+    for name in wav.scp segments parts reco2file_and_channel utt2spk trials; do
         [ ! -f "$data/$name" ] || inputs+=("$data/$name")
     done
     for name in "${inputs[@]}"; do spec+=(--input "$name"); done

@@ -21,13 +21,15 @@ import numpy as np
 
 from svmixer.audio.dumpset import RATE
 from svmixer.audio.errors import AudioError
+from svmixer.audio.gate import MIN_SECONDS, NO_CHANNEL, check_length, silence
 from svmixer.audio.originals import original_length
 from svmixer.audio.read import Recording, open_recording
-from svmixer.audio.resample import to_mono_16k, to_pcm16
-from svmixer.audio.share import SourcePiece, Utterance, read_share, utterance_list
+from svmixer.audio.resample import to_pcm16
+from svmixer.audio.share import NamedChannel, SourcePiece, Utterance, read_share, utterance_list
 from svmixer.audio.trim import trim_silence
 from svmixer.fileio import atomic_path, atomic_write
 from svmixer.lists import ListError, parse_source, write_table
+from svmixer.lists.overlap import sound_lists, warn_of_overlap
 from svmixer.log import get_logger
 
 logger = get_logger(__name__)
@@ -58,7 +60,7 @@ class DumpConfig:
     # Run the commands that wav.scp holds.
     allow_pipes: bool = False
     # Shorter utterances are dropped (seconds).
-    min_seconds: float = 0.3
+    min_seconds: float = MIN_SECONDS
 
     def __post_init__(self) -> None:
         if self.num_jobs < 1 or not 1 <= self.job <= self.num_jobs:
@@ -133,38 +135,57 @@ def utterance_pcm(
 
     Raises:
         AudioError: a piece cannot be read, or the whole is too short or all zero.
+        ListError: a list names a channel that the recording does not have.
     """
-    pcm = to_pcm16(np.concatenate([_piece_wave(piece, cache, trim) for piece in utterance.pieces]))
-    _check_length(len(pcm), min_seconds)
+    wave = np.concatenate([_piece_wave(piece, cache, trim, utterance.name) for piece in utterance.pieces])
+    check_length(len(wave), RATE, min_seconds)
+    peak = max(float(wave.max()), -float(wave.min()))
+    # What floating point holds above full scale is brought down as a whole, not cut off.
+    pcm = to_pcm16(wave / peak if peak > 1.0 else wave)
     if not pcm.any():
-        raise AudioError("all-zero", f"{len(pcm) / RATE:.2f} s of digital silence")
+        raise AudioError("all-zero", silence(len(pcm), RATE))
     return pcm
 
 
-def _piece_wave(piece: SourcePiece, cache: RecordingCache, trim: bool) -> np.ndarray:
-    recording = cache.open(piece.source)
-    wave = to_mono_16k(recording.read(piece.start, piece.end), recording.rate, RATE)
+def _piece_wave(piece: SourcePiece, cache: RecordingCache, trim: bool, utterance: str) -> np.ndarray:
+    wave = _read_channel(piece, cache.open(piece.source), utterance)
     if trim:
         start, end = trim_silence(wave, RATE)
         wave = wave[start:end]
     return wave
 
 
-def _check_length(num_samples: int, min_seconds: float) -> None:
-    if num_samples < max(1, round(min_seconds * RATE)):
-        raise AudioError("too short", f"{num_samples / RATE:.4g} s, less than {min_seconds:g} s")
+def _read_channel(piece: SourcePiece, recording: Recording, utterance: str) -> np.ndarray:
+    """The samples of a piece, np.float32 [N] at 16 kHz: the mean of its channels, or the one that is named."""
+    try:
+        return recording.one_channel(piece.start, piece.end, piece.channel and piece.channel.index, RATE)
+    except AudioError as error:
+        if error.reason != NO_CHANNEL:
+            raise
+        missing = error
+    if piece.channel.taken and len(recording.fetch(0, 1)) == 1:
+        return recording.one_channel(piece.start, piece.end, None, RATE)
+    # Not one utterance dropped: lists that count from 1 would give the others the wrong speaker's channel.
+    raise _channel_error(piece.channel, utterance, f"{missing.what} ({piece.source})")
+
+
+def _channel_error(named: NamedChannel, utterance: str, what: str, repair: str | None = None) -> ListError:
+    return ListError(what, path=named.path, line=named.line, utterance=utterance, repair=repair)
 
 
 def dump_job(config: DumpConfig) -> None:
     """Dump one job's share and write its lists.
 
     Raises:
-        ListError: see :func:`svmixer.audio.share.read_share`; with ``raw_copy`` also a source that is not 16
-            kHz mono 16-bit WAV.
+        ListError: see :func:`svmixer.audio.share.read_share`; a list names a channel that its recording does
+            not have; with ``raw_copy`` also a source that is not 16 kHz mono 16-bit WAV.
     """
     if config.feats_type == "raw_copy" and utterance_list(config.data_dir).name != "wav.scp":
         what = "feats_type raw_copy needs utterances that are whole recordings"
         raise ListError(what, path=utterance_list(config.data_dir), repair="--feats_type raw")
+    if config.job == 1:
+        folder = Path(config.data_dir)
+        warn_of_overlap(folder, sound_lists(folder))
     share = read_share(config.data_dir, config.num_jobs, config.job, allow_pipes=config.allow_pipes)
     _check_apart(share, config)
     files = JobFiles(config.output_dir, config.job)
@@ -220,9 +241,13 @@ def _append(stream: IO[bytes], name: str, pcm: np.ndarray) -> int:
 def _list_originals(share: Iterable[Utterance], config: DumpConfig, job: _Job) -> None:
     for utterance in share:
         with job.utterance(utterance):
-            source = utterance.pieces[0].source
+            [piece] = utterance.pieces
+            source = piece.source
+            if piece.channel and not piece.channel.taken:
+                what = "feats_type raw_copy cannot take a channel out of a recording"
+                raise _channel_error(piece.channel, utterance.name, what, "--feats_type raw")
             num_samples = original_length(utterance.name, source, config.data_dir)
-            _check_length(num_samples, config.min_seconds)
+            check_length(num_samples, RATE, config.min_seconds)
             job.keep(utterance.name, source, num_samples)
 
 

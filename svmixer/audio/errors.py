@@ -11,7 +11,8 @@ class AudioError(ValueError):
 
     Attributes:
         reason: ``missing file``, ``unreadable``, ``empty``, ``non-finite``, ``all-zero``, ``too short``,
-            ``bad segment``, ``pipe failed``, ``pipe forbidden``: what summaries group by.
+            ``bad segment``, ``no such channel``, ``pipe failed``, ``pipe forbidden``: what summaries group
+            by.
         detail: what exactly was found; may be empty.
         source: the recording; empty where only the caller knows it.
     """

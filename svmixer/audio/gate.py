@@ -25,6 +25,8 @@ CANCELLED = 0.01
 # A channel with less than this share of the strongest one's power is not in use.
 UNUSED = 0.01
 
+NO_CHANNEL = "no such channel"
+
 # Integer type → (value of silence, distance to full scale).
 _INTEGERS = {
     "int8": (0, 2.0**7), "int16": (0, 2.0**15), "int32": (0, 2.0**31),
@@ -102,14 +104,22 @@ def check_samples(wave: np.ndarray) -> np.ndarray:
     return wave
 
 
+def check_not_empty(num_samples: int) -> None:
+    """Refuse a recording without samples.
+
+    Raises:
+        AudioError: ``empty``.
+    """
+    if num_samples == 0:
+        raise AudioError("empty", "no samples")
+
+
 def check_length(num_samples: int, rate: int, min_seconds: float = MIN_SECONDS) -> None:
     """Refuse what is too short to tell a voice.
 
     Raises:
-        AudioError: ``empty`` or ``too short``.
+        AudioError: ``too short``.
     """
-    if num_samples == 0:
-        raise AudioError("empty", "no samples")
     if num_samples < max(1, round(min_seconds * rate)):
         raise AudioError("too short", f"{num_samples / rate:.4g} s, less than {min_seconds:g} s")
 
@@ -151,14 +161,27 @@ class Downmix:
         """Judge all pieces together, which may overlap or leave parts out.
 
         Raises:
-            AudioError: ``all-zero``: digital silence, or channels that cancel each other in their mean.
+            AudioError: ``all-zero``: digital silence, or see :meth:`check_cancelled`.
+        """
+        if not np.any(self._powers):
+            raise AudioError("all-zero", silence(self._samples, rate))
+        self.check_cancelled()
+
+    def check_cancelled(self) -> None:
+        """Refuse channels that cancel each other in their mean.
+
+        Raises:
+            AudioError: ``all-zero``.
         """
         powers = np.atleast_1d(self._powers)
-        if not powers.any():
-            raise AudioError("all-zero", f"{self._samples / rate:.2f} s of digital silence")
         if self._mean_power < CANCELLED * powers.mean():
             what = f"the mean of the {len(powers)} channels is silent, they cancel each other (opposite phase)"
             raise AudioError("all-zero", f"{what}; take one of them: channel 0 to {len(powers) - 1}")
+
+
+def silence(num_samples: int, rate: int) -> str:
+    """The words for samples that are all zero."""
+    return f"{num_samples / rate:.2f} s of digital silence"
 
 
 def pick_channel(wave: np.ndarray, channel: int | None) -> np.ndarray:
@@ -170,8 +193,8 @@ def pick_channel(wave: np.ndarray, channel: int | None) -> np.ndarray:
     if channel is None:
         return wave
     if not 0 <= channel < len(wave):
-        there = f"channels 0 to {len(wave) - 1}" if len(wave) > 1 else "one channel, number 0"
-        raise AudioError("no such channel", f"channel {channel} is asked for, the recording has {there}")
+        count = "1 channel" if len(wave) == 1 else f"{len(wave)} channels"
+        raise AudioError(NO_CHANNEL, f"channel {channel} (counted from 0), and the recording has {count}")
     return wave[channel : channel + 1]
 
 
@@ -179,9 +202,10 @@ def one_channel(wave: Any, rate: int, channel: int | None = None) -> np.ndarray:
     """A whole recording in memory as one checked channel ``float32 (N,)``; the arguments of :func:`as_channels`.
 
     Raises:
-        AudioError: see :func:`as_channels`, :func:`check_length` and :class:`Downmix`.
+        AudioError: ``empty``, or see :func:`as_channels`, :func:`check_length` and :class:`Downmix`.
     """
     channels = as_channels(wave)
+    check_not_empty(channels.shape[1])
     check_length(channels.shape[1], rate)
     downmix = Downmix(channel)
     mono = downmix(channels)

@@ -14,9 +14,9 @@ import numpy as np
 from svmixer.audio.ark import WavHeader, ark_entry, opened, read_pcm16, wav_header
 from svmixer.audio.decode import UNKNOWN_LENGTH, decoder_of, ffmpeg_read, sndfile_layout, sndfile_read
 from svmixer.audio.errors import AudioError, about
-from svmixer.audio.gate import Downmix, check_length, check_rate
+from svmixer.audio.gate import Downmix, check_length, check_not_empty, check_rate, check_samples, pick_channel
 from svmixer.audio.long_wave import LongWave, resampled
-from svmixer.audio.resample import from_pcm16
+from svmixer.audio.resample import Resampler, from_pcm16
 from svmixer.lists import parse_source
 from svmixer.log import get_logger
 
@@ -24,6 +24,8 @@ logger = get_logger(__name__)
 
 # A segment may end this much after its recording: lists are written from rounded times.
 _OVERSHOOT = 0.5  # seconds
+# What is held of a recording while it is mixed down and resampled.
+_BLOCK_SECONDS = 30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,21 +42,27 @@ class Recording:
     fetch: Callable[[int, int], np.ndarray]  # (first sample, count) → np.float32 [C, count]
     held_bytes: int = 0  # memory that keeping this object costs
 
-    def read(self, start: float = 0.0, end: float = -1.0) -> np.ndarray:
+    def read(self, start: float = 0.0, end: float = -1.0, channel: int | None = None) -> np.ndarray:
         """The samples from ``start`` to ``end`` seconds (−1: to the end) as np.float32 [C, N].
+
+        With ``channel``, counted from 0, only those of that channel, [1, N].
 
         Times are rounded to the nearest sample, so pieces that share a boundary join without gap or overlap.
 
         Raises:
             AudioError: ``empty``, ``bad segment`` (nothing in it, or more than 0.5 s outside the recording),
-                ``non-finite``, ``unreadable``.
+                ``no such channel``, ``non-finite``, ``unreadable``.
         """
         with about(self.source):
-            return self._checked_piece(start, end)
+            return self._checked_piece(start, end, channel)
 
-    def _checked_piece(self, start: float, end: float) -> np.ndarray:
-        if self.num_samples == 0:
-            raise AudioError("empty", "no samples")
+    def _checked_piece(self, start: float, end: float, channel: int | None) -> np.ndarray:
+        first, last = self._span(start, end)
+        return check_samples(pick_channel(self.fetch(first, last - first), channel))
+
+    def _span(self, start: float, end: float) -> tuple[int, int]:
+        """First sample of a piece and the one behind its last."""
+        check_not_empty(self.num_samples)
         length = self.num_samples / self.rate
         first = last = 0
         # Compared before they are multiplied: times may be as large as floating point goes.
@@ -63,14 +71,26 @@ class Recording:
             last = self.num_samples if end < 0 else min(round(end * self.rate), self.num_samples)
         if first < 0 or first >= last:
             raise AudioError("bad segment", f"{start:g} to {end:g} s of a recording of {length:g} s")
-        return _finite(self.fetch(first, last - first))
+        return first, last
 
+    def one_channel(self, start: float, end: float, channel: int | None, rate: int) -> np.ndarray:
+        """A piece as np.float32 [N] at ``rate`` Hz: the mean of its channels, or channel ``channel``.
 
-def _finite(wave: np.ndarray) -> np.ndarray:
-    if not np.isfinite(wave).all():
-        bad = np.count_nonzero(~np.isfinite(wave))
-        raise AudioError("non-finite", f"{bad} of {wave.size} samples are NaN or infinite")
-    return wave
+        It is mixed down and resampled while it is read.
+
+        Raises:
+            AudioError: as :meth:`read`; also ``bad rate``, and ``all-zero`` for channels that cancel each other.
+        """
+        with about(self.source):
+            first, last = self._span(start, end)
+            downmix, resample = Downmix(channel), Resampler(self.rate, rate)
+            block = _BLOCK_SECONDS * self.rate
+            pieces = [
+                resample(downmix(self.fetch(begin, min(block, last - begin))), last=begin + block >= last)
+                for begin in range(first, last, block)
+            ]
+            downmix.check_cancelled()
+            return np.concatenate(pieces)
 
 
 def read_audio(
@@ -126,6 +146,7 @@ def open_wave(source: str, rate: int | None = None, channel: int | None = None) 
     recording = open_recording(source)
     downmix = Downmix(channel)
     with about(source):
+        check_not_empty(recording.num_samples)
         check_length(recording.num_samples, check_rate(recording.rate))
 
     def fetch(start: int, count: int) -> np.ndarray:

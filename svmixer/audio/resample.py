@@ -30,6 +30,23 @@ def to_mono_16k(wave: np.ndarray, rate: int, rate_out: int = 16000) -> np.ndarra
     return soxr.resample(np.ascontiguousarray(mono, dtype=np.float32), rate, rate_out, quality="HQ")
 
 
+class Resampler:
+    """Pieces of one channel at one rate → pieces at another; together what the whole would give.
+
+    Raises:
+        AudioError: ``bad rate``.
+    """
+
+    def __init__(self, rate: int, rate_out: int) -> None:
+        self._stream = None
+        if check_rate(rate) != rate_out:
+            self._stream = soxr.ResampleStream(rate, rate_out, 1, dtype="float32", quality="HQ")
+
+    def __call__(self, wave: np.ndarray, last: bool) -> np.ndarray:
+        """The next piece np.float32 [n] → what is known behind it; after the ``last`` one, all."""
+        return wave if self._stream is None else self._stream.resample_chunk(wave, last=last)
+
+
 def to_pcm16(wave: np.ndarray) -> np.ndarray:
     """np.float32 [N] in −1…1 to np.int16 [N]: rounded and clipped; no dither, dumps must repeat exactly."""
     return np.clip(np.rint(wave * np.float32(32768)), -32768, 32767).astype(np.int16)

@@ -7,7 +7,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from svmixer.lists import ListError, fix_command, iter_table, parse_source
-from svmixer.lists.segments import parse_pieces
+from svmixer.lists.channels import RECORDING_CHANNELS, parse_recording_channel
+from svmixer.lists.segments import Piece, parse_pieces
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class NamedChannel:
+    """A channel that a list names."""
+
+    index: int  # from 0
+    path: Path  # the list
+    line: int  # and its line
+    taken: bool  # a recording of one channel is what is named: what stands in wav.scp took it already
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -17,6 +28,7 @@ class SourcePiece:
     source: str  # right-hand side of wav.scp
     start: float  # seconds
     end: float  # seconds; −1: to the end
+    channel: NamedChannel | None = None  # None: the mean of all
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -68,6 +80,8 @@ def job_range(count: int, num_jobs: int, job: int) -> range:
 def read_share(data_dir: str | Path, num_jobs: int, job: int, *, allow_pipes: bool) -> list[Utterance]:
     """The utterances of one job, in list order. Memory grows with the share, not with the lists.
 
+    Channels are named by ``segments`` for an utterance, or else by ``reco2file_and_channel`` for a recording.
+
     Raises:
         ListError: a list is broken, unsorted or empty, a recording is not in ``wav.scp``, or a command
             stands there although commands are not allowed.
@@ -80,35 +94,70 @@ def read_share(data_dir: str | Path, num_jobs: int, job: int, *, allow_pipes: bo
     share = job_range(count, num_jobs, job)
     entries = [entry for row, entry in enumerate(iter_table(path)) if row in share]
     if path == wav_scp:
+        sources = {name: _checked(wav_scp, number, name, text, allow_pipes) for number, name, text in entries}
+        channels = _recording_channels(Path(data_dir), sources)
         return [
-            Utterance(name, (SourcePiece(_checked(wav_scp, number, name, text, allow_pipes), 0.0, -1.0),))
-            for number, name, text in entries
+            Utterance(name, (SourcePiece(text, 0.0, -1.0, channels.get(name)),))
+            for name, text in sources.items()
         ]
     pieces = {name: _pieces(path, number, name, value) for number, name, value in entries}
-    wanted = {recording for triples in pieces.values() for recording, _, _ in triples}
+    wanted = {piece[0] for joined in pieces.values() for piece in joined}
     sources = {
         name: _checked(wav_scp, number, name, text, allow_pipes)
         for number, name, text in iter_sorted(wav_scp)
         if name in wanted
     }
     for number, name, _ in entries:
-        for recording, _, _ in pieces[name]:
+        for recording, *_ in pieces[name]:
             if recording not in sources:
                 what = f"recording {recording} is not in {wav_scp}"
                 raise ListError(what, path=path, line=number, utterance=name, repair=fix_command(path))
-    return [
-        Utterance(
-            name, tuple(SourcePiece(sources[recording], start, end) for recording, start, end in triples)
-        )
-        for name, triples in pieces.items()
-    ]
+    channels = _recording_channels(Path(data_dir), sources)
+    utterances = []
+    for number, name, _ in entries:
+        joined = []
+        for recording, start, end, *named in pieces[name]:
+            # The number in segments is of what wav.scp reads; no command can have taken it already.
+            own = NamedChannel(*named, path, number, taken=False) if named else channels.get(recording)
+            joined.append(SourcePiece(sources[recording], start, end, own))
+        utterances.append(Utterance(name, tuple(joined)))
+    return utterances
 
 
-def _pieces(path: Path, number: int, name: str, value: str) -> list[tuple[str, float, float]]:
+def _recording_channels(folder: Path, sources: dict[str, str]) -> dict[str, NamedChannel]:
+    """What ``reco2file_and_channel`` names for the recordings in ``sources``."""
+    path = folder / RECORDING_CHANNELS
+    if not path.exists():
+        return {}
+    # Also all others with a source of these: where a source is named with two channels, it must have them.
+    texts = set(sources.values())
+    same = {name: text for _, name, text in iter_table(folder / "wav.scp") if text in texts}
+    lines: dict[str, tuple[int, int]] = {}
+    named: dict[str, set[int]] = {}
+    for number, recording, value in iter_sorted(path):
+        if recording in same:
+            channel = _channel(path, number, recording, value)
+            lines[recording] = channel, number
+            named.setdefault(same[recording], set()).add(channel)
+    return {
+        recording: NamedChannel(channel, path, number, taken=len(named[same[recording]]) == 1)
+        for recording, (channel, number) in lines.items()
+        if recording in sources
+    }
+
+
+def _pieces(path: Path, number: int, name: str, value: str) -> list[Piece]:
     try:
         return parse_pieces(value, single=path.name == "segments")
     except ValueError as error:
         raise ListError(str(error), path=path, line=number, utterance=name) from None
+
+
+def _channel(path: Path, number: int, name: str, value: str) -> int:
+    try:
+        return parse_recording_channel(value)
+    except ListError as error:
+        raise ListError(error.what, path=path, line=number, utterance=name) from None
 
 
 def _checked(path: Path, number: int, name: str, text: str, allow_pipes: bool) -> str:

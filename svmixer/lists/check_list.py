@@ -8,6 +8,7 @@ again.
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from svmixer.lists.channels import RECORDING_CHANNELS, parse_recording_channel
 from svmixer.lists.errors import ListError, fix_command
 from svmixer.lists.segments import parse_pieces
 from svmixer.lists.source import check_source
@@ -95,17 +97,23 @@ def several_ids(value: str) -> Iterable[int]:
 
 def one_piece(value: str) -> Iterable[int]:
     """For ``segments``: the recording."""
-    return (hash(recording) for recording, _, _ in parse_pieces(value, single=True))
+    return (hash(piece[0]) for piece in parse_pieces(value, single=True))
 
 
 def pieces(value: str) -> Iterable[int]:
     """For ``parts``: the recordings."""
-    return (hash(recording) for recording, _, _ in parse_pieces(value, single=False))
+    return (hash(piece[0]) for piece in parse_pieces(value, single=False))
 
 
 def recording_source(value: str) -> Iterable[int]:
-    """For ``wav.scp``."""
+    """For ``wav.scp``: the source."""
     check_source(value)
+    return (hash(value),)
+
+
+def one_channel(value: str) -> Iterable[int]:
+    """For ``reco2file_and_channel``."""
+    parse_recording_channel(value)
     return ()
 
 
@@ -119,15 +127,20 @@ VALUE_CHECKS: dict[str, ValueCheck] = {
 }
 
 
+# Lists about the utterances, speakers and recordings of the others; not ``utt2spk~`` and ``utt2spk.bak``.
+_FOLLOWING = re.compile(r"(?:utt|spk|reco)2\w+")
+
+
 def value_checks(folder: Path) -> dict[str, ValueCheck]:
     """The tables of a data directory that are there, each with its check of values.
 
-    Besides the known ones these are all ``utt2*`` and ``spk2*`` (``utt2lang``, ``spk2gender``,
-    ``utt2num_samples``).
+    Besides the known ones these are all ``utt2*``, ``spk2*`` and ``reco2*`` (``utt2lang``, ``spk2gender``,
+    ``reco2dur``).
     """
     known = {name: check for name, check in VALUE_CHECKS.items() if (folder / name).exists()}
-    others = {path.name for pattern in ("utt2*", "spk2*") for path in folder.glob(pattern) if path.is_file()}
-    return known | dict.fromkeys(sorted(others - known.keys()), any_value)
+    found = (path.name for path in folder.glob("*2*") if path.is_file())
+    others = sorted(name for name in found if _FOLLOWING.fullmatch(name) and name not in known)
+    return known | {name: one_channel if name == RECORDING_CHANNELS else any_value for name in others}
 
 
 def _order_error(

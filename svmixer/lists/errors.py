@@ -45,7 +45,8 @@ def _rebuild(what: str, *where: object) -> ListError:
 def fix_command(path: str | Path, *options: str) -> str | None:
     """The command that repairs the data directory ``path`` belongs to; ``None`` for other files."""
     name = Path(path).name
-    if name not in ("wav.scp", "segments", "parts", "trials") and not name.startswith(("utt2", "spk2")):
+    known = name in ("wav.scp", "segments", "parts", "trials")
+    if not known and not name.startswith(("utt2", "spk2", "reco2")):
         return None
     folder = shlex.quote(str(Path(path).parent))
     return " ".join(["python -m svmixer.bin.fix_data_dir --data_dir", folder, *options])

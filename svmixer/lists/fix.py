@@ -1,7 +1,8 @@
 """Repair a data directory: clean and sort each list, keep what all lists have, make ``spk2utt`` again.
 
 Only what carries no information or has no counterpart is removed, and counted. What needs a decision (an id
-with two values, a pair with two labels, text that is not UTF-8) is an error, and then nothing is written.
+with two values, a pair with two labels, a line of another form, text that is not UTF-8) is an error, and then
+nothing is written.
 """
 
 from __future__ import annotations
@@ -187,6 +188,8 @@ def _intersect(tables: dict[str, Table], checks: dict[str, ValueCheck], drops: _
     for name in sorted(tables.keys() - VALUE_CHECKS.keys()):
         if name.startswith("utt2"):
             _keep(tables, name, _not_in(base, tables[base]), drops)
+        elif name.startswith("reco2"):
+            _keep(tables, name, _not_in("wav.scp", tables["wav.scp"]), drops)
         elif "utt2spk" in tables:
             _keep(tables, name, _not_in("utt2spk", speakers), drops)
     return tables[base].keys()

@@ -1,8 +1,9 @@
 """Utterances that are not whole recordings: ``segments`` (one piece) and ``parts`` (several pieces joined).
 
-``segments`` is Kaldi's: ``<utterance> <recording> <start> <end>``. ``parts`` has one or more such triples a
-line: ``<utterance> <recording> <start> <end> [<recording> <start> <end> …]``. Times are in seconds; an end of
--1 is the end of the recording.
+``segments`` is Kaldi's: ``<utterance> <recording> <start> <end> [<channel>]``, the channel counted from 0.
+``parts`` has one or more triples a line: ``<utterance> <recording> <start> <end> [<recording> <start> <end>
+…]``; only ``reco2file_and_channel`` names channels for it. Times are in seconds; an end of -1 is the end of
+the recording.
 """
 
 from __future__ import annotations
@@ -11,18 +12,22 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from svmixer.lists.channels import channel_number
 from svmixer.lists.errors import ListError, fix_command
 from svmixer.lists.table import duplicate_error, iter_table, write_table
 
-Piece = tuple[str, float, float]
+# (recording, start, end), and the channel where the line names one.
+Piece = tuple[str, float, float] | tuple[str, float, float, int]
 
 
 def read_segments(path: str | Path) -> dict[str, Piece]:
-    """Utterance → (recording, start, end) in seconds, end -1 = to the end.
+    """Utterance → (recording, start, end) in seconds, end -1 = to the end; a channel that the line names is
+    the fourth.
 
     Raises:
-        ListError: see :func:`svmixer.lists.read_table`; also a line without exactly three fields behind the
-            utterance, a time that is not a number, a negative start, or an end that is not after the start.
+        ListError: see :func:`svmixer.lists.read_table`; also a line without three or four fields behind the
+            utterance, a time that is not a number, a negative start, an end that is not after the start, or a
+            channel that is not a number from 0.
     """
     table: dict[str, Piece] = {}
     for number, utterance, pieces in iter_pieces(path, single=True):
@@ -38,7 +43,7 @@ def read_parts(path: str | Path) -> dict[str, list[Piece]]:
     """Utterance → its pieces (recording, start, end) in the order they are joined; end -1 = to the end.
 
     Raises:
-        ListError: as :func:`read_segments`, with one or more triples behind the utterance.
+        ListError: as :func:`read_segments`, with one or more triples behind the utterance and no channel.
     """
     table: dict[str, list[Piece]] = {}
     for number, utterance, pieces in iter_pieces(path, single=False):
@@ -60,25 +65,36 @@ def iter_pieces(path: str | Path, *, single: bool) -> Iterator[tuple[int, str, l
     for number, utterance, value in iter_table(path):
         try:
             yield number, utterance, parse_pieces(value, single=single)
+        except ListError as error:
+            raise ListError(error.what, path=path, line=number, utterance=utterance) from None
         except ValueError as error:
             what, repair = str(error), fix_command(path)
             raise ListError(what, path=path, line=number, utterance=utterance, repair=repair) from None
 
 
 def parse_pieces(value: str, *, single: bool) -> list[Piece]:
-    """The triples of one line; ``ValueError`` says what is wrong."""
+    """The pieces of one line.
+
+    Raises:
+        ListError: the line has another form, or its times or channel are no numbers: only its owner knows
+            what is meant.
+        ValueError: there is nothing between its times.
+    """
     fields = value.split()
-    if len(fields) % 3 or (single and len(fields) != 3):
+    if single and len(fields) in (3, 4):
+        return [(*_piece(*fields[:3]), *map(_channel, fields[3:]))]
+    if single or not fields or len(fields) % 3:
         expected = "<recording> <start> <end>" + ("" if single else " once or more")
-        raise ValueError(f"expected {expected}, found '{value}'")
+        more = "; a channel may follow" if single else ""
+        raise ListError(f"expected {expected}, found '{value}'{more}")
     return [_piece(*fields[i : i + 3]) for i in range(0, len(fields), 3)]
 
 
-def _piece(recording: str, start_text: str, end_text: str) -> Piece:
+def _piece(recording: str, start_text: str, end_text: str) -> tuple[str, float, float]:
     try:
         start, end = float(start_text), float(end_text)
     except ValueError:
-        raise ValueError(f"'{start_text} {end_text}' are not times in seconds") from None
+        raise ListError(f"'{start_text} {end_text}' are not times in seconds") from None
     if not (math.isfinite(start) and math.isfinite(end)) or start < 0:
         raise ValueError(f"start {start_text} and end {end_text} must be finite, and the start not negative")
     if end != -1 and end <= start:
@@ -86,8 +102,18 @@ def _piece(recording: str, start_text: str, end_text: str) -> Piece:
     return recording, start, end
 
 
+def _channel(text: str) -> int:
+    channel = channel_number(text)
+    if channel is None:
+        raise ListError(f"channel '{text}' is not a number from 0 (A, the first channel, is 0; B is 1)")
+    return channel
+
+
 def _text(pieces: Sequence[Piece]) -> str:
-    return " ".join(f"{recording} {_time(start)} {_time(end)}" for recording, start, end in pieces)
+    return " ".join(
+        " ".join([recording, _time(start), _time(end), *map(str, channel)])
+        for recording, start, end, *channel in pieces
+    )
 
 
 def _time(seconds: float) -> str:

@@ -36,11 +36,12 @@ def subset_data_dir(
     if unknown is not None:
         raise ListError("not in this list", path=source / "utt2spk", utterance=unknown)
     tables = value_checks(source).keys() - {"utt2spk", "spk2utt"}
-    recordings, speakers = _recordings(source, tables, utterances), set(utt2spk.values())
+    recordings = _recordings(source, tables, utterances)
+    ids = {"wav.scp": recordings, "reco2": recordings, "spk2": set(utt2spk.values())}
     target.mkdir(parents=True, exist_ok=True)
     written = {"utt2spk", "spk2utt"}
     for name in sorted(tables):
-        kept = recordings if name == "wav.scp" else speakers if name.startswith("spk2") else utterances
+        kept = next((ids[start] for start in ids if name.startswith(start)), utterances)
         rows = [(key, value) for _, key, value in iter_table(source / name) if key in kept]
         if rows:
             write_table(target / name, rows)

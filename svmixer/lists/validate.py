@@ -10,6 +10,7 @@ import numpy as np
 
 from svmixer.lists.check_list import VALUE_CHECKS, CheckedList, check_list, value_checks
 from svmixer.lists.errors import ListError, fix_command
+from svmixer.lists.overlap import warn_of_overlap
 from svmixer.lists.source import FileProbe, parse_source
 from svmixer.lists.table import iter_table
 from svmixer.lists.trial_faults import CONFLICTING, MISLABELLED, find_trial_faults
@@ -43,8 +44,8 @@ def validate_data_dir(
     """Check the lists of a data directory.
 
     They are ``wav.scp``, ``utt2spk``, ``spk2utt``, ``segments`` or ``parts``, ``trials``, any other
-    ``utt2*`` and ``spk2*``. Recordings that no utterance uses are allowed; so are other lists that do not
-    cover every utterance.
+    ``utt2*``, ``spk2*`` and ``reco2*``. Recordings that no utterance uses are allowed; so are other lists
+    that do not cover every utterance. Two speakers at once in one recording are a warning in the log.
 
     Args:
         data_dir: the directory; ``wav.scp`` alone is enough (a set of noises).
@@ -75,6 +76,7 @@ def validate_data_dir(
         problems += _absent_files(folder / "wav.scp")
     if problems:
         raise DataDirError(problems)
+    warn_of_overlap(folder, lists)
     recordings = lists["wav.scp"]
     utterances = lists.get("segments") or lists.get("parts") or recordings
     speakers = len(lists["spk2utt"].keys) if "spk2utt" in lists else 0
@@ -122,8 +124,9 @@ def _compare(lists: dict[str, CheckedList], folder: Path, trials: Trials | None)
         yield from _outside(utterances, utterances.keys, utt2spk, "not in utt2spk")
     if utt2spk and "spk2utt" in lists:
         yield from _compare_speakers(utt2spk, lists["spk2utt"])
+    wholes = {"utt2": utterances, "spk2": lists.get("spk2utt"), "reco": recordings}
     for name in sorted(lists.keys() - VALUE_CHECKS.keys()):
-        whole = utterances if name.startswith("utt2") else lists.get("spk2utt")
+        whole = wholes[name[:4]]
         if whole:
             yield from _outside(lists[name], lists[name].keys, whole, f"not in {whole.path.name}")
     if trials and utterances:

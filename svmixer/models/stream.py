@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from svmixer.audio.gate import Downmix, as_channels, check_length, check_rate
+from svmixer.audio.gate import Downmix, as_channels, check_length, check_not_empty, check_rate
 from svmixer.models.utterance import WINDOWS_AT_ONCE, unit_length
 from svmixer.models.windows import repeat_pad
 
@@ -174,6 +174,7 @@ class EmbeddingStream:
         Raises:
             AudioError: too little audio so far, or nothing in it.
         """
+        check_not_empty(self._total)
         check_length(self._total, self._rate, self._min_samples / self._rate)
         self._downmix.finish(self._rate)
         # The sum is as good as the mean: only its direction counts.

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from svmixer.audio import AudioError, from_pcm16, to_mono_16k, to_pcm16
+from svmixer.audio.gate import pick_channel
 
 
 @pytest.mark.parametrize("rate", [8000, 11025, 22050, 44100, 48000, 128000])
@@ -55,3 +56,21 @@ def test_rounding_and_clipping():
 def test_16_bits_survive_the_round_trip(values):
     pcm = np.array(values, np.int16)
     np.testing.assert_array_equal(to_pcm16(from_pcm16(pcm)), pcm)
+
+
+def test_pick_channel():
+    wave = np.float32([[0.5, 0.25], [0.1, 0.2]])
+    assert pick_channel(wave, None) is wave
+    np.testing.assert_array_equal(pick_channel(wave, 0), wave[:1])
+    np.testing.assert_array_equal(pick_channel(wave, 1), wave[1:])
+
+
+@pytest.mark.parametrize(
+    ("channels", "channel", "found"), [(2, 2, "2 channels"), (2, -1, "2 channels"), (1, 1, "1 channel")]
+)
+def test_pick_a_channel_that_is_not_there(channels, channel, found):
+    with pytest.raises(AudioError) as caught:
+        pick_channel(np.zeros((channels, 4), np.float32), channel)
+    assert str(caught.value) == (
+        f"no such channel: channel {channel} (counted from 0), and the recording has {found}"
+    )

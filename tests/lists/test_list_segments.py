@@ -27,7 +27,7 @@ def test_parts(write):
         ("u r 0 inf", "finite"),
         ("u r zero 1", "not times in seconds"),
         ("u r 0", "expected <recording> <start> <end>"),
-        ("u r 0 1 2", "expected <recording> <start> <end>"),
+        ("u r 0 1 2 r", "expected <recording> <start> <end>"),
     ],
 )
 def test_bad_times(write, line, what):
@@ -36,6 +36,11 @@ def test_bad_times(write, line, what):
             read(write(name, f"t r 0 1\n{line}\n"))
         assert what in caught.value.what
         assert (caught.value.line, caught.value.utterance) == (2, "u")
+
+
+def test_parts_name_no_channel(write):
+    with pytest.raises(ListError, match="expected <recording> <start> <end> once or more, found 'r 0 1 2'"):
+        read_parts(write("parts", "u r 0 1 2\n"))
 
 
 def test_segments_has_one_piece_only(write):

@@ -12,8 +12,11 @@ recipe=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 wav_scp=$recipe/lists/wav.scp
 # List `utterance speaker`.
 utt2spk=$recipe/lists/utt2spk
-# List `utterance recording start end` in seconds; empty: lists/segments if it is there, else every recording is an utterance.
+# List `utterance recording start end [channel]`, in seconds; empty: lists/segments if it is there, else every recording is an
+# utterance.
 segments=
+# List `recording file A|B|1|2…`, the channel of each recording; empty: lists/reco2file_and_channel if it is there, else none.
+reco2file_and_channel=
 # List `1 utterance utterance` and `0 utterance utterance`; empty: lists/trials if it is there, else trials are made.
 trials=
 # Speakers to validate with, chosen by the seed among those with two utterances or more.
@@ -37,6 +40,8 @@ require_int 2 valid_speakers test_speakers
 require_int 0 seed
 : "$nj"
 [ -n "$segments" ] || [ ! -f "$recipe/lists/segments" ] || segments=$recipe/lists/segments
+[ -n "$reco2file_and_channel" ] || [ ! -f "$recipe/lists/reco2file_and_channel" ] ||
+    reco2file_and_channel=$recipe/lists/reco2file_and_channel
 [ -n "$trials" ] || [ ! -f "$recipe/lists/trials" ] || trials=$recipe/lists/trials
 
 all=$data_dir/all
@@ -56,6 +61,7 @@ copy_list() {
 copy_list wav_scp "$wav_scp" wav.scp
 copy_list utt2spk "$utt2spk" utt2spk
 [ -z "$segments" ] || copy_list segments "$segments" segments
+[ -z "$reco2file_and_channel" ] || copy_list reco2file_and_channel "$reco2file_and_channel" reco2file_and_channel
 [ -z "$trials" ] || copy_list trials "$trials" trials
 
 stop() {
