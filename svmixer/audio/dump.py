@@ -156,7 +156,7 @@ def _piece_wave(piece: SourcePiece, cache: RecordingCache, trim: bool, utterance
 
 
 def _read_channel(piece: SourcePiece, recording: Recording, utterance: str) -> np.ndarray:
-    """The samples of a piece, np.float32 [N] at 16 kHz: the mean of its channels, or the one that is named."""
+    """A piece as np.float32 [N] at 16 kHz: the mean of its channels, or the one that is named."""
     try:
         return recording.one_channel(piece.start, piece.end, piece.channel and piece.channel.index, RATE)
     except AudioError as error:

@@ -1,7 +1,7 @@
 """The one gate that audio passes on its way to a model or a dump, whichever door it comes in by.
 
-What is wrong is an :class:`AudioError` with the same words at every door: shape, type, rate, values that are not
-finite, level, length, silence, channels. Files are checked while they are read (:mod:`svmixer.audio.read`).
+What is wrong is an :class:`AudioError` with the same words at every door: shape, type, rate, values that are
+not finite, level, length, silence, channels. Files are checked while they are read (svmixer/audio/read.py).
 """
 
 from __future__ import annotations
@@ -84,7 +84,9 @@ def _as_floats(array: np.ndarray) -> np.ndarray:
     zero, scale = _INTEGERS[array.dtype.name]
     floats = (array.astype(np.float64) - zero) / scale
     if array.dtype == np.int32 and 0 < np.abs(floats).max(initial=0.0) <= 2.0**-16:
-        raise AudioError("bad type", "int32 with values of 16 bits: convert it to int16, or give floats in -1…1")
+        raise AudioError(
+            "bad type", "int32 with values of 16 bits: convert it to int16, or give floats in -1…1"
+        )
     return floats.astype(np.float32)
 
 
@@ -99,7 +101,9 @@ def check_samples(wave: np.ndarray) -> np.ndarray:
         bad = np.count_nonzero(~np.isfinite(wave))
         raise AudioError("non-finite", f"{bad} of {wave.size} samples are NaN or infinite")
     if peak > HIGHEST_SAMPLE:
-        what = f"samples of up to {peak:g} where full scale is 1; were they integers? Divide by their full scale"
+        what = (
+            f"samples of up to {peak:g} where full scale is 1; were they integers? Divide by their full scale"
+        )
         raise AudioError("over full scale", what)
     return wave
 
@@ -152,10 +156,10 @@ class Downmix:
 
     @property
     def differing(self) -> bool:
-        """Whether several channels are in use that hold different sounds, as on two ends of a telephone line."""
+        """Whether channels in use hold different sounds, as of the two ends of a telephone line."""
         powers = np.atleast_1d(self._powers)
         used = np.count_nonzero(powers > UNUSED * powers.max())
-        return used > 1 and self._mean_power < (1 + 1 / used) / 2 * powers.mean()
+        return bool(used > 1 and self._mean_power < (1 + 1 / used) / 2 * powers.mean())
 
     def finish(self, rate: int) -> None:
         """Judge all pieces together, which may overlap or leave parts out.
@@ -175,7 +179,9 @@ class Downmix:
         """
         powers = np.atleast_1d(self._powers)
         if self._mean_power < CANCELLED * powers.mean():
-            what = f"the mean of the {len(powers)} channels is silent, they cancel each other (opposite phase)"
+            what = (
+                f"the mean of the {len(powers)} channels is silent, they cancel each other (opposite phase)"
+            )
             raise AudioError("all-zero", f"{what}; take one of them: channel 0 to {len(powers) - 1}")
 
 
@@ -199,7 +205,7 @@ def pick_channel(wave: np.ndarray, channel: int | None) -> np.ndarray:
 
 
 def one_channel(wave: Any, rate: int, channel: int | None = None) -> np.ndarray:
-    """A whole recording in memory as one checked channel ``float32 (N,)``; the arguments of :func:`as_channels`.
+    """A whole recording in memory, see :func:`as_channels`, as one checked channel ``float32 (N,)``.
 
     Raises:
         AudioError: ``empty``, or see :func:`as_channels`, :func:`check_length` and :class:`Downmix`.

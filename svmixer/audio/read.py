@@ -79,7 +79,7 @@ class Recording:
         It is mixed down and resampled while it is read.
 
         Raises:
-            AudioError: as :meth:`read`; also ``bad rate``, and ``all-zero`` for channels that cancel each other.
+            AudioError: as :meth:`read`; also ``bad rate``, and ``all-zero`` for channels that cancel.
         """
         with about(self.source):
             first, last = self._span(start, end)
@@ -157,7 +157,9 @@ def open_wave(source: str, rate: int | None = None, channel: int | None = None) 
         with about(source):
             downmix.finish(recording.rate)
         if downmix.differing:
-            logger.warning("%s: its channels hold different sounds, which are mixed; choose a channel", source)
+            logger.warning(
+                "%s: its channels hold different sounds, which are mixed; choose a channel", source
+            )
 
     rate = rate or recording.rate
     return LongWave(*resampled(recording.num_samples, fetch, recording.rate, rate), finish), rate

@@ -1,4 +1,4 @@
-"""How much speech there is in a recording, by its level alone: enough to tell a sentence from next to nothing."""
+"""How much speech there is in a recording, by its level alone: it tells a sentence from next to nothing."""
 
 from __future__ import annotations
 

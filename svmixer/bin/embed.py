@@ -4,25 +4,29 @@ Files of any format, rate, length and number of channels. Without --output the e
 output as Kaldi text vectors.
 
 A whole directory: svmixer embed --input_dir DIR --output_dir OUT --model DIR writes OUT/path/name.npy for
-every DIR/path/name.wav (or .flac, .m4a …). What is there is not done again, so a run that was stopped goes
-on; OUT/failures.tsv lists the files that could not be embedded, and the status is then 1.
+every DIR/path/name.wav (or .flac, .m4a …). What is there is not done again unless its recording has changed,
+so a run that was stopped goes on; OUT/failures.tsv lists the files that could not be embedded, and the status
+is then 1; OUT/ignored.tsv lists those that are no audio by their names.
 """
 
 from __future__ import annotations
 
 import sys
+import zipfile
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 import numpy as np
 
 from svmixer.config import parse_args
 from svmixer.fileio import atomic_write
-from svmixer.log import fail
+from svmixer.log import fail, get_logger
 
-FORMATS = ("", ".npy", ".npz", ".ark")
+logger = get_logger(__name__)
+
+FORMATS = (".npy", ".npz", ".ark")
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,8 @@ class EmbedConfig:
 
     # Model directory, or the name of a model that comes with the package.
     model: str
-    # .npy: a matrix, one row a file; .npz: one vector a file name; .ark: Kaldi vectors with an .scp.
+    # .npy: a matrix, one row a file; .npz: one vector a file name; .ark: Kaldi vectors with an .scp; without
+    # it they are printed.
     output: str = ""
     # Directory whose audio files are embedded, one .npy each.
     input_dir: str = ""
@@ -44,6 +49,8 @@ class EmbedConfig:
     protocol: Literal["whole", "crops", "stream"] = "whole"
     # Windows of the crops protocol.
     num_crops: int = 10
+    # Channel that is taken of recordings with several, from 0; without it their mean.
+    channel: int | None = None
     # Where the model runs: cpu, cuda, cuda:1 …; PyTorch alone runs elsewhere than on the CPU.
     device: str = "cpu"
     # What runs the model; auto: onnx if the directory has it and it is installed, else torch.
@@ -54,8 +61,10 @@ class EmbedConfig:
     precision: Literal["auto", "float32", "bf16", "int8"] = "auto"
 
     def __post_init__(self) -> None:
-        if Path(self.output).suffix not in FORMATS:
-            raise ValueError(f"output: '{self.output}' ends with none of {', '.join(FORMATS[1:])}")
+        if self.output and Path(self.output).suffix not in FORMATS:
+            raise ValueError(f"output: '{self.output}' ends with none of {', '.join(FORMATS)}")
+        if self.channel is not None and self.channel < 0:
+            raise ValueError(f"channel: 0 is the first, found {self.channel}")
         if self.precision != "auto" and self.device != "cpu":
             raise ValueError(f"precision: {self.precision} is computed on the CPU, not on {self.device}")
         if bool(self.input_dir) != bool(self.output_dir):
@@ -80,7 +89,7 @@ def main(argv: list[str] | None = None) -> None:
         except (ValueError, OSError) as error:
             raise fail(str(error)) from None
         return
-    kaldi = Path(config.output).suffix in ("", ".ark")
+    kaldi = not config.output or config.output.endswith(".ark")
     spaced = [name for name in files if kaldi and any(map(str.isspace, name))]
     if spaced:
         raise fail(f"'{spaced[0]}': a key of a Kaldi file has no spaces; choose --output FILE.npz")
@@ -104,8 +113,8 @@ def split_arguments(argv: list[str]) -> tuple[list[str], list[str]]:
     return files, options
 
 
-def embed_files(files: list[str], config: EmbedConfig) -> dict[str, np.ndarray]:
-    """File name → embedding ``float32 (D,)``.
+def embed_files(files: list[str], config: EmbedConfig) -> list[tuple[str, np.ndarray]]:
+    """(file name, embedding ``float32 (D,)``) of each file, in the order given.
 
     Raises:
         ConfigError, ModelError: the model cannot be loaded.
@@ -116,13 +125,14 @@ def embed_files(files: list[str], config: EmbedConfig) -> dict[str, np.ndarray]:
 
     embedder = load_embedder(config.model, config.runtime, config.precision, config.device)
     failures: dict[str, str] = {}
-    sources = readable({name: name for name in files}, embedder.open_source, failures)
+    open_source = partial(embedder.open_source, channel=config.channel)
+    sources = readable({name: name for name in files}, open_source, failures)
     embeddings = dict(embedder.model.embed_sources(sources, config.protocol, config.num_crops))
     if failures:
         # Errors of reading name the file themselves.
         lines = (why if why.startswith(name) else f"{name}: {why}" for name, why in failures.items())
         raise ValueError("\n".join(lines))
-    return embeddings
+    return [(name, embeddings[name]) for name in files]
 
 
 def embed_tree(config: EmbedConfig) -> None:
@@ -136,42 +146,61 @@ def embed_tree(config: EmbedConfig) -> None:
     from svmixer.runtime.choose import load_embedder
     from svmixer.score.embed_dir import FAILURES, DirectoryError, embed_directory, find_audio, write_kaldi
 
-    files, output = find_audio(Path(config.input_dir)), Path(config.output_dir)
+    output = Path(config.output_dir)
+    found = find_audio(Path(config.input_dir), output)
     embedder = load_embedder(config.model, config.runtime, config.precision, config.device)
     digest = md5_file(embedder.weights)
     settings = {"protocol": config.protocol, "num_crops": config.num_crops, "model_md5": digest}
+    if config.channel is not None:
+        settings["channel"] = config.channel
     if embedder.precision:
         settings["precision"] = embedder.precision
     if embedder.calibration:
         settings["calibration_md5"] = md5_file(embedder.calibration)
 
     embed = partial(embedder.model.embed_sources, protocol=config.protocol, num_crops=config.num_crops)
-    outcome = embed_directory(files, output, embedder.open_source, embed, settings)
+    open_source = partial(embedder.open_source, channel=config.channel)
+    outcome = embed_directory(found, output, open_source, embed, settings)
     if config.kaldi:
-        write_kaldi([name for name, path in files.items() if str(path) not in outcome.failures], output)
+        names = [name for name, path in found.files.items() if str(path) not in outcome.failures]
+        write_kaldi(names, output)
     if outcome.failures:
+        total = len(found.files) + len(found.unreadable)
         raise DirectoryError(
-            f"{len(outcome.failures)} of {len(files)} files could not be embedded: {output / FAILURES}"
+            f"{len(outcome.failures)} of {total} files could not be embedded: {output / FAILURES}"
         )
 
 
-def write(embeddings: dict[str, np.ndarray], output: str) -> None:
-    """Store the embeddings in the format of the file's ending, or print them."""
-    kind = Path(output).suffix
+def write(embeddings: list[tuple[str, np.ndarray]], output: str) -> None:
+    """Store the embeddings in the format of the file's ending, or print them.
+
+    Where they go by their names, what was given twice is stored once.
+    """
+    kind = Path(output).suffix if output else ""
+    if kind in (".npz", ".ark") and len(dict(embeddings)) < len(embeddings):
+        logger.warning("%s: files that were given more than once are stored once", output)
     if kind == ".npy":
         with atomic_write(output, "wb") as stream:
-            np.save(stream, np.stack(list(embeddings.values())))
+            np.save(stream, np.stack([vector for _, vector in embeddings]))
     elif kind == ".npz":
         with atomic_write(output, "wb") as stream:
-            np.savez(stream, **embeddings)
+            write_npz(stream, dict(embeddings))
     elif kind == ".ark":
         from svmixer.lists import write_table
         from svmixer.score.embeddings import write_vectors
 
-        write_table(Path(output).with_suffix(".scp"), write_vectors(output, embeddings.items()))
+        write_table(Path(output).with_suffix(".scp"), write_vectors(output, dict(embeddings).items()))
     else:
-        for name, vector in embeddings.items():
+        for name, vector in embeddings:
             print(f"{name}  [ {' '.join(f'{value:.7g}' for value in vector)} ]")
+
+
+def write_npz(stream: IO[bytes], arrays: dict[str, np.ndarray]) -> None:
+    """What ``np.savez`` writes, under any names: it takes them as keyword arguments, some of which it has."""
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                np.lib.format.write_array(entry, array, allow_pickle=False)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ LEAST_POWER = 1e-9
 
 
 def to_level(wave: Tensor, level: float) -> Tensor:
-    """Waveforms ``(B, N)`` scaled, each on its own, to a root mean square of ``level`` dB of full scale."""
+    """Waveforms ``(B, N)``, each scaled to a root mean square of ``level`` dB of full scale."""
     power = wave.square().mean(dim=1, keepdim=True)
     return wave * (10.0 ** (level / 20.0) * (power + LEAST_POWER).rsqrt())
 
@@ -42,8 +42,8 @@ def to_level(wave: Tensor, level: float) -> Tensor:
 class ConvFrontend(nn.Sequential):
     """The convolutions; group norm (a channel over time) in the first layer alone or layer norm in each.
 
-    With ``first_layer: log_mel`` the first of them is the fixed filterbank, without norm and GELU. In front of
-    them each waveform is brought to ``config.level``, if there is one.
+    With ``first_layer: log_mel`` the first of them is the fixed filterbank, without norm and GELU. Each
+    waveform is brought to ``config.level`` first, if there is one.
     """
 
     def __init__(self, config: FrontendConfig) -> None:

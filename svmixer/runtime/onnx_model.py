@@ -14,7 +14,7 @@ from svmixer.audio.gate import MIN_SECONDS
 from svmixer.fileio import read_json
 from svmixer.model_dir import DESCRIPTION, ModelError, find_directory
 from svmixer.models.stream import EmbeddingStream
-from svmixer.models.utterance import LongWave, Source, one_channel_at, embed_utterance, embed_utterances
+from svmixer.models.utterance import LongWave, Source, embed_utterance, embed_utterances, one_channel_at
 from svmixer.models.windows import Protocol
 
 # Graphs of an export; the description says which of them there are, and how they were checked.

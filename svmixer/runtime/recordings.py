@@ -23,7 +23,7 @@ LITTLE_SPEECH = 1.0  # seconds
 
 @dataclass(frozen=True)
 class Heard:
-    """Embeddings ``float32 (n, D)`` of one file on the command line, and what speaks against relying on them."""
+    """Embeddings ``float32 (n, D)`` of one file, and what speaks against relying on them."""
 
     vectors: np.ndarray
     doubts: tuple[str, ...] = ()
@@ -34,7 +34,7 @@ def hear(embedder: Embedder, name: str, channel: int | None = None) -> Heard:
 
     Raises:
         AudioError: a recording that cannot be used, or without any speech.
-        ValueError: a file of embeddings that is damaged or of another model; the message begins with its name.
+        ValueError: embeddings that are damaged or of another model; the message begins with the file.
     """
     if name.endswith(VECTORS):
         vectors = read_vectors(name)

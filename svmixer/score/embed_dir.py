@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,6 +17,7 @@ from svmixer.log import get_logger, one_line
 from svmixer.models.utterance import Source
 from svmixer.progress import Progress
 from svmixer.score.embeddings import write_vectors
+from svmixer.score.source_log import SourceLog
 
 logger = get_logger(__name__)
 
@@ -24,7 +26,7 @@ AUDIO_SUFFIXES = {
     ".aac", ".aif", ".aiff", ".amr", ".au", ".flac", ".g722", ".gsm", ".m4a", ".mka", ".mp3", ".mp4", ".oga",
     ".ogg", ".opus", ".sph", ".wav", ".webm", ".wma", ".wv1", ".wv2",
 }  # fmt: skip
-SETTINGS, FAILURES = "settings.json", "failures.tsv"
+SETTINGS, FAILURES, IGNORED = "settings.json", "failures.tsv", "ignored.tsv"
 
 OpenSource = Callable[[str, str | Path], Source]
 
@@ -43,8 +45,24 @@ class Outcome:
     failures: dict[str, str]
 
 
-def find_audio(root: Path) -> dict[str, Path]:
-    """Relative path without its ending → file, for every audio file under ``root``, sorted.
+@dataclass(frozen=True)
+class Found:
+    """Every file under a directory, each in one of three places."""
+
+    # Relative path without its ending → audio file.
+    files: dict[str, Path]
+    # File or folder that should be read but cannot be → why.
+    unreadable: dict[str, str]
+    # Path → why it is left out.
+    ignored: dict[str, str]
+
+
+def find_audio(root: Path, output: Path | None = None) -> Found:
+    """Every file under ``root``, sorted; links are followed.
+
+    Args:
+        root: the directory.
+        output: a folder that is not looked into, for the results may go below ``root``.
 
     Raises:
         DirectoryError: no such directory, no audio in it, or two files that differ in their endings alone and
@@ -52,17 +70,44 @@ def find_audio(root: Path) -> dict[str, Path]:
     """
     if not root.is_dir():
         raise DirectoryError(f"{root}: no such directory")
-    found: dict[str, Path] = {}
-    for path in sorted(root.rglob("*")):
-        if path.suffix.lower() not in AUDIO_SUFFIXES or not path.is_file():
-            continue
-        name = str(path.relative_to(root).with_suffix(""))
-        if name in found:
-            raise DirectoryError(f"{found[name]} and {path} would both be called {name}.npy")
-        found[name] = path
-    if not found:
+    found = Found({}, {}, {})
+    for path in sorted(_walk(root, output, found)):
+        if path.suffix.lower() not in AUDIO_SUFFIXES:
+            found.ignored[str(path)] = f"no audio file by its ending '{path.suffix}'"
+        elif path.is_symlink() and not path.exists():
+            found.unreadable[str(path)] = f"missing file: a link to {os.readlink(path)}, which is not there"
+        elif not path.is_file():
+            found.ignored[str(path)] = "not a regular file"
+        else:
+            name = str(path.relative_to(root).with_suffix(""))
+            if name in found.files:
+                raise DirectoryError(f"{found.files[name]} and {path} would both be called {name}.npy")
+            found.files[name] = path
+    if not found.files and not found.unreadable:
         raise DirectoryError(f"{root}: no audio files ({' '.join(sorted(AUDIO_SUFFIXES))})")
     return found
+
+
+def _walk(root: Path, output: Path | None, found: Found) -> Iterator[Path]:
+    """Everything under ``root`` that is no folder; what leads back to a folder above itself is ignored."""
+
+    def refused(error: OSError) -> None:
+        found.unreadable[str(error.filename)] = f"unreadable: {error.strerror}"
+
+    above = {str(root): {os.path.realpath(root)}}
+    left_out = output and os.path.realpath(output)
+    for folder, folders, names in os.walk(root, followlinks=True, onerror=refused):
+        parents = above.pop(folder)
+        for name in list(folders):
+            path = os.path.join(folder, name)
+            real = os.path.realpath(path)
+            if real in parents:
+                found.ignored[path] = "a link to a folder that it is in"
+            if real in parents or real == left_out:
+                folders.remove(name)
+            else:
+                above[path] = parents | {real}
+        yield from (Path(folder, name) for name in names)
 
 
 def readable(
@@ -85,7 +130,8 @@ def readable(
         except (ValueError, OSError) as error:
             failures[str(path)] = str(error)
         else:
-            yield replace(source, read=partial(_read, source, str(path), failures))
+            parts = source, str(path), failures
+            yield replace(source, read=partial(_read, *parts), finish=partial(_finish, *parts))
 
 
 def _read(source: Source, path: str, failures: dict[str, str], first: int, count: int) -> np.ndarray:
@@ -97,18 +143,27 @@ def _read(source: Source, path: str, failures: dict[str, str], first: int, count
     return np.zeros(count, np.float32)
 
 
+def _finish(source: Source, path: str, failures: dict[str, str]) -> None:
+    if path not in failures:
+        try:
+            source.finish()
+        except (ValueError, OSError) as error:
+            failures[path] = str(error)
+
+
 def embed_directory(
-    files: dict[str, Path],
+    found: Found,
     output: Path,
     open_source: OpenSource,
     embed: Callable[[Iterable[Source]], Iterator[tuple[str, np.ndarray]]],
     settings: dict[str, Any],
 ) -> Outcome:
-    """Write ``output/NAME.npy`` for every file that has none yet.
+    """Write ``output/NAME.npy`` for every file that has none yet, or has changed since it was embedded.
 
     Args:
-        files: name → audio file, from :func:`find_audio`.
-        output: directory of the results; ``failures.tsv`` in it lists the files without one, and why.
+        found: from :func:`find_audio`.
+        output: directory of the results; ``failures.tsv`` in it lists the files without one, and why,
+            ``ignored.tsv`` those that were left out, ``sources.tsv`` what each was made from.
         open_source: see :func:`readable`.
         embed: utterances → (name, embedding ``float32 (D,)``) in the same order, as
             :func:`svmixer.models.utterance.embed_utterances`.
@@ -117,21 +172,31 @@ def embed_directory(
     Raises:
         DirectoryError: ``output`` holds results of other settings.
     """
+    files, failures = found.files, dict(found.unreadable)
     _claim(output, settings)
-    missing = {name: path for name, path in files.items() if not (output / f"{name}.npy").is_file()}
-    found, written = len(files) - len(missing), 0
-    failures: dict[str, str] = {}
+    sources = SourceLog(output)
+    missing = {name: path for name, path in files.items() if not sources.holds(name, path)}
+    present, written = len(files) - len(missing), 0
     progress = Progress(logger, len(files), "files")
-    progress.update(found, found)
-    for name, vector in embed(readable(missing, open_source, failures)):
-        if str(files[name]) not in failures:
-            with atomic_write(output / f"{name}.npy", "wb") as stream:
-                np.save(stream, vector)
-            written += 1
-        progress.update(found + written + len(failures), found)
-    with atomic_write(output / FAILURES) as stream:
-        stream.writelines(f"{one_line(source)}\t{one_line(reason)}\n" for source, reason in failures.items())
-    return Outcome(written, found, failures)
+    progress.update(present, present)
+    with sources:
+        for name, vector in embed(readable(missing, open_source, failures)):
+            if str(files[name]) not in failures:
+                with atomic_write(output / f"{name}.npy", "wb") as stream:
+                    np.save(stream, vector)
+                sources.note(name, files[name])
+                written += 1
+            progress.update(present + written + len(failures), present)
+    for table, rows in ((FAILURES, failures), (IGNORED, found.ignored)):
+        with atomic_write(output / table) as stream:
+            stream.writelines(f"{one_line(path)}\t{one_line(reason)}\n" for path, reason in rows.items())
+    # An embedding of what the recording was before is none of what it is now.
+    for name, path in missing.items():
+        if str(path) in failures:
+            (output / f"{name}.npy").unlink(missing_ok=True)
+    if found.ignored:
+        logger.info("%d files are ignored: %s", len(found.ignored), output / IGNORED)
+    return Outcome(written, present, failures)
 
 
 def _claim(output: Path, settings: dict[str, Any]) -> None:

@@ -52,7 +52,7 @@ def test_more_windows_than_go_at_once(toy_model):
 
 def test_repeated_audio_embeds_like_its_repetition(toy_model):
     wave = noise(5000)
-    np.testing.assert_array_equal(toy_model.embed(wave), toy_model.embed(np.concatenate([wave, wave])))
+    np.testing.assert_array_equal(toy_model.embed(wave), toy_model.embed(np.resize(wave, WINDOW)))
 
 
 def test_the_mode_does_not_matter_and_is_put_back(toy_model):

@@ -1,5 +1,6 @@
 """``svmixer embed --input_dir``: names, values, resume, failures, Kaldi files."""
 
+import os
 from pathlib import Path
 
 import kaldiio
@@ -127,7 +128,7 @@ def test_what_fails_in_the_middle_fails_alone(model_dir, batches, tmp_path, caps
     starts = [
         f"error: {root}/b.wav: non-finite",
         f"{root}/d.flac: unreadable",
-        f"{root}/f.wav: empty waveform",
+        f"{root}/f.wav: too short",
     ]
     assert len(lines) == 3 and all(line.startswith(start) for line, start in zip(lines, starts, strict=True))
     assert not (tmp_path / "x.npy").exists()
@@ -164,7 +165,7 @@ def test_failures_are_listed_and_the_others_done(audio, model_dir, tmp_path, cap
     assert len(list(out.rglob("*.npy"))) == 3
     # Mended, the next run ends well and the list is empty again.
     for name in ("broken.wav", "empty.wav"):
-        soundfile.write(audio / name, 0.1 * np.ones(4000), 16000)
+        soundfile.write(audio / name, 0.1 * np.ones(5000), 16000)
     run(audio, out, model_dir)
     assert (out / "failures.tsv").read_text() == "" and len(list(out.rglob("*.npy"))) == 5
 
@@ -206,3 +207,71 @@ def test_mistakes(model_dir, tmp_path, monkeypatch, capsys, words, status, what)
     assert stop.value.code == status
     assert what in capsys.readouterr().err
     assert not (tmp_path / "o").exists()
+
+
+def test_every_file_is_embedded_failed_or_ignored(model_dir, tmp_path, capsys):
+    root, out = tmp_path / "in", tmp_path / "in/out"
+    wave = 0.1 * np.random.default_rng(0).standard_normal(8000)
+    for folder in ("in", "elsewhere"):
+        (tmp_path / folder).mkdir()
+    for name in ("in/a.WAV", "elsewhere/b.flac"):
+        soundfile.write(tmp_path / name, wave, 16000)
+    (root / "notes.txt").write_text("x")
+    (root / "noending").write_text("x")
+    (root / "linked").symlink_to(tmp_path / "elsewhere")
+    (root / "round").symlink_to(root)
+    (root / "gone.wav").symlink_to(tmp_path / "nothing.wav")
+    for _ in range(2):
+        with pytest.raises(SystemExit) as stop:
+            run(root, out, model_dir)
+        assert stop.value.code == 1 and "1 of 3 files could not be embedded" in capsys.readouterr().err
+        assert {str(path.relative_to(out)) for path in out.rglob("*.npy")} == {"a.npy", "linked/b.npy"}
+        assert (out / "failures.tsv").read_text() == (
+            f"{root}/gone.wav\tmissing file: a link to {tmp_path}/nothing.wav, which is not there\n"
+        )
+        assert (out / "ignored.tsv").read_text() == (
+            f"{root}/round\ta link to a folder that it is in\n"
+            f"{root}/noending\tno audio file by its ending ''\n"
+            f"{root}/notes.txt\tno audio file by its ending '.txt'\n"
+        )
+
+
+def test_a_recording_that_was_replaced_is_embedded_anew(audio, model_dir, tmp_path):
+    out = tmp_path / "out"
+    run(audio, out, model_dir)
+    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in out.rglob("*.npy")}
+    wave, rate = soundfile.read(audio / "b/x.wav")
+    # Of the same length, so that the file has the same size.
+    soundfile.write(audio / "b/x.wav", wave[::-1], rate)
+    # Copied, with the same bytes and another time.
+    os.utime(audio / "b/é é.flac", ns=(5, 5))
+    run(audio, out, model_dir)
+    changed = {path.name for path, (_, data) in before.items() if path.read_bytes() != data}
+    written = {path.name for path, (time, _) in before.items() if path.stat().st_mtime_ns != time}
+    assert changed == written == {"x.npy"}
+    # One that cannot be read any more leaves nothing of what it was.
+    (audio / "b/x.wav").write_bytes(b"RIFF")
+    with pytest.raises(SystemExit):
+        run(audio, out, model_dir)
+    assert not (out / "b/x.npy").exists()
+
+
+def test_embeddings_from_before_there_was_a_log_are_kept(audio, model_dir, tmp_path):
+    out = tmp_path / "out"
+    run(audio, out, model_dir)
+    (out / "sources.tsv").unlink()
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*.npy")}
+    run(audio, out, model_dir)
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert len((out / "sources.tsv").read_text().splitlines()) == len(before)
+
+
+def test_an_embedding_that_no_log_knows_is_made_again(audio, model_dir, tmp_path):
+    """As after a kill between the two writings; half a line is none."""
+    out = tmp_path / "out"
+    run(audio, out, model_dir)
+    log = (out / "sources.tsv").read_text()
+    (out / "sources.tsv").write_text(log[:-3])
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*.npy")}
+    run(audio, out, model_dir)
+    assert sum(path.stat().st_mtime_ns != time for path, time in before.items()) == 1
