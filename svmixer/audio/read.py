@@ -11,11 +11,22 @@ from io import BytesIO
 
 import numpy as np
 
-from svmixer.audio.ark import WavHeader, ark_entry, opened, read_pcm16, wav_header
-from svmixer.audio.decode import UNKNOWN_LENGTH, decoder_of, ffmpeg_read, sndfile_layout, sndfile_read
+from svmixer.audio.ark import ark_entry, is_pipe, opened, read_pcm16, read_pipe, wav_header
+from svmixer.audio.decode import (
+    UNKNOWN_LENGTH,
+    ffmpeg_read,
+    joined,
+    sndfile_blocks,
+    sndfile_layout,
+    sndfile_read,
+)
 from svmixer.audio.errors import AudioError, about
+from svmixer.audio.formats import Format, recognise
+from svmixer.audio.lengths import check_length, is_chained
 from svmixer.audio.resample import from_pcm16, to_mono_16k
-from svmixer.lists import parse_source
+from svmixer.audio.span import Span
+from svmixer.audio.wav import WavHeader, wav_header_of
+from svmixer.lists import find_source
 from svmixer.models.utterance import LongWave
 
 # A segment may end this much after its recording: lists are written from rounded times.
@@ -75,9 +86,9 @@ def read_audio(
     """Read one recording, or a piece of it.
 
     Args:
-        source: what a ``wav.scp`` line holds after its key: a file (WAV of any width, FLAC, Ogg, SPHERE,
-            AIFF, AU, MP3, M4A …, recognised by content; headerless G.722 and GSM by ``.g722`` and ``.gsm``),
-            ``file.ark:offset``, or ``command |``.
+        source: what a ``wav.scp`` line holds after its key: a file or named pipe (WAV of any width, FLAC,
+            Ogg, SPHERE, MP3, M4A …, see :mod:`svmixer.audio.formats`, recognised by content; headerless
+            G.722 and GSM by ``.g722`` and ``.gsm``), ``file.ark:offset``, or ``command |``.
         allow_pipes: run commands (through bash with pipefail); never do so on lists you did not make.
         start: seconds.
         end: seconds; −1 reads to the end.
@@ -95,7 +106,7 @@ def read_audio(
 
 def open_recording(source: str, *, allow_pipes: bool = False) -> Recording:
     """Open what a ``wav.scp`` names; arguments and errors as in :func:`read_audio`."""
-    parsed = parse_source(source)
+    parsed = find_source(source)
     with about(source):
         if parsed.kind != "pipe":
             return _from_file(source, parsed.path, parsed.offset if parsed.kind == "ark" else None)
@@ -129,41 +140,85 @@ def open_wave(source: str) -> tuple[LongWave, int]:
 
 
 def _from_file(source: str, path: str, offset: int | None) -> Recording:
-    with opened(path) as descriptor:
-        head = os.pread(descriptor, 16, offset or 0)
-        if head[:4] == b"RIFF":
-            header = wav_header(descriptor, offset or 0)
-            if header.is_pcm16:
-                fetch = functools.partial(_pcm16, path, header)
-                return Recording(source, header.rate, header.num_samples, fetch)
-        if offset is not None:
+    try:
+        with opened(path) as descriptor:
+            if is_pipe(descriptor):
+                return _from_bytes(source, read_pipe(descriptor), path)
+            if offset is None:
+                return _recognised(source, path, Span.of_file(descriptor), path)
+            if os.pread(descriptor, 4, offset) == b"RIFF":
+                header = wav_header(descriptor, offset)
+                if header.is_pcm16:
+                    return _pcm16(source, path, header)
             return _from_bytes(source, ark_entry(descriptor, offset))
-    return _decoded(source, path, head)
+    except AudioError as error:
+        if offset is not None and error.reason == "missing file":
+            error.detail = f"'{source}' was taken for byte {offset} of an archive {path}"
+        raise
 
 
-def _pcm16(path: str, header: WavHeader, start: int, count: int) -> np.ndarray:
-    with opened(path) as descriptor:
-        return np.ascontiguousarray(from_pcm16(read_pcm16(descriptor, header, start, count)).T)
+def _from_bytes(source: str, data: bytes, name: str = "") -> Recording:
+    return _recognised(source, data, Span.of_bytes(data), name)
 
 
-def _from_bytes(source: str, data: bytes) -> Recording:
-    return _decoded(source, BytesIO(data), data[:16])
-
-
-def _decoded(source: str, file: str | BytesIO, head: bytes) -> Recording:
-    """A recording in any format but 16-bit WAV on disk; ``head`` is how ``file`` begins."""
-    if not head:
+def _recognised(source: str, place: str | bytes, span: Span, name: str) -> Recording:
+    """The recording that is all of ``place``, a file or bytes, in whatever format; ``span`` reads there."""
+    if not span.size:
         raise AudioError("empty", "no bytes")
-    decoder = decoder_of(head, file if isinstance(file, str) else "")
-    if decoder != "sndfile":
-        return _held(source, *ffmpeg_read(file, None if decoder == "ffmpeg" else decoder))
-    rate, num_samples = sndfile_layout(file)
+    known, inner = recognise(span, name)
+    if known.name in ("WAV", "RF64"):
+        header = wav_header_of(inner)
+        if header.is_pcm16:
+            return _pcm16(source, place, header)
+    patch = check_length(known, inner)
+    # FFmpeg skips tags itself, and needs them in MP3.
+    whole = span if not known.sndfile else inner
+    if isinstance(place, str) and not patch and not whole.base:
+        return _decoded(source, place, known, inner)
+    data = bytearray(whole.take(0, whole.size))
+    if patch:
+        data[patch[0] : patch[0] + len(patch[1])] = patch[1]
+    return _decoded(source, BytesIO(data), known, inner)
+
+
+def _pcm16(source: str, place: str | bytes, header: WavHeader) -> Recording:
+    held = len(place) if isinstance(place, bytes) else 0
+    fetch = functools.partial(_samples, place, header)
+    return Recording(source, header.rate, header.num_samples, fetch, held)
+
+
+def _samples(place: str | bytes, header: WavHeader, start: int, count: int) -> np.ndarray:
+    if isinstance(place, bytes):
+        pcm = read_pcm16(place, header, start, count)
+    else:
+        with opened(place) as descriptor:
+            pcm = read_pcm16(descriptor, header, start, count)
+    return np.ascontiguousarray(from_pcm16(pcm).T)
+
+
+def _decoded(source: str, file: str | BytesIO, known: Format, span: Span) -> Recording:
+    """A recording that needs a decoder."""
+    if not known.sndfile or (known.name == "Ogg" and is_chained(span)):
+        return _held(source, *ffmpeg_read(file, known.demuxer))
+    try:
+        rate, num_samples = sndfile_layout(file)
+    except AudioError as error:
+        return _held(source, *_second_try(file, known, error))
     if num_samples == UNKNOWN_LENGTH:
         return _held(source, *ffmpeg_read(file, None))
-    if head[:4] == b"OggS" or not isinstance(file, str):
+    if known.name == "Ogg" or not isinstance(file, str):
         # Seeking inside Ogg pages is not exact for every stream, and bytes of a command are held anyway.
-        return _held(source, sndfile_read(file, 0, num_samples), rate)
+        return _held(source, *joined(sndfile_blocks(file)))
     return Recording(source, rate, num_samples, functools.partial(sndfile_read, file))
+
+
+def _second_try(file: str | BytesIO, known: Format, refusal: AudioError) -> tuple[np.ndarray, int]:
+    """What libsndfile refuses (FLAC or Speex in Ogg, AAC in CAF …) by FFmpeg."""
+    try:
+        return ffmpeg_read(file, None)
+    except AudioError as error:
+        what = f"{known.name} that libsndfile does not read ({refusal.detail}); {error.detail}"
+        raise AudioError("unreadable", what) from None
 
 
 def _held(source: str, wave: np.ndarray, rate: int) -> Recording:

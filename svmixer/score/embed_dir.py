@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from svmixer.audio.formats import AUDIO_SUFFIXES
 from svmixer.fileio import atomic_write, read_json, write_json
 from svmixer.lists import write_table
 from svmixer.log import get_logger, one_line
@@ -19,11 +20,6 @@ from svmixer.score.embeddings import write_vectors
 
 logger = get_logger(__name__)
 
-# Endings of files that hold audio; others are passed over.
-AUDIO_SUFFIXES = {
-    ".aac", ".aif", ".aiff", ".amr", ".au", ".flac", ".g722", ".gsm", ".m4a", ".mka", ".mp3", ".mp4", ".oga",
-    ".ogg", ".opus", ".sph", ".wav", ".webm", ".wma", ".wv1", ".wv2",
-}  # fmt: skip
 SETTINGS, FAILURES = "settings.json", "failures.tsv"
 
 OpenSource = Callable[[str, str | Path], Source]
