@@ -63,13 +63,25 @@ def read_pipe(descriptor: int) -> bytes:
     Raises:
         AudioError: ``unreadable`` when nobody writes to it.
     """
-    waiting = select.poll()
-    waiting.register(descriptor, select.POLLIN)
-    if not waiting.poll(1000 * _PATIENCE):
-        raise AudioError("unreadable", f"a pipe to which nobody wrote for {_PATIENCE:g} s")
+    start = _what_is_there(descriptor)
+    if start == b"":
+        waiting = select.poll()
+        waiting.register(descriptor, select.POLLIN)
+        came = waiting.poll(1000 * _PATIENCE)
+        start = _what_is_there(descriptor)
+        if start == b"" and not came:
+            raise AudioError("unreadable", f"a named pipe that nobody opened to write for {_PATIENCE:g} s")
     os.set_blocking(descriptor, True)
     with open(descriptor, "rb", closefd=False) as stream:
-        return stream.read()
+        return (start or b"") + stream.read()
+
+
+def _what_is_there(descriptor: int) -> bytes | None:
+    """The next bytes of a pipe; none if nobody has its other end, None if nothing is written there yet."""
+    try:
+        return os.read(descriptor, 1 << 16)
+    except BlockingIOError:
+        return None
 
 
 def wav_header(descriptor: int, offset: int = 0) -> WavHeader:

@@ -144,7 +144,7 @@ def _with_length(
         size, patch = present, (field, struct.pack(form, present if wide else 0xFFFFFFFF))
     elif size > present:
         if unknown and not in_archive:
-            size = present
+            size, patch = present, (field, struct.pack(form, present)) if wide else None
         else:
             # Half a sample more or less is none.
             check_present("WAV", span, position, size // header.width * header.width)
