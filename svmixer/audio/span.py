@@ -41,6 +41,8 @@ class Span:
 
     def take(self, position: int, size: int) -> bytes:
         """``size`` bytes from ``position`` on, fewer at the end."""
+        if position >= self.size:  # also positions that no file has
+            return b""
         if position + size > _BUFFER:
             return self._read(self.base + position, size)
         if not self._head:
