@@ -12,7 +12,8 @@ class AudioError(ValueError):
     Attributes:
         reason: ``missing file``, ``unreadable``, ``empty``, ``non-finite``, ``all-zero``, ``too short``,
             ``bad segment``, ``pipe failed``, ``pipe forbidden``: what summaries group by.
-        detail: what exactly was found; may be empty.
+        detail: what exactly was found, ``truncated: …`` where the end of an unreadable recording is missing;
+            may be empty.
         source: the recording; empty where only the caller knows it.
     """
 

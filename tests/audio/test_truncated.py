@@ -38,9 +38,7 @@ def refuses_a_part(path, kept: float = 0.5) -> None:
     """On disk, through a pipe and in an archive."""
     content = path.read_bytes()
     count = int(len(content) * kept)
-    assert not reason(f"head -c {len(content)} {path} >/dev/null; head -c {count} {path} |").find(
-        "unreadable: truncated"
-    )
+    assert reason(f"head -c {count} {path} |").startswith("unreadable: truncated")
     path.write_bytes(content[:count])
     assert reason(str(path)).startswith("unreadable: truncated")
     archive = path.with_name("a.ark")
