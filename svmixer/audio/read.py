@@ -173,12 +173,13 @@ def _recognised(source: str, place: str | bytes, span: Span, name: str) -> Recor
     patch = check_length(known, inner)
     # FFmpeg skips tags itself, and needs them in MP3.
     whole = span if not known.sndfile else inner
-    if isinstance(place, str) and not patch and not whole.base:
-        return _decoded(source, place, known, inner)
-    data = bytearray(whole.take(0, whole.size))
+    if not patch and not whole.base:
+        return _decoded(source, place if isinstance(place, str) else BytesIO(place), known, inner)
+    file = BytesIO(whole.take(0, whole.size))
     if patch:
-        data[patch[0] : patch[0] + len(patch[1])] = patch[1]
-    return _decoded(source, BytesIO(data), known, inner)
+        file.seek(patch[0])
+        file.write(patch[1])
+    return _decoded(source, file, known, inner)
 
 
 def _pcm16(source: str, place: str | bytes, header: WavHeader) -> Recording:

@@ -28,7 +28,13 @@ class Span:
         """All of an open file from byte ``base`` on."""
 
         def read(position: int, size: int) -> bytes:
-            return os.pread(descriptor, size, position)
+            data = os.pread(descriptor, size, position)
+            while len(data) < size:  # one system call gives 2 GB at most
+                more = os.pread(descriptor, size - len(data), position + len(data))
+                if not more:
+                    break
+                data += more
+            return data
 
         return cls(read, os.fstat(descriptor).st_size, base)
 
