@@ -2,8 +2,8 @@
 
 from svmixer.audio.dumpset import DumpSet
 from svmixer.audio.errors import AudioError
-from svmixer.audio.long_wave import LongWave
-from svmixer.audio.read import Recording, open_recording, open_wave, read_audio
+from svmixer.audio.long_wave import LongWave, open_wave
+from svmixer.audio.read import Recording, open_recording, read_audio
 from svmixer.audio.resample import from_pcm16, to_mono_16k, to_pcm16
 from svmixer.audio.trim import trim_silence
 

@@ -1,4 +1,4 @@
-"""WAV headers and partial reads of 16-bit samples, in plain files and inside Kaldi archives alike.
+"""Opened files, and partial reads of 16-bit WAV in plain files and inside Kaldi archives alike.
 
 An archive entry that kaldiio wrote for audio is an ordinary WAV file behind ``<utterance> ``;
 ``file.ark:offset`` points at its ``RIFF``. All reads are positional (``os.pread``): threads and forked
@@ -8,20 +8,19 @@ processes can share a descriptor.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
-import struct
+import select
+import stat
 from collections.abc import Iterator
 
 import numpy as np
 
 from svmixer.audio.errors import AudioError
+from svmixer.audio.span import Span
+from svmixer.audio.wav import WavHeader, wav_header_of
 
-_PCM, _EXTENSIBLE = 0x0001, 0xFFFE
-# What programs that write into a pipe leave as the length: 0x7FFFF000 and so on (sox), 0xFFFFFFFF (ffmpeg).
-_UNKNOWN_LENGTH = 0x7FFF0000
-# Far more than any program writes before the samples; a file full of empty chunks would take hours to walk.
-_MOST_CHUNKS = 1000
+# A named pipe without a writer is given this long; a writer may then take any time.
+_PATIENCE = 5.0  # seconds
 
 
 @contextlib.contextmanager
@@ -46,82 +45,60 @@ def opened(path: str) -> Iterator[int]:
         os.close(descriptor)
 
 
-@dataclasses.dataclass(frozen=True)
-class WavHeader:
-    """The facts of a RIFF WAVE header."""
+def is_pipe(descriptor: int) -> bool:
+    """Whether this is a named pipe, a process substitution (``<(command)``) or a piped standard input.
 
-    rate: int  # samples per second, as written in the header
-    channels: int
-    encoding: int  # WAVE format tag: 1 PCM, 3 float, 6 A-law, 7 mu-law
-    bits: int  # bits per sample of one channel
-    data_offset: int  # position of the first sample, in bytes from the start of the file
-    data_bytes: int
+    Raises:
+        AudioError: ``unreadable`` for what is neither that nor a regular file.
+    """
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISFIFO(mode):
+        raise AudioError("unreadable", "Is a directory" if stat.S_ISDIR(mode) else "not a file")
+    return stat.S_ISFIFO(mode)
 
-    @property
-    def num_samples(self) -> int:
-        """Samples of one channel."""
-        return self.data_bytes // max(1, self.channels * self.bits // 8)
 
-    @property
-    def is_pcm16(self) -> bool:
-        return self.encoding == _PCM and self.bits == 16 and self.channels >= 1 and self.rate >= 1
+def read_pipe(descriptor: int) -> bytes:
+    """Everything that comes through a pipe.
+
+    Raises:
+        AudioError: ``unreadable`` when nobody writes to it.
+    """
+    start = _what_is_there(descriptor)
+    if start == b"":
+        waiting = select.poll()
+        waiting.register(descriptor, select.POLLIN)
+        came = waiting.poll(1000 * _PATIENCE)
+        start = _what_is_there(descriptor)
+        if start == b"" and not came:
+            raise AudioError("unreadable", f"a named pipe that nobody opened to write for {_PATIENCE:g} s")
+    os.set_blocking(descriptor, True)
+    with open(descriptor, "rb", closefd=False) as stream:
+        return (start or b"") + stream.read()
+
+
+def _what_is_there(descriptor: int) -> bytes | None:
+    """The next bytes of a pipe; none if nobody has its other end, None if nothing is written there yet."""
+    try:
+        return os.read(descriptor, 1 << 16)
+    except BlockingIOError:
+        return None
 
 
 def wav_header(descriptor: int, offset: int = 0) -> WavHeader:
-    """Parse the RIFF WAVE header at ``offset`` of an open file.
+    """Parse the RIFF WAVE header at ``offset`` of an open file; behind byte 0 it is an entry of an archive.
 
     Raises:
-        AudioError: ``unreadable`` when it is no RIFF WAVE, has no format or data, or promises more bytes
-            than the file has.
+        AudioError: see :func:`svmixer.audio.wav.wav_header_of`.
     """
-    head = os.pread(descriptor, 4096, offset)
-
-    def take(position: int, size: int) -> bytes:
-        if position + size <= len(head):
-            return head[position : position + size]
-        return os.pread(descriptor, size, offset + position)
-
-    if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
-        raise AudioError("unreadable", f"no WAV header at byte {offset}")
-    layout, position = None, 12
-    for _ in range(_MOST_CHUNKS):
-        chunk = take(position, 8)
-        if len(chunk) < 8:
-            break
-        name, size = chunk[:4], struct.unpack("<I", chunk[4:])[0]
-        position += 8
-        if name == b"fmt " and size >= 16:
-            layout = _wav_format(take(position, min(size, 40)))
-        elif name == b"data":
-            if layout is None:
-                break
-            start = offset + position
-            return WavHeader(*layout, start, _data_bytes(descriptor, start, size, in_archive=offset > 0))
-        position += size + size % 2
-    raise AudioError("unreadable", f"WAV header at byte {offset} without {'data' if layout else 'format'}")
+    return wav_header_of(Span.of_file(descriptor, offset), in_archive=offset > 0)
 
 
-def _wav_format(chunk: bytes) -> tuple[int, int, int, int]:
-    if len(chunk) < 16:
-        raise AudioError("unreadable", "WAV header cut off")
-    encoding, channels, rate, _, _, bits = struct.unpack("<HHIIHH", chunk[:16])
-    if encoding == _EXTENSIBLE and len(chunk) >= 26:
-        encoding = struct.unpack("<H", chunk[24:26])[0]
-    return rate, channels, encoding, bits
-
-
-def _data_bytes(descriptor: int, position: int, declared: int, in_archive: bool) -> int:
-    present = os.fstat(descriptor).st_size - position
-    if declared <= present:
-        return declared
-    if declared >= _UNKNOWN_LENGTH and not in_archive:
-        return present
-    what = f"truncated: the WAV header promises {declared} bytes of samples, {present} are there"
-    raise AudioError("unreadable", what)
-
-
-def read_pcm16(descriptor: int, header: WavHeader, start: int = 0, count: int | None = None) -> np.ndarray:
+def read_pcm16(place: int | bytes, header: WavHeader, start: int = 0, count: int | None = None) -> np.ndarray:
     """Samples ``start`` … ``start + count`` (default: to the end) as np.int16 [count, C], reading only those.
+
+    Args:
+        place: an open file, or its bytes.
+        header: its own.
 
     Raises:
         AudioError: ``unreadable`` when the file ends too early or the header does not describe 16-bit PCM.
@@ -132,8 +109,8 @@ def read_pcm16(descriptor: int, header: WavHeader, start: int = 0, count: int | 
     count = header.num_samples - start if count is None else count
     if start < 0 or count < 0 or start + count > header.num_samples:
         raise IndexError(f"samples {start}…{start + count} of {header.num_samples}")
-    width = 2 * header.channels
-    data = pread_exactly(descriptor, count * width, header.data_offset + start * width)
+    first, size = header.data_offset + start * header.width, count * header.width
+    data = pread_exactly(place, size, first) if isinstance(place, int) else place[first : first + size]
     return np.frombuffer(data, dtype="<i2").reshape(count, header.channels)
 
 
@@ -145,12 +122,12 @@ def pread_exactly(descriptor: int, size: int, offset: int) -> bytes:
     """
     early = offset + size - os.fstat(descriptor).st_size
     if early > 0:
-        raise AudioError("unreadable", f"the file ends {early} bytes early")
+        raise AudioError("unreadable", f"truncated: the file ends {early} bytes early")
     data = os.pread(descriptor, size, offset)
     while len(data) < size:
         more = os.pread(descriptor, size - len(data), offset + len(data))
         if not more:
-            raise AudioError("unreadable", f"the file ends {size - len(data)} bytes early")
+            raise AudioError("unreadable", f"truncated: the file ends {size - len(data)} bytes early")
         data += more
     return data
 
@@ -163,7 +140,8 @@ def ark_entry(descriptor: int, offset: int) -> bytes:
     """
     head = os.pread(descriptor, 16, offset)
     if head[:4] == b"RIFF" and len(head) >= 8:
-        return pread_exactly(descriptor, struct.unpack("<I", head[4:8])[0] + 8, offset)
+        header = wav_header(descriptor, offset)
+        return pread_exactly(descriptor, header.data_offset + header.data_bytes - offset, offset)
     if head[:5] == b"AUDIO" and len(head) > 6 + head[5]:
         size = int.from_bytes(head[6 : 6 + head[5]], "little")
         return pread_exactly(descriptor, size, offset + 6 + head[5])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from io import BytesIO
 
@@ -11,44 +11,66 @@ import soundfile
 
 from svmixer.audio.errors import AudioError
 
-# What a file begins with decides; names decide only where the content has no mark of its own.
-_SNDFILE_MAGIC = tuple(b"RIFF RIFX RF64 FORM OggS fLaC NIST .snd dns. caff riff".split())
-_FFMPEG_MAGIC = (b"ID3", b"\x1a\x45\xdf\xa3", b"\x30\x26\xb2\x75", b"ADIF")  # MP3, Matroska/WebM, ASF, AAC
 UNKNOWN_LENGTH = 2**63 - 1  # libsndfile's own mark
-_HEADERLESS = {".g722": "g722", ".gsm": "gsm"}
+_BLOCK = 1 << 16  # samples
 # Demuxers that FFmpeg may take. Without a list it also knows playlists, which name other files and addresses.
-_DEMUXERS = {"format_whitelist": "aac,asf,flac,g722,gsm,matroska,mov,mp3,ogg,wav"}
-
-
-def decoder_of(head: bytes, name: str) -> str:
-    """``sndfile``, ``ffmpeg``, or FFmpeg's name of a headerless format; from the first 16 bytes and the name.
-
-    Raises:
-        AudioError: ``unreadable`` when neither content nor name is known.
-    """
-    if head.startswith(_SNDFILE_MAGIC):
-        return "sndfile"
-    suffix = os.path.splitext(name)[1].lower()
-    if suffix in _HEADERLESS:
-        return _HEADERLESS[suffix]
-    if head.startswith(_FFMPEG_MAGIC) or head[4:8] == b"ftyp" or _is_mpeg_frame(head):
-        return "ffmpeg"
-    raise AudioError("unreadable", f"no known audio format (begins with {head[:8]!r})")
-
-
-def _is_mpeg_frame(head: bytes) -> bool:
-    """The sync word of MPEG audio layers and ADTS, with the reserved version excluded."""
-    return len(head) > 2 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0 and head[1] & 0x18 != 0x08
+_DEMUXERS = {
+    "format_whitelist": (
+        "aac,aiff,amr,asf,au,caf,flac,g722,gsm,iff,matroska,mov,mp3,nistsphere,ogg,voc,w64,wav,wv"
+    )
+}
+_NEEDED = "this format needs FFmpeg's libraries, which the package av brings: pip install av"
 
 
 def sndfile_layout(source: str | BytesIO) -> tuple[int, int]:
-    """(rate, number of samples) from the header; ``UNKNOWN_LENGTH`` in FLAC that was written to a pipe.
+    """(rate, number of samples) from the header.
+
+    The number is ``UNKNOWN_LENGTH`` in FLAC that was written to a pipe, and in MPEG audio, where libsndfile
+    has an estimate.
 
     Raises:
         AudioError: ``unreadable``.
     """
     with _sndfile(source) as stream:
-        return stream.samplerate, stream.frames
+        return stream.samplerate, UNKNOWN_LENGTH if _is_mpeg(stream) else stream.frames
+
+
+def _is_mpeg(stream: soundfile.SoundFile) -> bool:
+    return stream.subtype.startswith("MPEG")
+
+
+def sndfile_blocks(source: str | BytesIO) -> Iterator[tuple[np.ndarray, int]]:
+    """The whole recording as blocks: (np.float32 [C, n], rate), in order and without a gap.
+
+    Raises:
+        AudioError: ``unreadable``, also when decoding ends before the number of samples in the header.
+    """
+    with _sndfile(source) as stream:
+        promised = 0 if _is_mpeg(stream) else stream.frames
+        if promised == UNKNOWN_LENGTH:  # then libsndfile cannot say where it is, either
+            raise AudioError("unreadable", f"its header has no length, and {_NEEDED}")
+        done = 0
+        while True:
+            block = _read(stream, _BLOCK)
+            if not len(block):
+                break
+            done += len(block)
+            yield np.ascontiguousarray(block.T), stream.samplerate
+        if done < promised:
+            raise _ended(done, promised)
+
+
+def _ended(done: int, promised: int) -> AudioError:
+    return AudioError("unreadable", f"truncated: decoding stopped after {done} of {promised} samples")
+
+
+def _read(stream: soundfile.SoundFile, count: int) -> np.ndarray:
+    try:
+        return stream.read(count, dtype="float32", always_2d=True)
+    except (soundfile.SoundFileError, RuntimeError) as error:
+        raise AudioError("unreadable", _plain(error)) from None
+    except (MemoryError, ValueError):  # the size of the array, not of the recording
+        raise AudioError("unreadable", f"the header promises {count} samples") from None
 
 
 def sndfile_read(source: str | BytesIO, start: int, count: int) -> np.ndarray:
@@ -61,14 +83,11 @@ def sndfile_read(source: str | BytesIO, start: int, count: int) -> np.ndarray:
         try:
             if start:
                 stream.seek(start)
-            wave = stream.read(count, dtype="float32", always_2d=True)
         except (soundfile.SoundFileError, RuntimeError) as error:
             raise AudioError("unreadable", _plain(error)) from None
-        except (MemoryError, ValueError):  # the size of the array, not of the recording
-            raise AudioError("unreadable", f"the header promises {count} samples") from None
+        wave = _read(stream, count)
     if len(wave) != count:
-        what = f"decoding stopped after {start + len(wave)} of {start + count} samples"
-        raise AudioError("unreadable", what)
+        raise _ended(start + len(wave), start + count)
     return np.ascontiguousarray(wave.T)
 
 
@@ -83,11 +102,37 @@ def _sndfile(source: str | BytesIO) -> soundfile.SoundFile:
 
 def _plain(error: Exception) -> str:
     """libsndfile's own words, without the file name that soundfile puts in front."""
-    return getattr(error, "error_string", None) or str(error)
+    words = getattr(error, "error_string", None) or str(error)
+    return words.removeprefix("Error : ").rstrip(". ")
 
 
 def ffmpeg_read(source: str | BytesIO, container: str | None) -> tuple[np.ndarray, int]:
-    """The whole first audio stream as (np.float32 [C, N], rate), integers scaled to −1…1.
+    """The whole first audio stream as (np.float32 [C, N], rate); see :func:`ffmpeg_blocks`.
+
+    Raises:
+        AudioError: ``unreadable``.
+    """
+    return joined(ffmpeg_blocks(source, container))
+
+
+def joined(blocks: Iterable[tuple[np.ndarray, int]]) -> tuple[np.ndarray, int]:
+    """Blocks of one recording one after the other, in little more memory than the result takes."""
+    wave, rate, size = np.zeros((0, 1), np.float32), 0, 0
+    for block, rate in blocks:  # noqa: B007 the last one is returned
+        channels, count = block.shape
+        if size + count > len(wave):  # grows in place: lists of blocks would need twice the memory
+            wave.resize((max(size + count, len(wave) * 9 // 8), channels), refcheck=False)
+        wave[size : size + count] = block.T
+        size += count
+    wave.resize((size, wave.shape[1]), refcheck=False)
+    return wave.T, rate
+
+
+def ffmpeg_blocks(source: str | BytesIO, container: str | None) -> Iterator[tuple[np.ndarray, int]]:
+    """The first audio stream as it is decoded: (np.float32 [C, n], rate), integers scaled to −1…1.
+
+    Rate and number of channels are those of the first block in all. Where PyAV is not installed libsndfile
+    reads what it can.
 
     Args:
         source: a file name or the bytes.
@@ -97,42 +142,58 @@ def ffmpeg_read(source: str | BytesIO, container: str | None) -> tuple[np.ndarra
         AudioError: ``unreadable``.
     """
     if find_spec("av") is None:
-        return _without_ffmpeg(source)
+        yield from _without_ffmpeg(source)
+        return
     import av
 
     if isinstance(source, BytesIO):
         source.seek(0)
-    pieces, rate = [], 0
+    layout = None
     try:
         # "file:" keeps FFmpeg from taking a name with a colon for a protocol.
         name = f"file:{source}" if isinstance(source, str) else source
         with av.open(name, format=container, options=_DEMUXERS) as stream:
-            if not stream.streams.audio:
-                raise AudioError("unreadable", "no audio stream")
-            for frame in stream.decode(audio=0):
-                if frame.sample_rate != (rate or frame.sample_rate):
-                    raise AudioError("unreadable", f"the rate changes from {rate} to {frame.sample_rate}")
-                rate = frame.sample_rate
-                pieces.append(_frame_samples(frame))
-        if not pieces:
-            return np.zeros((1, 0), np.float32), rate
-        return np.concatenate(pieces, axis=1), rate
+            for frame in _frames(stream, av.FFmpegError):
+                found = (frame.layout.nb_channels, frame.sample_rate)
+                layout = layout or found
+                if found != layout:
+                    what = "{} channels at {} Hz become {} at {} Hz"
+                    raise AudioError("unreadable", what.format(*layout, *found))
+                yield _frame_samples(frame), frame.sample_rate
     except (av.FFmpegError, ValueError) as error:
         if isinstance(error, AudioError):
             raise
-        raise AudioError("unreadable", str(error)) from None
+        raise AudioError("unreadable", f"FFmpeg: {getattr(error, 'strerror', None) or error}") from None
 
 
-def _without_ffmpeg(source: str | BytesIO) -> tuple[np.ndarray, int]:
-    """MP3 by libsndfile, which may begin with the encoder's delay; it reads no other of these formats."""
+def _frames(stream, failure: type[Exception]) -> Iterator:
+    """Decoded frames; where only the last packet cannot be decoded, the stream was cut off within it."""
+    if not stream.streams.audio:
+        raise AudioError("unreadable", "no audio stream")
+    if stream.streams.audio[0].codec_context is None:
+        raise AudioError("unreadable", "FFmpeg's libraries have no decoder for it")
+    error, done = None, 0.0
+    for packet in stream.demux(audio=0):
+        if error and packet.size:
+            raise AudioError("unreadable", f"FFmpeg: {error.strerror} at {done:.2f} s")
+        try:
+            frames = packet.decode() if not error else []
+        except failure as caught:
+            error, frames = caught, []
+        for frame in frames:
+            done += frame.samples / max(1, frame.sample_rate)
+            yield frame
+    if error:
+        raise AudioError("unreadable", f"truncated: the end of it cannot be decoded, {done:.2f} s can")
+
+
+def _without_ffmpeg(source: str | BytesIO) -> Iterator[tuple[np.ndarray, int]]:
+    """MPEG audio by libsndfile, which may begin with the encoder's delay; other formats it has refused."""
     try:
-        rate, num_samples = sndfile_layout(source)
+        sndfile_layout(source)
     except AudioError:
-        num_samples = UNKNOWN_LENGTH
-    if num_samples == UNKNOWN_LENGTH:
-        what = "a format that needs the package av, which is not installed: pip install 'svmixer[torch]'"
-        raise AudioError("unreadable", what)
-    return sndfile_read(source, 0, num_samples), rate
+        raise AudioError("unreadable", _NEEDED) from None
+    yield from sndfile_blocks(source)
 
 
 def _frame_samples(frame) -> np.ndarray:

@@ -11,9 +11,10 @@ class AudioError(ValueError):
 
     Attributes:
         reason: ``missing file``, ``unreadable``, ``empty``, ``non-finite``, ``all-zero``, ``too short``,
-            ``bad segment``, ``no such channel``, ``pipe failed``, ``pipe forbidden``: what summaries group
-            by.
-        detail: what exactly was found; may be empty.
+            ``bad segment``, ``no such channel``, ``bad rate``, ``bad shape``, ``bad type``,
+            ``over full scale``, ``no speech``, ``pipe failed``, ``pipe forbidden``: what summaries group by.
+        detail: what exactly was found, ``truncated: …`` where the end of an unreadable recording is missing;
+            may be empty.
         source: the recording; empty where only the caller knows it.
     """
 

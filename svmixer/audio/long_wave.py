@@ -8,7 +8,12 @@ from collections.abc import Callable
 import numpy as np
 import soxr
 
-from svmixer.audio.gate import check_rate
+from svmixer.audio.errors import about
+from svmixer.audio.gate import Downmix, check_length, check_not_empty, check_rate
+from svmixer.audio.read import Mix, open_recording
+from svmixer.log import get_logger
+
+logger = get_logger(__name__)
 
 Fetch = Callable[[int, int], np.ndarray]
 
@@ -72,3 +77,41 @@ def resampled(num_samples: int, fetch: Fetch, rate: int, rate_out: int) -> tuple
         return np.ascontiguousarray(found)
 
     return total, fetch_out
+
+
+def open_wave(source: str, rate: int | None = None, channel: int | None = None) -> tuple[LongWave, int]:
+    """One recording to embed, of any length: what can be sought exactly is read where it is sliced.
+
+    Args:
+        source: a file or ``file.ark:offset``, as in :func:`read_audio`.
+        rate: wanted, in Hz; None: that of the recording.
+        channel: the one to take, from 0; None: the mean of all.
+
+    Returns:
+        (one channel, its samples per second).
+
+    Raises:
+        AudioError: see :class:`AudioError` for the reasons; also when a part that is asked for is damaged, or
+            at the end for a recording in which nothing was found.
+    """
+    downmix = Downmix(channel)
+    recording = open_recording(source, mix=Mix(downmix, rate))
+    with about(source):
+        check_not_empty(recording.num_samples)
+        check_length(recording.num_samples, check_rate(recording.rate))
+
+    def fetch(start: int, count: int) -> np.ndarray:
+        with about(source):
+            piece = recording.fetch(start, count)
+            return piece[0] if recording.mixed else downmix(piece)
+
+    def finish() -> None:
+        with about(source):
+            downmix.finish(recording.rate)
+        if downmix.differing:
+            logger.warning(
+                "%s: its channels hold different sounds, which are mixed; choose a channel", source
+            )
+
+    rate = rate or recording.rate
+    return LongWave(*resampled(recording.num_samples, fetch, recording.rate, rate), finish), rate

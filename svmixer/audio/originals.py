@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from svmixer.audio.ark import opened, wav_header
-from svmixer.audio.decode import decoder_of
+from svmixer.audio.ark import is_pipe, opened, wav_header
 from svmixer.audio.dumpset import RATE
 from svmixer.audio.errors import AudioError
-from svmixer.lists import ListError, parse_source
+from svmixer.audio.formats import HEAD_BYTES, recognise
+from svmixer.audio.span import Span
+from svmixer.lists import ListError, find_source
 
 
 def original_length(name: str, text: str, data_dir: str | Path) -> int:
@@ -24,7 +25,7 @@ def original_length(name: str, text: str, data_dir: str | Path) -> int:
         ListError: the recording is sound but would have to be changed.
         AudioError: it is missing or damaged.
     """
-    source = parse_source(text)
+    source = find_source(text)
     found = "a command" if source.kind == "pipe" else _difference(source.path, source.offset)
     if isinstance(found, int):
         return found
@@ -35,11 +36,13 @@ def original_length(name: str, text: str, data_dir: str | Path) -> int:
 def _difference(path: str, offset: int) -> int | str:
     """The number of samples, or what keeps the file from being used as it is."""
     with opened(path) as descriptor:
-        head = os.pread(descriptor, 16, offset)
+        if is_pipe(descriptor):
+            return "a pipe"
+        head = os.pread(descriptor, HEAD_BYTES, offset)
         if not head:
             raise AudioError("empty", "no bytes")
         if not head.startswith(b"RIFF"):
-            decoder_of(head, path)  # raises if it is no audio at all
+            recognise(Span.of_file(descriptor, offset), path)  # raises if it is no audio at all
             return "another format"
         header = wav_header(descriptor, offset)
     if header.is_pcm16 and (header.rate, header.channels) == (RATE, 1):

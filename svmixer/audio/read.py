@@ -6,21 +6,28 @@ import dataclasses
 import functools
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from io import BytesIO
 
 import numpy as np
 
-from svmixer.audio.ark import WavHeader, ark_entry, opened, read_pcm16, wav_header
-from svmixer.audio.decode import UNKNOWN_LENGTH, decoder_of, ffmpeg_read, sndfile_layout, sndfile_read
+from svmixer.audio.ark import ark_entry, is_pipe, opened, read_pcm16, read_pipe, wav_header
+from svmixer.audio.decode import (
+    UNKNOWN_LENGTH,
+    ffmpeg_blocks,
+    joined,
+    sndfile_blocks,
+    sndfile_layout,
+    sndfile_read,
+)
 from svmixer.audio.errors import AudioError, about
-from svmixer.audio.gate import Downmix, check_length, check_not_empty, check_rate, check_samples, pick_channel
-from svmixer.audio.long_wave import LongWave, resampled
+from svmixer.audio.formats import Format, recognise
+from svmixer.audio.gate import Downmix, check_not_empty, check_samples, pick_channel
+from svmixer.audio.lengths import check_complete, is_chained
 from svmixer.audio.resample import Resampler, from_pcm16
-from svmixer.lists import parse_source
-from svmixer.log import get_logger
-
-logger = get_logger(__name__)
+from svmixer.audio.span import Span
+from svmixer.audio.wav import WavHeader, wav_header_of
+from svmixer.lists import find_source
 
 # A segment may end this much after its recording: lists are written from rounded times.
 _OVERSHOOT = 0.5  # seconds
@@ -41,6 +48,7 @@ class Recording:
     num_samples: int  # of one channel
     fetch: Callable[[int, int], np.ndarray]  # (first sample, count) → np.float32 [C, count]
     held_bytes: int = 0  # memory that keeping this object costs
+    mixed: bool = False  # has gone through a Mix
 
     def read(self, start: float = 0.0, end: float = -1.0, channel: int | None = None) -> np.ndarray:
         """The samples from ``start`` to ``end`` seconds (−1: to the end) as np.float32 [C, N].
@@ -99,9 +107,9 @@ def read_audio(
     """Read one recording, or a piece of it.
 
     Args:
-        source: what a ``wav.scp`` line holds after its key: a file (WAV of any width, FLAC, Ogg, SPHERE,
-            AIFF, AU, MP3, M4A …, recognised by content; headerless G.722 and GSM by ``.g722`` and ``.gsm``),
-            ``file.ark:offset``, or ``command |``.
+        source: what a ``wav.scp`` line holds after its key: a file or named pipe (WAV of any width, FLAC,
+            Ogg, SPHERE, MP3, M4A …, see :mod:`svmixer.audio.formats`, recognised by content; headerless
+            G.722 and GSM by ``.g722`` and ``.gsm``), ``file.ark:offset``, or ``command |``.
         allow_pipes: run commands (through bash with pipefail); never do so on lists you did not make.
         start: seconds.
         end: seconds; −1 reads to the end.
@@ -117,97 +125,128 @@ def read_audio(
     return recording.read(start, end), recording.rate
 
 
-def open_recording(source: str, *, allow_pipes: bool = False) -> Recording:
-    """Open what a ``wav.scp`` names; arguments and errors as in :func:`read_audio`."""
-    parsed = parse_source(source)
+@dataclasses.dataclass(frozen=True)
+class Mix:
+    """How a recording that has to be decoded as a whole becomes one channel at one rate on the way."""
+
+    downmix: Downmix
+    rate: int | None  # Hz; None: the recording's own
+
+    def __call__(self, blocks: Iterable[tuple[np.ndarray, int]]) -> Iterator[tuple[np.ndarray, int]]:
+        """Blocks ([C, n], their rate) → blocks ([1, m], the rate wanted)."""
+        resample, rate_out = None, 0
+        for block, rate in blocks:
+            rate_out = self.rate or rate
+            resample = resample or Resampler(rate, rate_out)
+            yield resample(self.downmix(block), last=False)[None], rate_out
+        if resample:
+            yield resample(np.zeros(0, np.float32), last=True)[None], rate_out
+
+
+def open_recording(source: str, *, allow_pipes: bool = False, mix: Mix | None = None) -> Recording:
+    """Open what a ``wav.scp`` names; arguments and errors as in :func:`read_audio`.
+
+    With ``mix`` what is decoded as a whole is held in that form; :attr:`Recording.mixed` says so.
+    """
+    parsed = find_source(source)
     with about(source):
         if parsed.kind != "pipe":
-            return _from_file(source, parsed.path, parsed.offset if parsed.kind == "ark" else None)
+            return _from_file(source, parsed.path, parsed.offset if parsed.kind == "ark" else None, mix)
         if not allow_pipes:
             raise AudioError("pipe forbidden", "commands run only with allow_pipes")
-        return _from_bytes(source, _command_output(parsed.command))
+        return _from_bytes(source, _command_output(parsed.command), mix=mix)
 
 
-def open_wave(source: str, rate: int | None = None, channel: int | None = None) -> tuple[LongWave, int]:
-    """One recording to embed, of any length: what can be sought exactly is read where it is sliced.
-
-    Args:
-        source: a file or ``file.ark:offset``, as in :func:`read_audio`.
-        rate: wanted, in Hz; None: that of the recording.
-        channel: the one to take, from 0; None: the mean of all.
-
-    Returns:
-        (one channel, its samples per second).
-
-    Raises:
-        AudioError: see :class:`AudioError` for the reasons; also when a part that is asked for is damaged, or
-            at the end for a recording in which nothing was found.
-    """
-    recording = open_recording(source)
-    downmix = Downmix(channel)
-    with about(source):
-        check_not_empty(recording.num_samples)
-        check_length(recording.num_samples, check_rate(recording.rate))
-
-    def fetch(start: int, count: int) -> np.ndarray:
-        with about(source):
-            return downmix(recording.fetch(start, count))
-
-    def finish() -> None:
-        with about(source):
-            downmix.finish(recording.rate)
-        if downmix.differing:
-            logger.warning(
-                "%s: its channels hold different sounds, which are mixed; choose a channel", source
-            )
-
-    rate = rate or recording.rate
-    return LongWave(*resampled(recording.num_samples, fetch, recording.rate, rate), finish), rate
+def _from_file(source: str, path: str, offset: int | None, mix: Mix | None) -> Recording:
+    try:
+        with opened(path) as descriptor:
+            if is_pipe(descriptor):
+                return _from_bytes(source, read_pipe(descriptor), path, mix)
+            if offset is None:
+                return _recognised(source, path, Span.of_file(descriptor), path, mix)
+            if os.pread(descriptor, 4, offset) == b"RIFF":
+                header = wav_header(descriptor, offset)
+                if header.is_pcm16:
+                    return _pcm16(source, path, header)
+            return _from_bytes(source, ark_entry(descriptor, offset), mix=mix)
+    except AudioError as error:
+        if offset is not None and error.reason == "missing file":
+            error.detail = f"'{source}' was taken for byte {offset} of an archive {path}"
+        raise
 
 
-def _from_file(source: str, path: str, offset: int | None) -> Recording:
-    with opened(path) as descriptor:
-        head = os.pread(descriptor, 16, offset or 0)
-        if head[:4] == b"RIFF":
-            header = wav_header(descriptor, offset or 0)
-            if header.is_pcm16:
-                fetch = functools.partial(_pcm16, path, header)
-                return Recording(source, header.rate, header.num_samples, fetch)
-        if offset is not None:
-            return _from_bytes(source, ark_entry(descriptor, offset))
-    return _decoded(source, path, head)
+def _from_bytes(source: str, data: bytes, name: str = "", mix: Mix | None = None) -> Recording:
+    return _recognised(source, data, Span.of_bytes(data), name, mix)
 
 
-def _pcm16(path: str, header: WavHeader, start: int, count: int) -> np.ndarray:
-    with opened(path) as descriptor:
-        return np.ascontiguousarray(from_pcm16(read_pcm16(descriptor, header, start, count)).T)
-
-
-def _from_bytes(source: str, data: bytes) -> Recording:
-    return _decoded(source, BytesIO(data), data[:16])
-
-
-def _decoded(source: str, file: str | BytesIO, head: bytes) -> Recording:
-    """A recording in any format but 16-bit WAV on disk; ``head`` is how ``file`` begins."""
-    if not head:
+def _recognised(source: str, place: str | bytes, span: Span, name: str, mix: Mix | None) -> Recording:
+    """The recording that is all of ``place``, a file or bytes, in whatever format; ``span`` reads there."""
+    if not span.size:
         raise AudioError("empty", "no bytes")
-    decoder = decoder_of(head, file if isinstance(file, str) else "")
-    if decoder != "sndfile":
-        return _held(source, *ffmpeg_read(file, None if decoder == "ffmpeg" else decoder))
-    rate, num_samples = sndfile_layout(file)
+    known, inner = recognise(span, name)
+    if known.name in ("WAV", "RF64"):
+        header = wav_header_of(inner)
+        if header.is_pcm16:
+            return _pcm16(source, place, header)
+    patch = check_complete(known, inner)
+    # FFmpeg skips tags itself, and needs them in MP3.
+    whole = span if not known.sndfile else inner
+    if not patch and not whole.base:
+        return _decoded(source, place if isinstance(place, str) else BytesIO(place), known, inner, mix)
+    file = BytesIO(whole.take(0, whole.size))
+    if patch:
+        file.seek(patch[0])
+        file.write(patch[1])
+    return _decoded(source, file, known, inner, mix)
+
+
+def _pcm16(source: str, place: str | bytes, header: WavHeader) -> Recording:
+    held = len(place) if isinstance(place, bytes) else 0
+    fetch = functools.partial(_samples, place, header)
+    return Recording(source, header.rate, header.num_samples, fetch, held)
+
+
+def _samples(place: str | bytes, header: WavHeader, start: int, count: int) -> np.ndarray:
+    if isinstance(place, bytes):
+        pcm = read_pcm16(place, header, start, count)
+    else:
+        with opened(place) as descriptor:
+            pcm = read_pcm16(descriptor, header, start, count)
+    return np.ascontiguousarray(from_pcm16(pcm).T)
+
+
+def _decoded(source: str, file: str | BytesIO, known: Format, span: Span, mix: Mix | None) -> Recording:
+    """A recording that needs a decoder."""
+    if not known.sndfile or (known.name == "Ogg" and is_chained(span)):
+        return _held(source, ffmpeg_blocks(file, known.demuxer), mix)
+    try:
+        rate, num_samples = sndfile_layout(file)
+    except AudioError as error:
+        return _held(source, _second_try(file, known, error), mix)
     if num_samples == UNKNOWN_LENGTH:
-        return _held(source, *ffmpeg_read(file, None))
-    if head[:4] == b"OggS" or not isinstance(file, str):
+        return _held(source, ffmpeg_blocks(file, None), mix)
+    if known.name == "Ogg" or not isinstance(file, str):
         # Seeking inside Ogg pages is not exact for every stream, and bytes of a command are held anyway.
-        return _held(source, sndfile_read(file, 0, num_samples), rate)
+        return _held(source, sndfile_blocks(file), mix)
     return Recording(source, rate, num_samples, functools.partial(sndfile_read, file))
 
 
-def _held(source: str, wave: np.ndarray, rate: int) -> Recording:
+def _second_try(file: str | BytesIO, known: Format, refusal: AudioError) -> Iterator[tuple[np.ndarray, int]]:
+    """What libsndfile refuses (FLAC or Speex in Ogg, AAC in CAF …) by FFmpeg."""
+    try:
+        yield from ffmpeg_blocks(file, None)
+    except AudioError as error:
+        what = f"{known.name} that libsndfile does not read ({refusal.detail}); {error.detail}"
+        raise AudioError("unreadable", what) from None
+
+
+def _held(source: str, blocks: Iterator[tuple[np.ndarray, int]], mix: Mix | None) -> Recording:
+    wave, rate = joined(mix(blocks) if mix else blocks)
+
     def fetch(start: int, count: int) -> np.ndarray:
         return wave[:, start : start + count]
 
-    return Recording(source, rate, wave.shape[1], fetch, wave.nbytes)
+    return Recording(source, rate, wave.shape[1], fetch, wave.nbytes, mixed=mix is not None)
 
 
 def _command_output(command: str) -> bytes:

@@ -6,7 +6,7 @@ Nothing here imports torch. The lists' meaning is described in docs/own_data.md.
 from svmixer.lists.errors import ListError, fix_command
 from svmixer.lists.fix import Dropped, FixReport, fix_data_dir
 from svmixer.lists.segments import Piece, read_parts, read_segments, write_parts
-from svmixer.lists.source import Source, parse_source
+from svmixer.lists.source import Source, find_source, parse_source
 from svmixer.lists.split import split_list
 from svmixer.lists.subset import partition_data_dir, subset_data_dir
 from svmixer.lists.table import (
@@ -30,6 +30,7 @@ __all__ = [
     "Piece",
     "Source",
     "Trials",
+    "find_source",
     "fix_command",
     "fix_data_dir",
     "iter_table",

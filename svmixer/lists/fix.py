@@ -17,7 +17,7 @@ import numpy as np
 from svmixer.lists.check_list import VALUE_CHECKS, ValueCheck, value_checks
 from svmixer.lists.errors import ListError
 from svmixer.lists.replace import replace_lists
-from svmixer.lists.source import FileProbe, parse_source
+from svmixer.lists.source import FileProbe
 from svmixer.lists.table import duplicate_error, encoding_error, spk2utt_from, split_line
 from svmixer.lists.trial_faults import CONFLICTING, MISLABELLED, find_trial_faults
 from svmixer.lists.trials import Row, Trials, parse_trials, utterance_of_path
@@ -163,7 +163,7 @@ def _keep(
 
 def _absence() -> Callable[[str, str], str | None]:
     probe = FileProbe()
-    return lambda _, value: "file is missing" if probe.reason_absent(parse_source(value)) else None
+    return lambda _, value: "file is missing" if probe.reason_absent(value) else None
 
 
 def _not_in(name: str, ids: Container[str]) -> Callable[[str, str], str | None]:

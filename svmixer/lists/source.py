@@ -43,6 +43,24 @@ def parse_source(text: str) -> Source:
     return Source("file", path=text)
 
 
+def find_source(text: str) -> Source:
+    """As :func:`parse_source`, but ``call_12:30`` is the file of that name where there is one.
+
+    Raises:
+        ListError: see :func:`check_source`.
+    """
+    text = text.strip()
+    archive, _, offset = text.rpartition(":")
+    if archive and offset.isascii() and offset.isdigit() and is_file(text):
+        return Source("file", path=text)
+    return parse_source(text)
+
+
+def is_file(path: str) -> bool:
+    """Whether there is something to read: a file, a named pipe; no folder."""
+    return os.path.exists(path) and not os.path.isdir(path)
+
+
 def check_source(text: str) -> None:
     """The checks of :func:`parse_source` alone.
 
@@ -63,16 +81,22 @@ class FileProbe:
     def __init__(self) -> None:
         self._archive, self._size = "", -1
 
-    def reason_absent(self, source: Source) -> str | None:
-        """Why ``source`` cannot be opened, or ``None``. Commands are not run: a pipe always passes."""
+    def reason_absent(self, text: str) -> str | None:
+        """Why the recording cannot be opened, or ``None``. Commands are not run: a pipe always passes.
+
+        Raises:
+            ListError: as :func:`parse_source`.
+        """
+        source = parse_source(text)
         if source.kind == "file":
-            return None if os.path.isfile(source.path) else f"no such file: {source.path}"
+            return None if is_file(source.path) else f"no such file: {source.path}"
         if source.kind == "ark":
             if source.path != self._archive:
                 self._archive = source.path
                 self._size = os.path.getsize(source.path) if os.path.isfile(source.path) else -1
+            if source.offset < self._size or is_file(text.strip()):
+                return None
             if self._size < 0:
-                return f"no such file: {source.path}"
-            if source.offset >= self._size:
-                return f"archive {source.path} ends before byte {source.offset}"
+                return f"no such file: {source.path} (byte {source.offset} of an archive)"
+            return f"archive {source.path} ends before byte {source.offset}"
         return None

@@ -11,7 +11,7 @@ import numpy as np
 from svmixer.lists.check_list import VALUE_CHECKS, CheckedList, check_list, value_checks
 from svmixer.lists.errors import ListError, fix_command
 from svmixer.lists.overlap import warn_of_overlap
-from svmixer.lists.source import FileProbe, parse_source
+from svmixer.lists.source import FileProbe
 from svmixer.lists.table import iter_table
 from svmixer.lists.trial_faults import CONFLICTING, MISLABELLED, find_trial_faults
 from svmixer.lists.trials import Trials, read_trials
@@ -102,7 +102,7 @@ def _missing_lists(folder: Path, need_speakers: bool) -> Iterator[ListError]:
 def _absent_files(path: Path) -> Iterator[ListError]:
     probe, first, count = FileProbe(), None, 0
     for number, recording, value in iter_table(path):
-        reason = probe.reason_absent(parse_source(value))
+        reason = probe.reason_absent(value)
         if reason:
             first, count = first or (number, recording, reason), count + 1
     if first:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from svmixer.audio.formats import AUDIO_SUFFIXES
 from svmixer.fileio import atomic_write, read_json, write_json
 from svmixer.lists import write_table
 from svmixer.log import get_logger, one_line
@@ -21,11 +22,6 @@ from svmixer.score.source_log import SourceLog
 
 logger = get_logger(__name__)
 
-# Endings of files that hold audio; others are passed over.
-AUDIO_SUFFIXES = {
-    ".aac", ".aif", ".aiff", ".amr", ".au", ".flac", ".g722", ".gsm", ".m4a", ".mka", ".mp3", ".mp4", ".oga",
-    ".ogg", ".opus", ".sph", ".wav", ".webm", ".wma", ".wv1", ".wv2",
-}  # fmt: skip
 SETTINGS, FAILURES, IGNORED = "settings.json", "failures.tsv", "ignored.tsv"
 
 OpenSource = Callable[[str, str | Path], Source]

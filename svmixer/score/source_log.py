@@ -1,4 +1,4 @@
-"""Which recording each embedding of a directory was made from, so that one that was replaced is embedded anew."""
+"""Which recording each embedding of a directory was made from: one that was replaced is embedded anew."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class SourceLog:
         return []
 
     def __enter__(self) -> SourceLog:
-        self._stream = open(self._path, "a", encoding="utf-8")  # noqa: SIM115
+        self._stream = open(self._path, "a", encoding="utf-8")
         return self
 
     def __exit__(self, *_: object) -> None:

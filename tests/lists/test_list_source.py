@@ -37,9 +37,11 @@ def test_probe(tmp_path):
     path = tmp_path / "x.ark"
     path.write_bytes(bytes(10))
     probe = FileProbe()
-    assert probe.reason_absent(parse_source(str(path))) is None
-    assert probe.reason_absent(parse_source(f"{path}:9")) is None
-    assert probe.reason_absent(parse_source(f"{path}:10")) == f"archive {path} ends before byte 10"
-    assert probe.reason_absent(parse_source(f"{tmp_path}/y.ark:1")) == f"no such file: {tmp_path}/y.ark"
-    assert probe.reason_absent(parse_source(str(tmp_path))) == f"no such file: {tmp_path}"
-    assert probe.reason_absent(parse_source("false |")) is None
+    assert probe.reason_absent(str(path)) is None
+    assert probe.reason_absent(f"{path}:9") is None
+    assert probe.reason_absent(f"{path}:10") == f"archive {path} ends before byte 10"
+    assert probe.reason_absent(f"{tmp_path}/y.ark:1") == (
+        f"no such file: {tmp_path}/y.ark (byte 1 of an archive)"
+    )
+    assert probe.reason_absent(str(tmp_path)) == f"no such file: {tmp_path}"
+    assert probe.reason_absent("false |") is None

@@ -226,9 +226,22 @@ def test_verbs_that_need_an_extra_name_it(base, audio, words, message):
 
 
 def test_a_format_that_needs_av(base, audio, model):
+    """The message names the one package, not an extra that brings torch."""
     (audio / "x.m4a").write_bytes(b"\0\0\0\x18ftypM4A " + bytes(100))
-    done = run(base, audio, "verify", "one.wav", "x.m4a", "--model", model, status=1)
-    assert "x.m4a: unreadable: a format that needs the package av" in done.stderr
+    (audio / "x.webm").write_bytes(b"\x1a\x45\xdf\xa3" + bytes(100))
+    for words in (["verify", "one.wav", "x.m4a"], ["embed", "x.webm"]):
+        done = run(base, audio, *words, "--model", model, status=1)
+        needed = "this format needs FFmpeg's libraries, which the package av brings: pip install av\n"
+        assert f"{words[-1]}: unreadable: {needed}" in done.stderr
+        assert "torch" not in done.stderr
+
+
+def test_the_extra_that_brings_av_alone():
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    extras = setup["options.extras_require"]
+    assert re.fullmatch(r"\nav[<>=,\d]+", extras["audio"])
+    assert extras["audio"] in extras["torch"]
 
 
 def test_a_model_without_an_export_says_how_to_get_one(base, audio, tmp_path):

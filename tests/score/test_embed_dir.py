@@ -193,7 +193,7 @@ def test_kaldi_files(audio, model_dir, tmp_path, capsys):
         ([], 2, "no audio file given"),
         (["a.wav", "--kaldi", "true"], 2, "kaldi: read beside input_dir alone"),
         (["--input_dir", "nowhere", "--output_dir", "o"], 1, "nowhere: no such directory"),
-        (["--input_dir", "bare", "--output_dir", "o"], 1, "bare: no audio files (.aac"),
+        (["--input_dir", "bare", "--output_dir", "o"], 1, "bare: no audio files (.3g2"),
         (["--input_dir", "twins", "--output_dir", "o"], 1, "would both be called a.npy"),
     ],
 )

@@ -68,6 +68,15 @@ SEEDS = {
     "flac": encoded("FLAC"),
     "ogg": encoded("OGG", "VORBIS"),
     "aiff": encoded("AIFF"),
+    "au": encoded("AU"),
+    "caf": encoded("CAF"),
+    "w64": encoded("W64"),
+    "rf64": encoded("RF64"),
+    "voc": encoded("VOC"),
+    "id3 wav": b"ID3\x03\0\0\0\0\0\x05" + bytes(5) + wav_bytes(TONE.tobytes()),
+    "amr": b"#!AMR\n" + bytes([0x04, *range(12)]) * 20,
+    "wavpack": b"wvpk\x30\0\0\0\x10\x04" + bytes(46),
+    "asf": bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c") + bytes(100),
     "sphere": b"NIST_1A\n   1024\nsample_rate -i 16000\nend_head\n".ljust(1024) + TONE.tobytes(),
     "mp3": b"\xff\xfb\x50\xc4" + bytes(413) + b"\xff\xfb\x50\xc4" + bytes(413),
     "id3": b"ID3\x04\0\0\0\0\0\x0a" + bytes(10) + b"#EXTM3U\n",
@@ -116,6 +125,7 @@ def read_all(content: bytes, name: str = "a.wav", offset: int | None = None) -> 
 @example(SEEDS["wav"][:24] + b"\1\0\0\0" + SEEDS["wav"][28:], "a.wav")  # 1 Hz: 16,000 times the samples
 @example(SEEDS["wav"][:24] + b"\xff" * 4 + SEEDS["wav"][28:], "a.wav")
 @example(SEEDS["flac"][:21] + b"\x0f\xff\xff\xff\xff" + SEEDS["flac"][26:], "a.flac")  # 2^36 samples
+@example(b"caff\0\1\0\0desc\x7f" + b"\xff" * 7 + bytes(100), "a.caf")  # a chunk of 2^63 bytes
 @example(b"RIFF\xff\xff\xff\xffWAVE" + bytes(200_000), "a.wav")  # nothing but empty chunks
 def test_audio(content, name):
     read_all(content, name)
@@ -154,9 +164,10 @@ def test_times_that_no_recording_has(tmp_path, start, end):
         read_audio(str(tmp_path / "a.wav"), start=start, end=end)
 
 
-def test_a_named_pipe_is_no_recording(tmp_path):
+def test_a_named_pipe_without_a_writer_is_not_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr("svmixer.audio.ark._PATIENCE", 0.1)
     os.mkfifo(tmp_path / "a.wav")
-    with pytest.raises(AudioError, match="unreadable"):
+    with pytest.raises(AudioError, match="unreadable: a named pipe that nobody opened to write"):
         read_audio(str(tmp_path / "a.wav"))
 
 

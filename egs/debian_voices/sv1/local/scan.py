@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from svmixer.audio import AudioError, decode, read, read_audio, trim, trim_silence
+from svmixer.audio import AudioError, ark, decode, formats, lengths, read, read_audio, trim, trim_silence, wav
 from svmixer.fileio import atomic_write
 from svmixer.log import get_logger
 
@@ -116,7 +116,8 @@ def _progress(items: Iterator, total: int) -> Iterator:
 
 def _code_version() -> str:
     """Digest of the code that makes a row: this file and the modules that read and trim."""
-    files = (__file__, read.__file__, decode.__file__, trim.__file__)
+    modules = (read, ark, wav, formats, lengths, decode, trim)
+    files = (__file__, *(module.__file__ for module in modules))
     return hashlib.md5(b"".join(Path(name).read_bytes() for name in files), usedforsecurity=False).hexdigest()
 
 
