@@ -26,8 +26,10 @@ class Span:
     @classmethod
     def of_file(cls, descriptor: int, base: int = 0) -> Span:
         """All of an open file from byte ``base`` on."""
+        end = os.fstat(descriptor).st_size
 
         def read(position: int, size: int) -> bytes:
+            size = min(size, end - position)
             data = os.pread(descriptor, size, position)
             while len(data) < size:  # one system call gives 2 GB at most
                 more = os.pread(descriptor, size - len(data), position + len(data))
@@ -36,7 +38,7 @@ class Span:
                 data += more
             return data
 
-        return cls(read, os.fstat(descriptor).st_size, base)
+        return cls(read, end, base)
 
     @classmethod
     def of_bytes(cls, data: bytes) -> Span:

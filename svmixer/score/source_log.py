@@ -16,9 +16,9 @@ NAME = "sources.tsv"
 class SourceLog:
     """``sources.tsv``: a line for each embedding as it is written; the last one of a name counts.
 
-    The fields are size and time of modification (ns) of the recording, the MD5 of its bytes, and the name. While
-    size and time are the same the bytes are not read. Embeddings without the file were made before there was
-    one: they count as current, and are put down.
+    The fields are size and time of modification (ns) of the recording, the MD5 of its bytes, and the name.
+    While size and time are the same the bytes are not read. Embeddings without the file were made before
+    there was one: they count as current, and are put down.
     """
 
     def __init__(self, folder: Path) -> None:
