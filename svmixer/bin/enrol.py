@@ -8,8 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from svmixer.bin.embed import split_arguments
-from svmixer.config import parse_args
+from svmixer.config import parse_args, split_arguments
 from svmixer.fileio import atomic_write
 from svmixer.log import fail
 from svmixer.model_dir import DEFAULT_MODEL
@@ -35,7 +34,7 @@ class EnrolConfig:
 
 def main(argv: list[str] | None = None) -> None:
     """Write the mean embedding; a recording that cannot be read ends with one line and status 1."""
-    files, options = split_arguments(sys.argv[1:] if argv is None else argv)
+    files, options = split_arguments(EnrolConfig, sys.argv[1:] if argv is None else argv)
     config = parse_args(EnrolConfig, options, __doc__)
     if not files:
         raise fail("no recording given: svmixer enrol FILE... --output SPEAKER.npy", 2)

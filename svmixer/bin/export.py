@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from svmixer.config import parse_args
+from svmixer.limits import at_least
 from svmixer.log import fail, get_logger
 
 if TYPE_CHECKING:
@@ -38,8 +39,7 @@ class ExportConfig:
             raise ValueError("onnx: needs --calibration and --test, two dumped sets of real speech")
         if self.weights == "float16" and not self.test:
             raise ValueError("weights: float16 is checked on real speech, which --test names, a dumped set")
-        if self.jobs < 1:
-            raise ValueError(f"jobs: at least 1, found {self.jobs}")
+        at_least(self, 1, "jobs")
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from svmixer.bin.embed import split_arguments
-from svmixer.config import parse_args
+from svmixer.config import parse_args, split_arguments
 from svmixer.log import fail
 from svmixer.model_dir import DEFAULT_MODEL
 
@@ -40,11 +39,13 @@ class VerifyConfig:
     precision: Literal["auto", "float32", "bf16", "int8"] = "auto"
     # text: one line; json: an object with same, score, threshold, enrolled, test, weights.
     format: Literal["text", "json"] = "text"
+    # The same as --format json.
+    json: bool = False
 
 
 def main(argv: list[str] | None = None) -> None:
     """Print the verdict; a recording that cannot be read ends with one line and status 1."""
-    files, options = split_arguments(sys.argv[1:] if argv is None else argv)
+    files, options = split_arguments(VerifyConfig, sys.argv[1:] if argv is None else argv)
     config = parse_args(VerifyConfig, options, __doc__)
     if len(files) < 2:
         how = "svmixer verify ENROLLED... TEST"
@@ -61,7 +62,7 @@ def main(argv: list[str] | None = None) -> None:
         verdict = verify(enrol(enrolled), test, threshold)
     except (ValueError, OSError) as error:
         raise fail(str(error)) from None
-    if config.format == "json":
+    if config.json or config.format == "json":
         names = {"enrolled": files[:-1], "test": files[-1], "weights": str(model.weights)}
         print(json.dumps({**asdict(verdict), **names}, ensure_ascii=False))
         return
