@@ -125,7 +125,7 @@ def report(description: dict[str, Any]) -> None:
             precision, row["megabytes"], row["ms_per_window"], row["cosine_lowest"], row["test"]["eer"],
         )  # fmt: skip
     if description["precisions"][0] != "int8":
-        log.warning("int8 is slower than float32 on this machine; float32 is the one that is recommended")
+        log.warning("int8 is no faster than float32 on this machine; float32 is the one that is recommended")
     if not description["checks"]["int8"]["parts"]:
         log.warning("no part of the model bears 8 bits: model.int8.onnx is float32 with weights of 16 bits")
 

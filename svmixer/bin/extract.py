@@ -11,7 +11,7 @@ from svmixer.audio import AudioError
 from svmixer.audio.dumpset import RATE, DumpSet
 from svmixer.config import ConfigError, parse_args
 from svmixer.fileio import md5_file
-from svmixer.limits import not_negative
+from svmixer.limits import at_least, not_negative
 from svmixer.lists import ListError
 from svmixer.log import fail, get_logger
 from svmixer.score.cohort import cohort_indices
@@ -59,6 +59,7 @@ class ExtractConfig(ScoringConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        at_least(self, 1, "num_jobs")
         if not 1 <= self.job <= self.num_jobs:
             raise ValueError(f"job: {self.job} is not among 1 … {self.num_jobs}")
         if self.model in CONTROLS and not self.train_dir:
