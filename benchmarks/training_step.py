@@ -57,8 +57,9 @@ class Options:
     quick: bool = False
     # Folder for the results.
     output: str = "exp/benchmark"
-    # For the processes that this one starts: system, and the folder with the data.
+    # For the processes that this one starts: the system.
     worker: str = ""
+    # For these, too: the folder with the data.
     folder: str = ""
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from svmixer.text_files import encoding_repair, foreign_text
+
 _MOST_VALUES = 100_000  # in one file; the largest of the project has about a hundred
 
 
@@ -27,9 +29,11 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such configuration file") from None
     except UnicodeDecodeError:
-        raise ConfigError(f"{path}: not UTF-8") from None
+        raise ConfigError(_not_text(path)) from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    if "\0" in text:
+        raise ConfigError(_not_text(path))
     try:
         data = yaml_value(text)
     except ValueError as error:
@@ -39,6 +43,11 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: expected a mapping of keys, found {type(data).__name__}")
     return data
+
+
+def _not_text(path: str | Path) -> str:
+    what, repair = foreign_text(path) or ("not UTF-8 text", encoding_repair(path))
+    return f"{path}: {what}; repair with: {repair}" if repair else f"{path}: {what}"
 
 
 def yaml_value(text: str) -> Any:

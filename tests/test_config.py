@@ -4,7 +4,17 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from svmixer.config import ConfigError, field_comments, from_dict, help_text, load, parse_args, save, to_dict
+from svmixer.config import (
+    ConfigError,
+    field_comments,
+    from_dict,
+    help_text,
+    load,
+    parse_args,
+    save,
+    split_arguments,
+    to_dict,
+)
 
 
 @dataclass(frozen=True)
@@ -18,6 +28,23 @@ class Inner:
     def __post_init__(self) -> None:
         if self.width < 1:
             raise ValueError("width: must be at least 1")
+
+
+@dataclass(frozen=True)
+class Awkward:
+    """Comments wherever a formatter moves them."""
+
+    long: int = (
+        # inside the parentheses
+        1
+    )
+    numbers: tuple[float, ...] = (
+        0.9,
+        1.0,
+    )  # behind the last
+    # above
+    text: str = "#"  # and behind
+    bare: int = 0
 
 
 @dataclass(frozen=True)
@@ -124,3 +151,68 @@ def test_help_comes_from_the_comments():
 @pytest.mark.parametrize("text", ["1e-4", "0.0001", "1.0e-4"])
 def test_numbers_in_any_notation(text):
     assert load(Outer, None, {"name": "x", "limit": text}).limit == 1e-4
+
+
+def test_comments_behind_any_part_of_a_field():
+    assert field_comments(Awkward) == {
+        "long": "inside the parentheses",
+        "numbers": "behind the last",
+        "text": "above and behind",
+        "bare": "",
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "flag"),
+    [
+        (["--flag"], True),
+        (["--flag", "--name", "x"], True),
+        (["--flag", "true"], True),
+        (["--flag", "false"], False),
+        (["--flag=no"], False),
+        ([], False),
+    ],
+)
+def test_a_flag_alone_is_true(words, flag):
+    assert parse_args(Outer, [*words, "--name", "x"]).flag is flag
+
+
+def test_a_flag_with_another_value_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        parse_args(Outer, ["--name", "x", "--flag", "a.wav"])
+    assert "flag: expected true or false, found 'a.wav'" in capsys.readouterr().err
+
+
+def test_words_that_are_no_options():
+    words = ["--flag", "a.wav", "--name", "x", "b.wav", "--inner.width=3", "c.wav"]
+    assert split_arguments(Outer, words) == (
+        ["a.wav", "b.wav", "c.wav"],
+        ["--flag", "--name", "x", "--inner.width=3"],
+    )
+    assert split_arguments(Outer, ["--flag", "no", "a"]) == (["a"], ["--flag", "no"])
+    assert split_arguments(Outer, ["a", "--flag"]) == (["a"], ["--flag"])
+    assert split_arguments(Outer, ["--limit", "-0.5", "a"]) == (["a"], ["--limit", "-0.5"])
+    assert split_arguments(Outer, ["-h", "a"]) == (["a"], ["-h"])
+    assert split_arguments(Outer, ["--name", "x", "--", "-a.wav"]) == (["-a.wav"], ["--name", "x"])
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), "nan", "-inf", "1e999"])
+def test_numbers_are_finite(value):
+    for data in ({"limit": value}, {"inner": {"rates": [1.0, value]}}, {"inner": {"width": value}}):
+        with pytest.raises(ConfigError, match="expected a finite number"):
+            from_dict(Outer, {"name": "x", **data})
+
+
+def test_numbers_fit_into_64_bits():
+    assert from_dict(Inner, {"width": 2**63 - 1}).width == 2**63 - 1
+    for value in (2**63, 1e30, "9223372036854775808"):
+        with pytest.raises(ConfigError, match=r"width: .* is more than 64 bits hold"):
+            from_dict(Inner, {"width": value})
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path):
+    path = tmp_path / "c.yaml"
+    for text, what in (("name: a".encode("utf-16"), "UTF-16 text"), (b"\x1f\x8b\x08\0\xff", "gzip")):
+        path.write_bytes(text)
+        with pytest.raises(ConfigError, match=what):
+            load(Outer, path)

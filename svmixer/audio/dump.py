@@ -16,7 +16,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO, Literal
 
-import kaldiio
 import numpy as np
 
 from svmixer.audio.dumpset import RATE
@@ -231,6 +230,8 @@ def _write_ark(share: Iterable[Utterance], config: DumpConfig, job: _Job, ark: P
 def _append(stream: IO[bytes], name: str, pcm: np.ndarray) -> int:
     """Add one entry; the position that ``wav.scp`` has to name."""
     offset = stream.tell() + len(name.encode()) + 1
+    import kaldiio
+
     # Not into the file itself: kaldiio goes back to its header, which on a full disk fails a second time.
     entry = BytesIO()
     kaldiio.save_ark(entry, {name: (RATE, pcm)})

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from svmixer.config import parse_args
+from svmixer.limits import at_least
 from svmixer.log import fail
 
 
@@ -26,8 +27,7 @@ class CalibrateConfig:
     windows: int = 48
 
     def __post_init__(self) -> None:
-        if self.windows < 1:
-            raise ValueError(f"windows: at least 1, found {self.windows}")
+        at_least(self, 1, "windows")
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from svmixer.config import parse_args
+from svmixer.limits import at_least
 from svmixer.lists import ListError
 from svmixer.log import fail, get_logger
 from svmixer.score.cohort import write_cohort
@@ -27,8 +28,7 @@ class CohortConfig(ScoringConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.num_jobs < 1:
-            raise ValueError("num_jobs is at least 1")
+        at_least(self, 1, "num_jobs")
 
 
 def main(argv: list[str] | None = None) -> None:

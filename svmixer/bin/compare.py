@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from svmixer.config import parse_args
+from svmixer.limits import at_least, not_negative
 from svmixer.lists import ListError
 from svmixer.log import fail, get_logger
 from svmixer.report.compare import write_comparison
@@ -43,6 +44,8 @@ class CompareConfig:
         for name, folders in self.runs.items():
             if not isinstance(folders, list) or not folders or not all(isinstance(f, str) for f in folders):
                 raise ValueError(f"runs: {name}: expected a list of experiment folders, found {folders!r}")
+        at_least(self, 1, "replicates")
+        not_negative(self, "seed")
 
 
 def main(argv: list[str] | None = None) -> None:

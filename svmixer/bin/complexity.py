@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from svmixer.config import ConfigError, parse_args
+from svmixer.config import parse_args
+from svmixer.limits import at_least
 from svmixer.log import fail
 from svmixer.models.config import BackendConfig, ModelConfig, StudentConfig
 
@@ -41,6 +42,11 @@ class ComplexityConfig:
     sample_rate: int = 16000
     # table for people, json for programs.
     format: Literal["table", "json"] = "table"
+    # The same as --format json.
+    json: bool = False
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "sample_rate")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -48,9 +54,9 @@ def main(argv: list[str] | None = None) -> None:
     config = parse_args(ComplexityConfig, argv, __doc__)
     try:
         rows = list(paper_rows() if config.student is None and config.backend is None else model_rows(config))
-    except ConfigError as error:
+    except ValueError as error:
         raise fail(str(error)) from None
-    if config.format == "json":
+    if config.json or config.format == "json":
         print(json.dumps(rows, indent=2))
     else:
         print(table(rows))

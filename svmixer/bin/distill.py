@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from svmixer.config import parse_args
-from svmixer.train.run import run_task
-from svmixer.train.tasks import DistillTask, TrainConfig
+from svmixer.train.config import TrainConfig
 
 
 def main(argv: list[str] | None = None) -> None:
     """Train the student to predict the teacher's states; ``student.safetensors`` is the result."""
-    run_task(parse_args(TrainConfig, argv, __doc__), DistillTask)
+    config = parse_args(TrainConfig, argv, __doc__)
+    from svmixer.train.run import run_task
+    from svmixer.train.tasks import DistillTask
+
+    run_task(config, DistillTask)
 
 
 if __name__ == "__main__":

@@ -118,11 +118,16 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("verb", choices=("check", "write", "require"))
-    parser.add_argument("markers", nargs="+")
-    parser.add_argument("--stage", choices=sorted(STAGES))
-    for name in ("input", "config", "option", "output"):
-        parser.add_argument(f"--{name}", action="append", default=[])
+    parser.add_argument("verb", choices=("check", "write", "require"), help="what to do")
+    parser.add_argument("markers", nargs="+", help="files; require: each as MARKER@STAGE")
+    parser.add_argument("--stage", choices=sorted(STAGES), help="which stage the step is")
+    for name, about in (
+        ("input", "file that the step reads, one each"),
+        ("config", "YAML file that it reads, with the files named there, one each"),
+        ("option", "KEY=VALUE that its result depends on, one each"),
+        ("output", "file that it writes, one each"),
+    ):
+        parser.add_argument(f"--{name}", action="append", default=[], help=about)
     args = parser.parse_args(argv)
     if args.verb == "require":
         require(args.markers)

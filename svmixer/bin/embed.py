@@ -1,12 +1,12 @@
-"""Speaker embeddings of audio files: svmixer embed FILE... --model DIR [--output FILE.npy|.npz|.ark]
+"""Speaker embeddings of audio files: svmixer embed FILE... [--model DIR] [--output FILE.npy|.npz|.ark]
 
 Files of any format, rate, length and number of channels. Without --output the embeddings go to standard
 output as Kaldi text vectors.
 
-A whole directory: svmixer embed --input_dir DIR --output_dir OUT --model DIR writes OUT/path/name.npy for
-every DIR/path/name.wav (or .flac, .m4a …). What is there is not done again unless its recording has changed,
-so a run that was stopped goes on; OUT/failures.tsv lists the files that could not be embedded, and the status
-is then 1; OUT/ignored.tsv lists those that are no audio by their names.
+A whole directory: svmixer embed --input_dir DIR --output_dir OUT writes OUT/path/name.npy for every
+DIR/path/name.wav (or .flac, .m4a …). What is there is not done again unless its recording has changed, so a
+run that was stopped goes on; OUT/failures.tsv lists the files that could not be embedded, and the status is
+then 1; OUT/ignored.tsv lists those that are no audio by their names.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ from typing import IO, Literal
 
 import numpy as np
 
-from svmixer.config import parse_args
+from svmixer.config import parse_args, split_arguments
 from svmixer.fileio import atomic_write
+from svmixer.limits import at_least, not_negative
 from svmixer.log import fail, get_logger
+from svmixer.model_dir import DEFAULT_MODEL
 
 logger = get_logger(__name__)
 
@@ -34,7 +36,7 @@ class EmbedConfig:
     """Options of ``svmixer embed``."""
 
     # Model directory, or the name of a model that comes with the package.
-    model: str
+    model: str = DEFAULT_MODEL
     # .npy: a matrix, one row a file; .npz: one vector a file name; .ark: Kaldi vectors with an .scp; without
     # it they are printed.
     output: str = ""
@@ -61,10 +63,10 @@ class EmbedConfig:
     precision: Literal["auto", "float32", "bf16", "int8"] = "auto"
 
     def __post_init__(self) -> None:
+        at_least(self, 1, "num_crops")
+        not_negative(self, "channel")
         if self.output and Path(self.output).suffix not in FORMATS:
             raise ValueError(f"output: '{self.output}' ends with none of {', '.join(FORMATS)}")
-        if self.channel is not None and self.channel < 0:
-            raise ValueError(f"channel: 0 is the first, found {self.channel}")
         if self.precision != "auto" and self.device != "cpu":
             raise ValueError(f"precision: {self.precision} is computed on the CPU, not on {self.device}")
         if bool(self.input_dir) != bool(self.output_dir):
@@ -77,12 +79,12 @@ class EmbedConfig:
 
 def main(argv: list[str] | None = None) -> None:
     """Embed the files; if any cannot be read, each is named, nothing is written and the status is 1."""
-    files, options = split_arguments(sys.argv[1:] if argv is None else argv)
+    files, options = split_arguments(EmbedConfig, sys.argv[1:] if argv is None else argv)
     config = parse_args(EmbedConfig, options, __doc__)
     if files and config.input_dir:
         raise fail(f"'{files[0]}': audio files or an --input_dir, not both", 2)
     if not files and not config.input_dir:
-        raise fail("no audio file given: svmixer embed FILE... --model DIR", 2)
+        raise fail("no audio file given: svmixer embed FILE...", 2)
     if config.input_dir:
         try:
             embed_tree(config)
@@ -97,20 +99,6 @@ def main(argv: list[str] | None = None) -> None:
         write(embed_files(files, config), config.output)
     except (ValueError, OSError) as error:
         raise fail(str(error)) from None
-
-
-def split_arguments(argv: list[str]) -> tuple[list[str], list[str]]:
-    """Command-line words as (files, options); options are ``--key value`` or ``--key=value``."""
-    files, options = [], []
-    words = iter(argv)
-    for word in words:
-        if not word.startswith("-"):
-            files.append(word)
-            continue
-        options.append(word)
-        if "=" not in word and word not in ("-h", "--help"):
-            options += [value for value in [next(words, None)] if value is not None]
-    return files, options
 
 
 def embed_files(files: list[str], config: EmbedConfig) -> list[tuple[str, np.ndarray]]:

@@ -8,9 +8,9 @@ from typing import Literal
 
 import numpy as np
 
-from svmixer.bin.embed import split_arguments
-from svmixer.config import parse_args
+from svmixer.config import parse_args, split_arguments
 from svmixer.fileio import atomic_write
+from svmixer.limits import not_negative
 from svmixer.log import fail, get_logger
 from svmixer.model_dir import DEFAULT_MODEL
 
@@ -33,15 +33,14 @@ class EnrolConfig:
     channel: int | None = None
 
     def __post_init__(self) -> None:
-        if self.channel is not None and self.channel < 0:
-            raise ValueError(f"channel: 0 is the first, found {self.channel}")
+        not_negative(self, "channel")
         if not self.output.endswith(".npy"):
             raise ValueError(f"output: '{self.output}' does not end with .npy")
 
 
 def main(argv: list[str] | None = None) -> None:
     """Write the mean embedding; a recording that cannot be read ends with one line and status 1."""
-    files, options = split_arguments(sys.argv[1:] if argv is None else argv)
+    files, options = split_arguments(EnrolConfig, sys.argv[1:] if argv is None else argv)
     config = parse_args(EnrolConfig, options, __doc__)
     if not files:
         raise fail("no recording given: svmixer enrol FILE... --output SPEAKER.npy", 2)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from svmixer.config import parse_args
+from svmixer.limits import at_least
 from svmixer.log import fail, get_logger
 
 if TYPE_CHECKING:
@@ -38,8 +39,7 @@ class ExportConfig:
             raise ValueError("onnx: needs --calibration and --test, two dumped sets of real speech")
         if self.weights == "float16" and not self.test:
             raise ValueError("weights: float16 is checked on real speech, which --test names, a dumped set")
-        if self.jobs < 1:
-            raise ValueError(f"jobs: at least 1, found {self.jobs}")
+        at_least(self, 1, "jobs")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -125,7 +125,7 @@ def report(description: dict[str, Any]) -> None:
             precision, row["megabytes"], row["ms_per_window"], row["cosine_lowest"], row["test"]["eer"],
         )  # fmt: skip
     if description["precisions"][0] != "int8":
-        log.warning("int8 is slower than float32 on this machine; float32 is the one that is recommended")
+        log.warning("int8 is no faster than float32 on this machine; float32 is the one that is recommended")
     if not description["checks"]["int8"]["parts"]:
         log.warning("no part of the model bears 8 bits: model.int8.onnx is float32 with weights of 16 bits")
 

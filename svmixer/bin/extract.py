@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 from svmixer.audio import AudioError
-from svmixer.audio.dumpset import DumpSet
+from svmixer.audio.dumpset import RATE, DumpSet
 from svmixer.config import ConfigError, parse_args
 from svmixer.fileio import md5_file
+from svmixer.limits import at_least, not_negative
 from svmixer.lists import ListError
 from svmixer.log import fail, get_logger
 from svmixer.score.cohort import cohort_indices
 from svmixer.score.config import ScoringConfig
 from svmixer.score.embeddings import EmbeddingError, job_finished, write_job
 from svmixer.score.extract import extract, job_indices
+from svmixer.score.filters import TRANSITION_HZ
 
 logger = get_logger(__name__)
 
@@ -57,14 +59,15 @@ class ExtractConfig(ScoringConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        at_least(self, 1, "num_jobs")
         if not 1 <= self.job <= self.num_jobs:
             raise ValueError(f"job: {self.job} is not among 1 … {self.num_jobs}")
         if self.model in CONTROLS and not self.train_dir:
             raise ValueError("train_dir: the control needs a set of other speakers")
-        if self.lowpass_hz < 0:
-            raise ValueError(f"lowpass_hz: a frequency or 0, found {self.lowpass_hz}")
-        if self.max_seconds < 0:
-            raise ValueError(f"max_seconds: seconds or 0, found {self.max_seconds}")
+        if self.lowpass_hz and not TRANSITION_HZ < self.lowpass_hz < RATE / 2:
+            limits = f"between {TRANSITION_HZ:g} and {RATE / 2:g} Hz"
+            raise ValueError(f"lowpass_hz: a frequency {limits}, or 0, found {self.lowpass_hz:g}")
+        not_negative(self, "max_seconds", "ngpu")
         if self.precision != "plain" and (self.ngpu or self.model in CONTROLS):
             raise ValueError(f"precision: {self.precision} is for models on the CPU")
 
@@ -117,12 +120,12 @@ def _load(config: ExtractConfig) -> Any:
 def _device(config: ExtractConfig) -> str:
     if not config.ngpu:
         return "cpu"
-    import torch
+    from svmixer.devices import DeviceError, count_gpus
 
-    # Dispatchers show a job the GPUs that it was given and no others.
-    visible = torch.cuda.device_count()
-    if not visible:
-        raise EmbeddingError("ngpu: no GPU can be used here; give --ngpu 0 to embed on the CPU")
+    try:
+        visible = count_gpus(1, "--ngpu 0 embeds on the CPU")
+    except DeviceError as error:
+        raise EmbeddingError(f"ngpu: {error}") from None
     return f"cuda:{(config.job - 1) % visible}"
 
 

@@ -230,6 +230,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--patience", type=float, default=1800.0, help="seconds to wait for other nodes")
     parser.add_argument("command", nargs="+", help="after --")
     args = parser.parse_args(argv)
+    if args.nodes < 1 or args.processes < 1 or args.node < 0 or not 0 < args.patience < float("inf"):
+        parser.error("nodes and processes are at least 1, node at least 0, patience is some seconds")
     try:
         place = None if args.node or args.nodes == 1 else allocation(os.environ, args.nodes)
         node = place.node if place else max(args.node, 1) - 1

@@ -20,10 +20,12 @@ TRAINING = ("distill", "export", "launch", "pretrain", "train")
 def main(argv: list[str] | None = None) -> None:
     """Run the verb that the first argument names with the arguments behind it.
 
-    An unknown verb ends with one line that names the nearest, and status 2.
+    ``help VERB`` is ``VERB --help``. An unknown verb ends with one line that names the nearest, and status 2.
     """
     argv = sys.argv[1:] if argv is None else argv
     verbs = sorted(path.stem for path in BIN.glob("*.py") if path.stem not in ("__init__", "main"))
+    while argv[:1] == ["help"]:
+        argv = [*argv[1:2], "--help"]
     if not argv or argv[0] in ("-h", "--help"):
         print(overview(verbs))
         return
@@ -51,7 +53,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def overview(verbs: list[str]) -> str:
     """Every verb with the first line of its module's description, read without importing it."""
-    lines = ["usage: svmixer VERB [--key value ...]     (svmixer VERB --help for its options)", ""]
+    lines = ["usage: svmixer VERB [--key value ...]     (svmixer help VERB for its options)", ""]
     for verb in verbs:
         text = ast.get_docstring(ast.parse((BIN / f"{verb}.py").read_text(encoding="utf-8"))) or ""
         lines.append(f"  {verb:20} {text.partition(chr(10))[0]}")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from svmixer.config import parse_args
+from svmixer.limits import not_negative
 from svmixer.lists import make_trials, read_table, read_utt2spk, write_trials
 from svmixer.log import fail
 
@@ -26,6 +27,9 @@ class MakeTrialsConfig:
     max_per_impostor: int = 20
     # Seed of the choice.
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        not_negative(self, "max_utterances", "max_targets", "max_per_impostor", "seed")
 
 
 def main(argv: list[str] | None = None) -> None:

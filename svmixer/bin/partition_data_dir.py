@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from svmixer.config import parse_args
+from svmixer.limits import not_negative
 from svmixer.lists import ListError, partition_data_dir
 from svmixer.log import fail
 
@@ -23,6 +24,9 @@ class PartitionDataDirConfig:
     test_speakers: int = 10
     # Seed of the choice of speakers and trials.
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        not_negative(self, "valid_speakers", "test_speakers", "seed")
 
 
 def main(argv: list[str] | None = None) -> None:

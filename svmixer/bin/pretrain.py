@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from svmixer.config import parse_args
-from svmixer.train.pretrain import PretrainConfig, PretrainTask
-from svmixer.train.run import run_task
+from svmixer.train.config import PretrainConfig
 
 
 def main(argv: list[str] | None = None) -> None:
     """Train the teacher; the teacher directory ``teacher/`` is the result."""
-    run_task(parse_args(PretrainConfig, argv, __doc__), PretrainTask)
+    config = parse_args(PretrainConfig, argv, __doc__)
+    from svmixer.train.pretrain import PretrainTask
+    from svmixer.train.run import run_task
+
+    run_task(config, PretrainTask)
 
 
 if __name__ == "__main__":

@@ -13,9 +13,9 @@ from svmixer.score.provenance import code_commit
 def main(argv: list[str] | None = None) -> None:
     """``record_run.py --exp_dir DIR --command TEXT --option KEY=VALUE…``."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("--exp_dir", required=True)
-    parser.add_argument("--command", required=True)
-    parser.add_argument("--option", action="append", default=[])
+    parser.add_argument("--exp_dir", required=True, help="experiment whose run.json is written")
+    parser.add_argument("--command", required=True, help="command line of the run")
+    parser.add_argument("--option", action="append", default=[], help="KEY=VALUE of the run, one each")
     args = parser.parse_args(argv)
     record = {
         "command": args.command,

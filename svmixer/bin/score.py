@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from svmixer.config import parse_args
+from svmixer.limits import at_least, not_negative
 from svmixer.lists import ListError
 from svmixer.log import fail, get_logger
 from svmixer.score.config import ScoringConfig
@@ -35,8 +36,8 @@ class ScoreConfig(ScoringConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.num_jobs < 0 or self.replicates < 1:
-            raise ValueError("num_jobs is at least 0, replicates at least 1")
+        at_least(self, 1, "replicates")
+        not_negative(self, "num_jobs", "seed")
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from svmixer.config import parse_args
 from svmixer.export.card import model_card, write_card
 from svmixer.fileio import atomic_path, atomic_write, read_json, write_json
+from svmixer.limits import positive
 from svmixer.log import fail, get_logger
 from svmixer.model_dir import ASSETS, ModelError
 from svmixer.runtime.onnx_model import DESCRIPTION, FILES, read_description
@@ -41,6 +42,7 @@ class ShipConfig:
     force: bool = False  # replace a model of that name
 
     def __post_init__(self) -> None:
+        positive(self, "max_megabytes")
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", self.name):
             raise ValueError(f"name: '{self.name}' is more than letters, digits, _ and -")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from svmixer.config import parse_args
+from svmixer.limits import at_least
 from svmixer.lists import split_list
 from svmixer.log import fail
 
@@ -19,6 +20,9 @@ class SplitListConfig:
     jobs: int
     # Where part n goes; JOB in the name stands for n, e.g. dump/train/logs/wav.JOB.scp.
     output: str
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "jobs")
 
 
 def main(argv: list[str] | None = None) -> None:

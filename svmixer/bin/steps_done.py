@@ -34,7 +34,10 @@ def steps_done(folder: str | Path) -> int:
 def main(argv: list[str] | None = None) -> None:
     """Command line, see the module's head."""
     arguments = sys.argv[1:] if argv is None else argv
-    if len(arguments) != 1:
+    if "-h" in arguments or "--help" in arguments:
+        print(__doc__)
+        return
+    if len(arguments) != 1 or arguments[0].startswith("-"):
         print(__doc__, file=sys.stderr)
         raise SystemExit(1)
     print(steps_done(arguments[0]))

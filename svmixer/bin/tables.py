@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from svmixer.config import ConfigError, parse_args
+from svmixer.limits import different, not_negative
 from svmixer.log import fail, get_logger
 from svmixer.report.paper_tables import read_tables, runs, write_tables
 
@@ -34,6 +35,10 @@ class TablesOptions:
     output: str = "tables.md"
     # Printed on the page: what makes it.
     command: str = ""
+
+    def __post_init__(self) -> None:
+        different(self, "seeds")
+        not_negative(self, "seeds")
 
 
 def main(argv: list[str] | None = None) -> None:

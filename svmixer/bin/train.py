@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from svmixer.config import parse_args
-from svmixer.train.run import run_task
-from svmixer.train.tasks import SpeakerTask, TrainConfig
+from svmixer.train.config import TrainConfig
 
 
 def main(argv: list[str] | None = None) -> None:
     """Train student and backend; the model directory ``model/`` is the result."""
-    run_task(parse_args(TrainConfig, argv, __doc__), SpeakerTask)
+    config = parse_args(TrainConfig, argv, __doc__)
+    from svmixer.train.run import run_task
+    from svmixer.train.tasks import SpeakerTask
+
+    run_task(config, SpeakerTask)
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ import sys
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from svmixer.bin.embed import split_arguments
-from svmixer.config import parse_args
+from svmixer.config import parse_args, split_arguments
+from svmixer.limits import not_negative
 from svmixer.log import fail
 from svmixer.model_dir import DEFAULT_MODEL
 from svmixer.runtime.verify import check_threshold, enrol, verify
@@ -38,17 +38,18 @@ class VerifyConfig:
     channel: int | None = None
     # text: one line; json: an object with same, score, threshold, doubts, enrolled, test, weights.
     format: Literal["text", "json"] = "text"
+    # The same as --format json.
+    json: bool = False
 
     def __post_init__(self) -> None:
         if self.threshold is not None:
             check_threshold(self.threshold)
-        if self.channel is not None and self.channel < 0:
-            raise ValueError(f"channel: 0 is the first, found {self.channel}")
+        not_negative(self, "channel")
 
 
 def main(argv: list[str] | None = None) -> None:
     """Print the verdict; a recording that cannot be read ends with one line and status 1."""
-    files, options = split_arguments(sys.argv[1:] if argv is None else argv)
+    files, options = split_arguments(VerifyConfig, sys.argv[1:] if argv is None else argv)
     config = parse_args(VerifyConfig, options, __doc__)
     if len(files) < 2:
         how = "svmixer verify ENROLLED... TEST"
@@ -67,7 +68,7 @@ def main(argv: list[str] | None = None) -> None:
         verdict = verify(speaker, only_one(files[-1], test.vectors), threshold, doubts)
     except (ValueError, OSError) as error:
         raise fail(str(error)) from None
-    if config.format == "json":
+    if config.json or config.format == "json":
         names = {"enrolled": files[:-1], "test": files[-1], "weights": str(model.weights)}
         print(json.dumps({**asdict(verdict), **names}, ensure_ascii=False))
         return

@@ -71,7 +71,7 @@ def model_card(name: str, description: dict[str, Any]) -> str:
         return _card(name, _Section(description))
     except ModelError:
         raise
-    except (TypeError, AttributeError, ValueError, LookupError) as error:
+    except (TypeError, AttributeError, ValueError, LookupError, ArithmeticError) as error:
         raise ModelError(f"a value is not what this version writes: {error}") from None
 
 
@@ -129,16 +129,24 @@ def _file_table(description: _Section) -> list[str]:
             f"| `{name}`{absent} | {row['megabytes']:.2f} | {row['ms_per_window']:.1f} | "
             f"{row['real_time_factor']:.4f} {cosine}"
         )
-    ratio = checks["int8"]["ms_per_window"] / checks["float32"]["ms_per_window"]
-    faster = "faster" if ratio < 1 else "**slower**"
     parts = ", ".join(f"`{part}`" for part in checks["int8"]["parts"]) or "none"
+    ratio = checks["int8"]["ms_per_window"] / checks["float32"]["ms_per_window"]
     lines += [
         "",
-        f"int8 takes {ratio:.2f} times as long as float32 here: {faster}. Parts with 8-bit weights and "
-        f"activations, calibrated on training speech: {parts}; the others are float32. Recommended, and "
-        f"taken when nothing else is asked for: {description['precisions'][0]}.",
+        f"{_int8_time(ratio)} Parts with 8-bit weights and activations, calibrated on training speech: "
+        f"{parts}; the others are float32. Recommended, and taken when nothing else is asked for: "
+        f"{description['precisions'][0]}.",
     ]
     return lines
+
+
+def _int8_time(ratio: float) -> str:
+    """What int8's time, as a multiple of float32's, says in words: those of the figure that is printed."""
+    shown = f"{ratio:.2f}"
+    if shown == "1.00":
+        return "int8 takes as long as float32 here (1.00 times)."
+    word = "faster" if float(shown) < 1 else "**slower**"
+    return f"int8 takes {shown} times as long as float32 here: {word}."
 
 
 def _error_table(description: _Section) -> list[str]:

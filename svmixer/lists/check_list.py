@@ -38,6 +38,8 @@ class CheckedList:
     named: np.ndarray
     # int64 [M], which entry names it
     named_by: np.ndarray
+    # whether all of it is ASCII
+    ascii: bool
 
     def key_at(self, entry: int) -> str:
         """The key of entry ``entry``, read again from the file."""
@@ -54,7 +56,7 @@ def check_list(path: str | Path, check_value: ValueCheck) -> CheckedList:
             entries.
     """
     keys, named, named_by = array("q"), array("q"), array("q")
-    last_key = last_value = ""
+    last_key, last_value, ascii_only = "", "", True
     for number, line in iter_lines(path):
         key, value = split_line(path, number, line)
         if key <= last_key:
@@ -72,10 +74,12 @@ def check_list(path: str | Path, check_value: ValueCheck) -> CheckedList:
             what, repair = str(error), fix_command(path)
             raise ListError(what, path=path, line=number, utterance=key, repair=repair) from None
         keys.append(hash(key))
+        ascii_only = ascii_only and line.isascii()
         last_key, last_value = key, value
     if not keys:
         raise ListError("empty list", path=path)
-    return CheckedList(Path(path), np.asarray(keys), np.asarray(named), np.asarray(named_by))
+    columns = (np.asarray(column) for column in (keys, named, named_by))
+    return CheckedList(Path(path), *columns, ascii=ascii_only)
 
 
 def any_value(value: str) -> Iterable[int]:

@@ -16,11 +16,13 @@ import numpy as np
 
 from svmixer.lists.check_list import VALUE_CHECKS, ValueCheck, value_checks
 from svmixer.lists.errors import ListError
+from svmixer.lists.forms import Forms
 from svmixer.lists.replace import replace_lists
 from svmixer.lists.source import FileProbe
-from svmixer.lists.table import duplicate_error, encoding_error, spk2utt_from, split_line
+from svmixer.lists.table import duplicate_error, encoding_error, refuse_foreign, spk2utt_from, split_line
 from svmixer.lists.trial_faults import CONFLICTING, MISLABELLED, find_trial_faults
-from svmixer.lists.trials import Row, Trials, parse_trials, utterance_of_path
+from svmixer.lists.trial_names import TrialNames
+from svmixer.lists.trials import Row, Trials, parse_trials
 
 Table = dict[str, str]
 
@@ -54,12 +56,13 @@ class FixReport:
 def fix_data_dir(data_dir: str | Path, *, check_files: bool = False) -> FixReport:
     """Make a data directory pass :func:`svmixer.lists.validate_data_dir`.
 
-    Byte-order marks, carriage returns, blank lines, tabs and repeated lines go; lists are sorted;
-    utterances, speakers and trials that not all lists know are dropped; ``spk2utt`` is made from
-    ``utt2spk``; trials take the form ``1|0 utterance1 utterance2``, audio paths in them become utterance
-    ids, their order and repetitions stay. Another list (``utt2lang``, …) that loses all its entries is
-    removed. Originals are kept in ``.backup``; all lists are replaced together at the end. A second run
-    changes nothing.
+    Byte-order marks, carriage returns, blank lines, tabs and repeated lines go; lists are sorted; ids that
+    differ from others in their Unicode form alone take the form of ``wav.scp`` or the segments; utterances,
+    speakers and trials that not all lists know are dropped; ``spk2utt`` is made from ``utt2spk``; trials take
+    the form ``1|0 utterance1 utterance2``, audio paths in them become utterance ids (see
+    :meth:`svmixer.lists.trial_names.TrialNames.find`), their order and repetitions stay. Another list
+    (``utt2lang``, …) that loses all its entries is removed. Originals are kept in ``.backup``; all lists are
+    replaced together at the end. A second run changes nothing.
 
     Args:
         data_dir: the directory.
@@ -89,7 +92,7 @@ def fix_data_dir(data_dir: str | Path, *, check_files: bool = False) -> FixRepor
         spk2utt = {speaker: " ".join(members) for speaker, members in spk2utt_from(tables["utt2spk"]).items()}
         lines["spk2utt"], sizes["spk2utt"] = _table_lines(spk2utt), len(spk2utt)
     if (folder / "trials").exists():
-        rows = _clean_trials(folder / "trials", utterances, tables.get("utt2spk"), drops)
+        rows = _clean_trials(folder / "trials", tables, drops)
         lines["trials"], sizes["trials"] = lambda: (f"{la} {en} {te}\n" for la, en, te in rows), len(rows)
     return FixReport(sizes, drops.report(), replace_lists(folder, lines))
 
@@ -114,6 +117,8 @@ def _clean_lines(path: Path) -> Iterator[tuple[int, str]]:
         # Universal newlines: \r\n and \r end a line as \n does.
         with open(path, encoding="utf-8-sig", newline=None) as stream:
             for number, line in enumerate(stream, 1):
+                if "\0" in line:
+                    refuse_foreign(path)
                 text = line.strip(" \t\n")
                 if text:
                     yield number, text
@@ -173,6 +178,7 @@ def _not_in(name: str, ids: Container[str]) -> Callable[[str, str], str | None]:
 def _intersect(tables: dict[str, Table], checks: dict[str, ValueCheck], drops: _Drops) -> Container[str]:
     """Keep what all tables have; the utterances that remain."""
     base = next(name for name in ("segments", "parts", "wav.scp") if name in tables)
+    _adopt_forms(tables, base)
     if base != "wav.scp":
         # Value checks name recordings by their hashes.
         recordings = set(map(hash, tables["wav.scp"]))
@@ -195,10 +201,58 @@ def _intersect(tables: dict[str, Table], checks: dict[str, ValueCheck], drops: _
     return tables[base].keys()
 
 
-def _clean_trials(path: Path, utterances: Container[str], utt2spk: Table | None, drops: _Drops) -> list[Row]:
+def _adopt_forms(tables: dict[str, Table], base: str) -> None:
+    """Write ids of other lists in the Unicode form that they have where they come from: they print alike.
+
+    Utterances come from ``base``, recordings from ``wav.scp``, speakers from the first line of ``utt2spk``.
+    """
+    if base != "wav.scp":
+        known, recordings = tables["wav.scp"], Forms(tables["wav.scp"])
+
+        def adopted(word: str) -> str:
+            return word if word in known else recordings.twin(word) or word
+
+        for key, value in tables[base].items():
+            if not value.isascii():
+                tables[base][key] = " ".join(map(adopted, value.split()))
+    utterances = Forms(tables[base])
+    for name in tables:
+        if name.startswith("utt2"):
+            tables[name] = _renamed(tables[name], tables[base], utterances)
+    if "utt2spk" not in tables:
+        return
+    speakers = Forms(tables["utt2spk"].values())
+    tables["utt2spk"] = {key: speakers.twin(value) or value for key, value in tables["utt2spk"].items()}
+    known = set(tables["utt2spk"].values())
+    for name in tables:
+        if name.startswith("spk2"):
+            tables[name] = _renamed(tables[name], known, speakers)
+
+
+def _renamed(table: Table, known: Container[str], forms: Forms) -> Table:
+    """The table with the keys that are known; one that stands there in both forms keeps the known one."""
+    renamed = dict(table)
+    for key in table:
+        twin = None if key in known else forms.twin(key)
+        if twin and twin not in table:
+            renamed[twin] = renamed.pop(key)
+    return renamed
+
+
+def _clean_trials(path: Path, tables: dict[str, Table], drops: _Drops) -> list[Row]:
+    """The trials that can be used, with ids in the place of paths.
+
+    Raises:
+        ListError: a fault that only the owner can decide about, or no trial is left.
+    """
+    names, utt2spk = TrialNames(tables), tables.get("utt2spk")
+    utterances = names.utterances
+    resolved: dict[str, str] = {}
+
     def to_utterance(name: str) -> str:
-        from_path = utterance_of_path(name)
-        return from_path if name not in utterances and from_path in utterances else name
+        if name not in resolved:
+            resolved[name] = names.find(name) or name
+        return resolved[name]
 
     numbers = array("q")
 
@@ -225,7 +279,9 @@ def _clean_trials(path: Path, utterances: Container[str], utt2spk: Table | None,
         else:
             kept.append(row)
     if not kept:
-        raise ListError("no trial is left", path=path)
+        stranger = next((name for name in trials.utterances if name not in utterances), None)
+        why = f": {names.explain(stranger)}" if stranger else ""
+        raise ListError(f"no trial is left{why}", path=path)
     return kept
 
 

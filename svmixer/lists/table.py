@@ -14,6 +14,7 @@ from pathlib import Path
 
 from svmixer.fileio import atomic_write
 from svmixer.lists.errors import ListError, fix_command
+from svmixer.text_files import encoding_repair, foreign_text
 
 _BLANKS = " \t"
 _BOM = "\ufeff"
@@ -29,6 +30,8 @@ def iter_lines(path: str | Path) -> Iterator[tuple[int, str]]:
     try:
         with open(path, encoding="utf-8", newline="\n") as stream:
             for number, line in enumerate(stream, 1):
+                if "\0" in line:
+                    refuse_foreign(path)
                 if "\r" in line:
                     what = "carriage return (Windows line end)"
                     repair = fix_command(path) or f"sed -i 's/\\r$//' {shlex.quote(str(path))}"
@@ -166,9 +169,13 @@ def _fixable(what: str, path: str | Path, number: int, utterance: str | None = N
 
 
 def encoding_error(path: str | Path) -> ListError:
-    """Find the line that the decoder stumbled over: it reports a position in its own buffer only."""
-    name = shlex.quote(str(path))
-    repair = f"iconv -f ISO-8859-1 -t UTF-8 -o {name}.utf8 {name}  (if ISO-8859-1 is what it is)"
+    """Find the line that the decoder stumbled over: it reports a position in its own buffer only.
+
+    Raises:
+        ListError: see :func:`refuse_foreign`.
+    """
+    refuse_foreign(path)
+    repair = encoding_repair(path)
     with open(path, "rb") as stream:
         for number, line in enumerate(stream, 1):
             try:
@@ -177,3 +184,15 @@ def encoding_error(path: str | Path) -> ListError:
                 what = f"not UTF-8: byte 0x{line[error.start]:02x} at column {error.start + 1}"
                 return ListError(what, path=path, line=number, repair=repair)
     return ListError("not UTF-8", path=path, repair=repair)
+
+
+def refuse_foreign(path: str | Path) -> None:
+    """
+    Raises:
+        ListError: the file is UTF-16, packed or another thing that is recognised; it names the command that
+            makes a list of it.
+    """
+    found = foreign_text(path)
+    if found:
+        what, repair = found
+        raise ListError(what, path=path, repair=repair)

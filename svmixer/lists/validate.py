@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,12 @@ import numpy as np
 
 from svmixer.lists.check_list import VALUE_CHECKS, CheckedList, check_list, value_checks
 from svmixer.lists.errors import ListError, fix_command
+from svmixer.lists.forms import Forms, difference
 from svmixer.lists.overlap import warn_of_overlap
 from svmixer.lists.source import FileProbe
 from svmixer.lists.table import iter_table
 from svmixer.lists.trial_faults import CONFLICTING, MISLABELLED, find_trial_faults
+from svmixer.lists.trial_names import TrialNames
 from svmixer.lists.trials import Trials, read_trials
 
 
@@ -119,6 +122,8 @@ def _compare(lists: dict[str, CheckedList], folder: Path, trials: Trials | None)
     utterances = pieces if has_pieces else recordings
     if pieces and recordings:
         yield from _outside(pieces, pieces.named, recordings, "recording of the utterance is not in wav.scp")
+    if utt2spk:
+        yield from _check_speaker_forms(utt2spk)
     if utterances and utt2spk:
         yield from _outside(utt2spk, utt2spk.keys, utterances, f"not in {utterances.path.name}")
         yield from _outside(utterances, utterances.keys, utt2spk, "not in utt2spk")
@@ -139,7 +144,37 @@ def _outside(column: CheckedList, ids: np.ndarray, other: CheckedList, what: str
     absent = () if np.array_equal(ids, other.keys) else np.flatnonzero(~np.isin(ids, other.keys))
     if len(absent):
         entry = int(absent[0] if ids is column.keys else column.named_by[absent[0]])
-        yield _problem(column.path, entry + 1, column.key_at(entry), what, len(absent))
+        key = column.key_at(entry)
+        names = [key] if ids is column.keys else _value_at(column, entry).split()
+        note = _form_note(names, other)
+        yield _problem(column.path, entry + 1, key, what, len(absent), note=note)
+
+
+def _value_at(column: CheckedList, entry: int) -> str:
+    return next(value for number, _, value in iter_table(column.path) if number == entry + 1)
+
+
+def _form_note(names: list[str], other: CheckedList) -> str:
+    """How the first of ``names`` differs from a key of ``other`` that prints alike, if there is one."""
+    if all(map(str.isascii, names)):
+        return ""
+    known = [key for _, key, _ in iter_table(other.path)]
+    forms = Forms(known)
+    twins = ((name, forms.twin(name)) for name in names if name not in set(known))
+    return next((difference(name, twin, other.path.name) for name, twin in twins if twin), "")
+
+
+def _check_speaker_forms(utt2spk: CheckedList) -> Iterator[ListError]:
+    """A problem if two speakers print alike."""
+    if utt2spk.ascii:
+        return
+    seen: dict[str, str] = {}
+    for number, utterance, speaker in iter_table(utt2spk.path):
+        first = seen.setdefault(unicodedata.normalize("NFC", speaker), speaker)
+        if first != speaker:
+            what = f"speaker {speaker} {difference(speaker, first, 'an earlier line')}"
+            yield _problem(utt2spk.path, number, utterance, what, 1)
+            return
 
 
 def _compare_speakers(utt2spk: CheckedList, spk2utt: CheckedList) -> Iterator[ListError]:
@@ -184,12 +219,24 @@ def _check_trials(
             row = int(rows[0])
             # The utterance to name is the first one, unless only the second is unknown.
             side = trials.test if mask is faults.unknown and known[trials.enrol[row]] else trials.enrol
-            yield _problem(path, row + 1, trials.utterances[side[row]], what, len(rows), fixable)
+            name = trials.utterances[side[row]]
+            note = _unknown_note(path, name, len(rows) == len(trials)) if mask is faults.unknown else ""
+            yield _problem(path, row + 1, name, what, len(rows), fixable, note)
 
 
-def _problem(path: Path, line: int, utterance: str, what: str, count: int, fixable: bool = True) -> ListError:
+def _unknown_note(path: Path, name: str, every_trial: bool) -> str:
+    """What the unknown ``name`` is, or what is accepted where no trial can be used."""
+    names = TrialNames.read(path.parent)
+    return names.explain(name) if every_trial or names.find(name) not in (None, name) else ""
+
+
+def _problem(
+    path: Path, line: int, utterance: str, what: str, count: int, fixable: bool = True, note: str = ""
+) -> ListError:
+    """A fault that ``count`` lines have, by its first; ``note`` says more about that one."""
     repair = fix_command(path) if fixable else None
-    return ListError(what + _more(count), path=path, line=line, utterance=utterance, repair=repair)
+    text = what + _more(count) + (f": {note}" if note else "")
+    return ListError(text, path=path, line=line, utterance=utterance, repair=repair)
 
 
 def _more(count: int) -> str:

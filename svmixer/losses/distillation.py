@@ -2,34 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-
-@dataclass(frozen=True)
-class DistillConfig:
-    """Distillation loss. Defaults: the one SV-Mixer (arXiv 2509.14136) uses in its tables."""
-
-    # last_mse: last state on last state; distilhubert: heads on the last state predict several teacher layers
-    kind: Literal["last_mse", "distilhubert"] = "last_mse"
-    weight: float = 1.0  # factor of the distillation loss in the total
-    layers: tuple[int, ...] = (8, 16, 24)  # distilhubert: teacher layers to predict (0: the encoder's input)
-    cosine_weight: float = 1.0  # distilhubert: λ of the cosine term
-    # distilhubert: the cosine term over frames: mean (DistilHuBERT), or sum (the released SV-Mixer code)
-    reduction: Literal["mean", "sum"] = "mean"
-
-    def __post_init__(self) -> None:
-        if not 0.0 < self.weight < math.inf:
-            raise ValueError(f"weight: must be positive, found {self.weight}")
-        if not 0.0 <= self.cosine_weight < math.inf:
-            raise ValueError(f"cosine_weight: must not be negative, found {self.cosine_weight}")
-        if not self.layers or min(self.layers) < 0:
-            raise ValueError(f"layers: expected one or more layer numbers from 0, found {list(self.layers)}")
+from svmixer.losses.config import DistillConfig
 
 
 class LastMSE(nn.Module):

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from svmixer.limits import at_least
+
 
 @dataclass(frozen=True)
 class FrontendConfig:
@@ -262,3 +264,6 @@ class ModelConfig:
     whiten: bool = False
     # Sampling rate of the waveforms in Hz.
     sample_rate: int = 16000
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "sample_rate")

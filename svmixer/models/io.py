@@ -12,6 +12,7 @@ from safetensors.torch import save as safetensors_bytes
 from torch import nn
 
 from svmixer import config as configuration
+from svmixer.devices import find_device
 from svmixer.fileio import atomic_write
 from svmixer.model_dir import DESCRIPTION, ModelError, find_directory
 from svmixer.models.config import ModelConfig
@@ -53,7 +54,10 @@ def load_model(path_or_name: str | Path, device: str | torch.device = "cpu") -> 
     Raises:
         ModelError: no such directory, a file of it missing or damaged, tensors that do not fit.
         ConfigError: ``config.yaml`` has an unknown key or a bad value.
+        DeviceError: there is no such device here.
     """
+    # Before anything is read, which takes seconds.
+    device = find_device(device)
     directory = find_directory(path_or_name, "model")
     model = SpeakerModel(configuration.load(ModelConfig, directory / "config.yaml"))
     load_tensors(model, directory / "model.safetensors")

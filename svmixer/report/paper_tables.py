@@ -14,6 +14,7 @@ import numpy as np
 
 from svmixer.config import ConfigError, from_dict
 from svmixer.fileio import atomic_write
+from svmixer.limits import not_negative
 from svmixer.report.compare import GroupFigures, difference, group_figures
 from svmixer.report.results import MODEL, Result, find_results
 from svmixer.report.tables import protocol_name, table, with_interval
@@ -41,6 +42,9 @@ class RowConfig:
     seeds: tuple[int, ...] = ()
     # The published EER in percent, test set → figure.
     paper: dict[str, float] | None = None
+
+    def __post_init__(self) -> None:
+        not_negative(self, "seeds")
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,36 @@
 """Frozen self-supervised teachers (WavLM, HuBERT, wav2vec 2.0) behind one interface."""
 
-from svmixer.teachers.config import TeacherConfig
-from svmixer.teachers.initialise import init_frontend_from_teacher
-from svmixer.teachers.load import load_teacher, save_teacher
-from svmixer.teachers.teacher import Teacher
+from __future__ import annotations
 
-__all__ = ["Teacher", "TeacherConfig", "init_frontend_from_teacher", "load_teacher", "save_teacher"]
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from svmixer.teachers.config import TeacherConfig
+    from svmixer.teachers.initialise import init_frontend_from_teacher
+    from svmixer.teachers.load import load_teacher, save_teacher
+    from svmixer.teachers.teacher import Teacher
+
+__all__ = [
+    "Teacher",
+    "TeacherConfig",
+    "init_frontend_from_teacher",
+    "load_teacher",
+    "save_teacher",
+]
+
+_HOMES = {
+    "Teacher": "svmixer.teachers.teacher",
+    "TeacherConfig": "svmixer.teachers.config",
+    "init_frontend_from_teacher": "svmixer.teachers.initialise",
+    "load_teacher": "svmixer.teachers.load",
+    "save_teacher": "svmixer.teachers.load",
+}
+
+
+def __getattr__(name: str) -> object:
+    # Loaded at first use: configurations are read, and their help is printed, where there is no torch.
+    if name in _HOMES:
+        from importlib import import_module
+
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'svmixer.teachers' has no attribute '{name}'")

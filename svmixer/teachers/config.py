@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from svmixer.limits import at_least, below_one
 from svmixer.models.config import FrontendConfig
 
 Family = Literal["wavlm", "hubert", "wav2vec2"]
@@ -59,11 +60,27 @@ class TeacherConfig:
     encoder_layer_drop: float = 0.0
 
     def __post_init__(self) -> None:
+        self._check_ranges()
         if self.encoder_embed_dim % self.encoder_num_heads:
             raise ValueError(
                 f"encoder_embed_dim ({self.encoder_embed_dim}) is not a multiple of "
                 f"encoder_num_heads ({self.encoder_num_heads})"
             )
+
+    def _check_ranges(self) -> None:
+        counts = ("embed_dim", "pos_conv_kernel", "pos_conv_groups", "num_layers", "num_heads", "num_buckets")
+        counts += ("max_distance", "ff_interm_features")
+        at_least(self, 1, "sample_rate", *(f"encoder_{name}" for name in counts))
+        dropouts = ("projection_dropout", "attention_dropout", "ff_interm_dropout", "dropout", "layer_drop")
+        below_one(self, *(f"encoder_{name}" for name in dropouts))
+        if self.encoder_embed_dim % self.encoder_pos_conv_groups:
+            raise ValueError(
+                f"encoder_embed_dim ({self.encoder_embed_dim}) is not a multiple of "
+                f"encoder_pos_conv_groups ({self.encoder_pos_conv_groups})"
+            )
+        convolutions = self.extractor_conv_layer_config
+        if not convolutions or min(map(min, convolutions)) < 1:
+            raise ValueError("extractor_conv_layer_config: one convolution at least, of numbers from 1 on")
 
     @property
     def hidden(self) -> int:

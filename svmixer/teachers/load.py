@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from svmixer import config as configuration
+from svmixer.devices import find_device
 from svmixer.model_dir import ModelError, find_directory
 from svmixer.models.io import load_tensors, save_tensors, set_tensors
 from svmixer.teachers import huggingface
@@ -33,7 +34,9 @@ def load_teacher(name_or_path: str | Path, device: str | torch.device = "cpu") -
     Raises:
         ModelError: nothing of that name, files that do not fit together, a bundle that cannot be downloaded.
         ConfigError: ``config.yaml`` has an unknown key or a bad value.
+        DeviceError: there is no such device here.
     """
+    device = find_device(device)
     path = Path(name_or_path)
     if (path / "config.json").is_file() and not (path / "config.yaml").is_file():
         return _from_huggingface(path).to(device)

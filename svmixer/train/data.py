@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,32 +11,11 @@ from torch.utils.data import Dataset
 from svmixer.audio.augment import Augmenter
 from svmixer.audio.dumpset import DumpSet
 from svmixer.audio.speed import speed_perturb
+from svmixer.train.config import DataConfig
 from svmixer.train.crops import GRID, read_crop
 
 if TYPE_CHECKING:
     from svmixer.train.teacher_cache import TeacherCache
-
-
-@dataclass(frozen=True)
-class DataConfig:
-    """Which data, in which order and at which speeds."""
-
-    train: str = "dump/train"  # dumped set to train on
-    valid: str = "dump/valid"  # dumped set of other speakers, with trials
-    speeds: tuple[float, ...] = (
-        0.9,
-        1.0,
-        1.1,
-    )  # playing speeds; each makes new speakers of the training speakers
-    balance: float = (
-        0.0  # 0: every utterance once an epoch; 1: every speaker equally often; between: in between
-    )
-    # clean crops of each utterance (and speed) that the epochs take in turn; 0 cuts a new one in every epoch
-    crops_per_utterance: int = 0
-
-    def __post_init__(self) -> None:
-        if self.crops_per_utterance < 0:
-            raise ValueError("crops_per_utterance: must not be negative")
 
 
 class TrainSet(Dataset):

@@ -4,48 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments import LightningEnvironment
 
-
-@dataclass(frozen=True)
-class DeviceConfig:
-    """Where a training runs; no result but rounding depends on it."""
-
-    ngpu: int = 0  # GPUs per node; 0 trains on the CPU
-    processes: int = 1  # processes per node when there is no GPU
-    num_nodes: int = 1  # nodes
-    # Number of this node, from 1, where every node is started by itself, the same command on each; 0: srun or
-    # Grid Engine's parallel environment says which one it is.
-    node: int = 0
-    # Name of this attempt to run on several nodes: what is left of another one is told by it.
-    attempt: str = ""
-    # Seconds that a node waits for the others.
-    patience: float = 1800.0
-    threads: int = (
-        0  # threads per process on the CPU; 0 takes the cores this job may use, divided by the processes
-    )
-
-    def __post_init__(self) -> None:
-        for name, least in (("ngpu", 0), ("processes", 1), ("num_nodes", 1), ("node", 0), ("threads", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name}: must be at least {least}, found {getattr(self, name)}")
-        if self.node > self.num_nodes:
-            raise ValueError(f"node: there are {self.num_nodes} (num_nodes), found {self.node}")
-
-    @property
-    def per_node(self) -> int:
-        """Processes of a node."""
-        return self.ngpu or self.processes
-
-    @property
-    def world(self) -> int:
-        """Processes in all."""
-        return self.per_node * self.num_nodes
+from svmixer.train.config import DeviceConfig
 
 
 def start_processes(device: DeviceConfig, folder: str | Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 
+from svmixer.limits import at_least, not_negative, positive
 from svmixer.train.phases import PhaseConfig
 from svmixer.train.schedule import ScheduleConfig
 
@@ -34,12 +35,9 @@ class LoopConfig:
     def __post_init__(self) -> None:
         if self.precision not in ("32-true", "bf16-mixed"):
             raise ValueError(f"precision: '{self.precision}' is none of 32-true, bf16-mixed")
-        for name in ("batch_size", "accumulate", "save_every", "log_every", "keep_best"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: must be at least 1")
-        for name in ("max_epochs", "epoch_steps"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name}: must not be negative")
+        at_least(self, 1, "batch_size", "accumulate", "save_every", "log_every", "keep_best")
+        not_negative(self, "seed", "max_epochs", "epoch_steps", "weight_decay", "clip", "workers")
+        positive(self, "lr")
         if self.phases:
             plain = {item.name: item.default for item in fields(self)} | {"schedule": ScheduleConfig()}
             for name in ("max_epochs", "lr", "weight_decay", "schedule"):

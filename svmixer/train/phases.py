@@ -10,10 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import torch
-from torch import nn
+from svmixer.limits import below_one, not_negative, positive
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,11 @@ class PhaseConfig:
     momentum: float = 0.9
 
     def __post_init__(self) -> None:
+        not_negative(self, "start_lr", "final_lr", "weight_decay")
+        positive(self, "lr")
+        below_one(self, "momentum")
+        if self.optimizer == "sgd" and not self.momentum:
+            raise ValueError("momentum: Nesterov's (optimizer sgd) must be more than 0, found 0")
         if not 0 <= self.warmup_steps < self.steps:
             raise ValueError(
                 f"warmup_steps: from 0 to less than steps ({self.steps}), found {self.warmup_steps}"
@@ -67,6 +75,8 @@ def locate(phases: tuple[PhaseConfig, ...], step: int) -> tuple[int, int]:
 
 def make_optimizer(phase: PhaseConfig, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
     """A fresh optimiser of a phase."""
+    import torch
+
     if phase.optimizer == "sgd":
         return torch.optim.SGD(
             parameters, lr=phase.lr, momentum=phase.momentum, weight_decay=phase.weight_decay, nesterov=True

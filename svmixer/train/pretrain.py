@@ -9,7 +9,6 @@ to keep track of who is speaking.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -24,36 +23,9 @@ from svmixer.models.filterbank import start_as_mel
 from svmixer.teachers.builder import build_torchaudio
 from svmixer.teachers.config import TeacherConfig
 from svmixer.teachers.load import save_teacher
+from svmixer.train.config import PretrainConfig
 from svmixer.train.crops import read_crop
-from svmixer.train.device import DeviceConfig
-from svmixer.train.loop_config import LoopConfig
 from svmixer.train.targets import Targets, fit_targets
-
-
-@dataclass(frozen=True)
-class PretrainConfig:
-    """Everything a pretraining run depends on."""
-
-    train: str = "dump/train"  # dumped set to train on
-    valid: str = "dump/valid"  # dumped set of other speakers for the accuracy
-    output_dir: str = "exp/pretrain"  # where checkpoints and the teacher directory `teacher/` go
-    seconds: float = 3.0  # crop length
-    crops: int = 1  # crops of every utterance an epoch
-    clusters: int = 100  # k-means clusters of MFCC frames
-    kmeans_frames: int = 200000  # frames that the clusters are estimated on
-    mask_prob: float = 0.8  # share of frames masked if spans did not overlap
-    mask_length: int = 10  # frames in a masked span
-    unmasked_weight: float = 0.5  # weight of the loss on the frames that are not masked
-    mel_frontend: bool = False  # start the first convolution as a filterbank on the mel scale
-    mix_prob: float = 0.2  # probability of mixing in a part of another utterance
-    mix_snr: tuple[float, float] = (-5.0, 10.0)  # dB of the first speaker over the other
-    valid_batches: int = 24  # batches of fixed crops that the accuracy is measured on
-    # The teacher to train.
-    teacher: TeacherConfig = field(default_factory=TeacherConfig)
-    # The training loop.
-    loop: LoopConfig = field(default_factory=LoopConfig)
-    # Where it runs.
-    device: DeviceConfig = field(default_factory=DeviceConfig)
 
 
 def span_mask(frames: int, prob: float, length: int, rng: np.random.Generator) -> np.ndarray:

@@ -14,6 +14,7 @@ from typing import IO, Any
 
 from svmixer import config as configuration
 from svmixer.audio.errors import AudioError
+from svmixer.devices import count_gpus
 from svmixer.fileio import write_json
 from svmixer.log import fail, get_logger
 from svmixer.train.checkpoint import CheckpointError
@@ -36,6 +37,8 @@ def run_task(config: Any, task: Callable[[Any], Task]) -> None:
     """
     folder = Path(config.output_dir)
     try:
+        if config.device.ngpu:
+            count_gpus(config.device.ngpu, "--ngpu 0 (--device.ngpu 0) trains on the CPU")
         start_processes(config.device, folder)
         _leave_on_signals(folder)
         fabric = make_fabric(config.device, config.loop.precision)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from svmixer.limits import between, not_negative, positive
+
 
 @dataclass(frozen=True)
 class ScheduleConfig:
@@ -20,6 +22,9 @@ class ScheduleConfig:
     def __post_init__(self) -> None:
         if self.kind not in ("plateau", "cosine"):
             raise ValueError(f"kind: '{self.kind}' is none of plateau, cosine")
+        not_negative(self, "warmup_steps", "patience", "stop_after")
+        positive(self, "factor")
+        between(self, 0.0, 1.0, "factor", "floor")
 
 
 class Schedule:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +10,10 @@ from lightning_fabric import Fabric
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from svmixer.audio.augment import AugmentConfig, Augmenter
+from svmixer.audio.augment import Augmenter
 from svmixer.audio.dumpset import DumpSet
 from svmixer.lists import read_trials
 from svmixer.log import get_logger
-from svmixer.losses.aam import AAMConfig
-from svmixer.losses.distillation import DistillConfig
-from svmixer.models.config import ModelConfig
 from svmixer.models.embedding import utterance_embeddings
 from svmixer.models.init_param import InitParam, init_param
 from svmixer.models.io import ModelError, load_tensors, save_model, save_tensors
@@ -25,63 +21,16 @@ from svmixer.models.speaker_model import SpeakerModel
 from svmixer.score.evaluate import evaluate
 from svmixer.score.extract import dump_source
 from svmixer.teachers import init_frontend_from_teacher, load_teacher
-from svmixer.train.data import DataConfig, TrainSet
-from svmixer.train.device import DeviceConfig
-from svmixer.train.loop_config import LoopConfig
+from svmixer.train.config import DataConfig, TrainConfig
+from svmixer.train.data import TrainSet
 from svmixer.train.objectives import DistillObjective, SpeakerObjective
 from svmixer.train.start import start_student
-from svmixer.train.teacher_cache import TeacherCache, TeacherCacheConfig
-from svmixer.train.whitening import WhitenConfig, Whitener
+from svmixer.train.teacher_cache import TeacherCache
+from svmixer.train.whitening import Whitener
 
 log = get_logger(__name__)
 
 HEADS = "distill_heads.safetensors"
-
-
-@dataclass(frozen=True)
-class ValidConfig:
-    """How speaker training is validated."""
-
-    protocol: str = "crops"  # crops or whole, as in scoring
-    num_crops: int = 10  # crops an utterance
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """Everything stage 3 or stage 4 depends on."""
-
-    output_dir: str = "exp/train"  # where checkpoints, logs and the model go
-    teacher: str = "wavlm_tiny"  # name or directory of the teacher; empty trains without one (stage 4 only)
-    init_student: str = (
-        ""  # stage 4: student weights to start from (stage 3's student.safetensors); empty starts anew
-    )
-    # Tensors of other models to start from, each PATH[:SRC[:DST[:EXCLUDE]]] with the prefixes student and
-    # backend, as "exp/a/export:student"; they come last.
-    init_param: tuple[str, ...] = ()
-    frontend_from_teacher: bool = (
-        False  # start the student's front end from the teacher's, where shapes agree
-    )
-    freeze_frontend: bool = False  # keep the student's convolutional front end as it starts
-    # Data sets, speeds, balance.
-    data: DataConfig = field(default_factory=DataConfig)
-    # Augmentation of the student's input.
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
-    # Student and backend: sections or names of YAML files.
-    model: ModelConfig = field(default_factory=ModelConfig)
-    # The teacher's states on disk.
-    teacher_cache: TeacherCacheConfig = field(default_factory=TeacherCacheConfig)
-    # Distillation loss.
-    distill: DistillConfig = field(default_factory=DistillConfig)
-    # Speaker loss (stage 4).
-    speaker: AAMConfig = field(default_factory=AAMConfig)
-    # Whitening of the embeddings (stage 4).
-    whiten: WhitenConfig = field(default_factory=WhitenConfig)
-    # Validation (stage 4).
-    valid: ValidConfig = field(default_factory=ValidConfig)
-    # The training loop.
-    loop: LoopConfig = field(default_factory=LoopConfig)
-    # Where it runs.
-    device: DeviceConfig = field(default_factory=DeviceConfig)
 
 
 class _TeacherTask:

@@ -10,9 +10,8 @@ from __future__ import annotations
 import hashlib
 import math
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +20,7 @@ from lightning_fabric import Fabric
 from svmixer.fileio import atomic_write, read_json, write_json
 from svmixer.log import get_logger
 from svmixer.teachers import Teacher
+from svmixer.train.config import TeacherCacheConfig
 from svmixer.train.data import TrainSet
 
 log = get_logger(__name__)
@@ -28,14 +28,6 @@ log = get_logger(__name__)
 _SHARD_BYTES = 64 << 20
 _BATCH = 32  # crops that the teacher hears at once
 _SAMPLED = 64  # crops whose samples are part of the fingerprint
-
-
-@dataclass(frozen=True)
-class TeacherCacheConfig:
-    """Whether and where the teacher's states are kept; needs data.crops_per_utterance."""
-
-    dir: str = ""  # directory on a disk that all nodes see; empty computes the states at every step
-    dtype: Literal["float16", "float32"] = "float16"  # as which type they are stored
 
 
 class TeacherCache:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections import Counter
-from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -15,25 +14,11 @@ from svmixer.log import get_logger
 from svmixer.models.embedding import evaluating
 from svmixer.models.speaker_model import SpeakerModel
 from svmixer.progress import Progress
+from svmixer.train.config import WhitenConfig
 from svmixer.train.data import TrainSet
 from svmixer.train.sampler import epoch_order
 
 log = get_logger(__name__)
-
-
-@dataclass(frozen=True)
-class WhitenConfig:
-    """What the whitening is fitted on, if the model has one."""
-
-    crops: int = 2048  # augmented training crops
-    balance: float = 1.0  # their choice, as data.balance: 1 takes every speaker equally often
-    shrinkage: float = 0.1  # between the scatter found (0) and the same scatter in all directions (1)
-
-    def __post_init__(self) -> None:
-        if self.crops < 1:
-            raise ValueError("crops: must be at least 1")
-        if not 0.0 <= self.shrinkage <= 1.0:
-            raise ValueError(f"shrinkage: must be between 0 and 1, found {self.shrinkage}")
 
 
 class Whitener:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from svmixer.bin import ship
+from svmixer.export.card import model_card
 from svmixer.model_dir import ModelError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,6 +65,23 @@ def test_files_of_a_shipped_model(export, tmp_path):
     assert "int8 takes 0.50 times as long as float32 here: faster." in card
     assert "Threshold: cosine 0.2500 (equal error rate on test)." in card
     assert card.endswith("## Data\n\nTones. Licence: none.\n")
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "words"),
+    [
+        (1.992, "int8 takes as long as float32 here (1.00 times)."),
+        (2.008, "int8 takes as long as float32 here (1.00 times)."),
+        (1.98, "int8 takes 0.99 times as long as float32 here: faster."),
+        (2.02, "int8 takes 1.01 times as long as float32 here: **slower**."),
+    ],
+)
+def test_words_say_no_more_than_the_figure(milliseconds, words):
+    checks = {**DESCRIPTION["checks"]}
+    checks["int8"] = {**checks["int8"], "ms_per_window": milliseconds}
+    card = model_card("mini", {**DESCRIPTION, "checks": checks})
+    assert words in card
+    assert card.count("float32 here") == 1
 
 
 def test_a_name_that_is_taken(export, tmp_path):

@@ -12,7 +12,8 @@ import soundfile
 
 from svmixer import __version__
 from svmixer.bin import complexity, embed, main
-from svmixer.config import save
+from svmixer.config import save, split_arguments
+from svmixer.model_dir import DEFAULT_MODEL
 from svmixer.models.config import ModelConfig
 from svmixer.models.io import load_model, save_model
 
@@ -98,7 +99,9 @@ def test_embed_names_every_bad_file_and_writes_nothing(model_dir, files, tmp_pat
     [
         (["--model", "m"], 2, "no audio file given"),
         (["a.wav", "--modle", "m"], 2, "unknown key 'modle'; did you mean 'model'"),
-        (["a.wav"], 2, "missing key 'model'"),
+        (["a.wav", "--num-crops", "0"], 2, "num_crops: must be at least 1, found 0"),
+        (["a.wav", "--kaldi", "maybe"], 2, "kaldi: read beside input_dir alone"),
+        (["a.wav", "--model", "m", "--device"], 2, "option --device needs a value"),
         (["a.wav", "--model"], 2, "option --model needs a value"),
         (["a.wav", "--model", "nowhere"], 1, "nowhere: no such model directory"),
         (["a b.wav", "--model", "m"], 1, "a key of a Kaldi file has no spaces"),
@@ -114,8 +117,9 @@ def test_embed_mistakes_are_one_line(arguments, status, message, capsys):
     assert error.count("\n") == 1
 
 
-def test_complexity_of_the_paper_as_json(capsys):
-    complexity.main(["--format", "json"])
+@pytest.mark.parametrize("words", [["--format", "json"], ["--json"], ["--json", "true"]])
+def test_complexity_of_the_paper_as_json(words, capsys):
+    complexity.main(words)
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
     assert {name: row["params"] for name, row in rows.items()} == {
         "transformer layer": 8399872,
@@ -173,6 +177,41 @@ def test_complexity_of_a_model_directory(toy_model, model_dir, capsys):
     assert rows["system"]["samples"] == 8000
 
 
+@pytest.mark.parametrize(
+    ("device", "message"),
+    [
+        ("gpu", "device: 'gpu' is none; there are cpu, cuda, cuda:1"),
+        ("cuda:7", "no GPU can be used here"),
+        ("cuda", "no GPU can be used here"),
+        ("meta", "device: 'meta' cannot be used here"),
+    ],
+)
+def test_embed_on_a_device_that_is_not_there(model_dir, files, device, message, capsys, monkeypatch):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    with pytest.raises(SystemExit) as raised:
+        embed.main([files[0], "--model", str(model_dir), "--device", device])
+    assert raised.value.code == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_embed_takes_the_shipped_model():
+    assert embed.EmbedConfig().model == DEFAULT_MODEL == "pocket"
+
+
+def test_a_file_behind_a_flag_is_no_value(model_dir, files, expected, tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (tmp_path / "a.wav").rename(folder / "a.wav")
+    output = tmp_path / "out"
+    options = ["--input_dir", str(folder), "--output_dir", str(output), "--model", str(model_dir)]
+    embed.main(["--kaldi", *options])
+    assert (output / "embeddings.scp").read_text().startswith("a ")
+    words = split_arguments(embed.EmbedConfig, ["--kaldi", files[0], "--output", "x.npz"])
+    assert words == ([files[0]], ["--kaldi", "--output", "x.npz"])
+
+
 def test_complexity_reads_every_key_of_a_model():
     keys = [{field.name for field in fields(config)} for config in (ModelConfig, complexity.ComplexityConfig)]
     assert keys[0] <= keys[1]
@@ -205,6 +244,18 @@ def test_verbs(capsys, monkeypatch):
         main.main(["complexty"])
     assert raised.value.code == 2
     assert "unknown verb 'complexty'; did you mean 'complexity'" in capsys.readouterr().err
+    for words in (["help"], ["help", "help"], ["-h"], ["--help"]):
+        main.main(words)
+        assert capsys.readouterr().out == out
+    for words in (["help", "complexity"], ["complexity", "-h"]):
+        with pytest.raises(SystemExit) as raised:
+            main.main(words)
+        assert raised.value.code == 0
+        assert "--student.layers" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as raised:
+        main.main(["help", "complexty"])
+    assert raised.value.code == 2
+    assert "did you mean 'complexity'" in capsys.readouterr().err
     main.main(["complexity", "--format", "json"])
     assert len(json.loads(capsys.readouterr().out)) == 12
 

@@ -48,6 +48,8 @@ class RirConfig:
     def __post_init__(self) -> None:
         if self.num < 1 or self.nj < 1:
             raise ValueError("num and nj must be at least 1")
+        if self.seed < 0:
+            raise ValueError(f"seed: must not be negative, found {self.seed}")
 
 
 def simulate(rng: np.random.Generator) -> np.ndarray:

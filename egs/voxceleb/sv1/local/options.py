@@ -63,6 +63,8 @@ class PrepareConfig:
             raise ValueError("test_sets: nothing to make")
         if self.valid_speakers < 2:
             raise ValueError(f"valid_speakers: must be at least 2, found {self.valid_speakers}")
+        if self.seed < 0:
+            raise ValueError(f"seed: must not be negative, found {self.seed}")
         if not 0.0 <= self.max_missing < 1.0:
             raise ValueError(f"max_missing: a share from 0 to below 1, found {self.max_missing}")
 
