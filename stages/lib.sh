@@ -215,13 +215,18 @@ dispatch_watched() {
         mv "$old" "${old%.log}.before$n.log"
     done
     : >"${logfile//$node_word/1}"
-    # On a cluster the log is a link to the log of the running attempt, which inotify cannot follow.
-    tail -n +1 -F ---disable-inotify --pid=$$ "${logfile//$node_word/1}" 2>/dev/null > >(exec grep --line-buffered ') INFO: ') &
+    # On a cluster the log is a link to the log of the running attempt, which inotify cannot follow. Told to stop with the
+    # rest of the process group, it still shows what the job says about that.
+    (
+        trap '' TERM INT HUP
+        exec tail -n +1 -F -s 0.2 ---disable-inotify --pid=$$ "${logfile//$node_word/1}" 2>/dev/null > \
+            >(exec grep --line-buffered ') INFO: ')
+    ) &
     watcher=$!
+    disown "$watcher"
     # shellcheck disable=SC2086  # $cmd is a command with its options
     run_child env "${keep_memory[@]}" $cmd "$logfile" "$@" || status=$?
     sleep 0.3
-    kill "$watcher" 2>/dev/null || true
-    wait "$watcher" 2>/dev/null || true
+    kill -KILL "$watcher" 2>/dev/null || true
     return "$status"
 }

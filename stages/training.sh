@@ -19,7 +19,7 @@ run_training() {
         status=0
         submit_training "$dir" "$name" "$again" "$@" || status=$?
         # 2: the dispatcher itself was told to stop.
-        if [ "$status" -ne 1 ] || [ ! -f "$dir/.interrupted" ]; then
+        if [ "$status" -ne 1 ] || [ "$told_to_stop" = true ] || [ ! -f "$dir/.interrupted" ]; then
             return "$status"
         fi
         steps=$(python -m svmixer.bin.steps_done "$dir")
