@@ -198,8 +198,8 @@ finish_tasks() {
 # them saves that.
 keep_memory=(MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184 MALLOC_TOP_PAD_=268435456)
 
-# Stands for a node's number, from 1, in logs and commands of trainings on several nodes.
-node_word=TRAINING_NODE
+# Stands for a node's number, from 1, in the log of a training on several nodes.
+node_word=
 
 # dispatch_watched "$cmd" LOG command…: one job whose progress lines are shown while it runs; of several nodes, the first's.
 dispatch_watched() {

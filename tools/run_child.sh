@@ -40,3 +40,21 @@ _tell_to_stop() {
     # shellcheck disable=SC2086  # numbers
     kill -TERM "$1" $below 2>/dev/null || true
 }
+
+# run_tasks "$cmd" N LOG command…: N tasks at a dispatcher, logged as LOG.<task>.log; the command gets --job <task>, too.
+run_tasks() {
+    local cmd=$1 tasks=$2 logfile=$3 word
+    shift 3
+    word=$(task_word JOB "$logfile" "$@")
+    # shellcheck disable=SC2086  # a command with its options
+    run_child $cmd "$word=1:$tasks" "$logfile.$word.log" "$@" --job "$word"
+}
+
+# task_word WORD TEXT…: WORD, made longer until no TEXT has it. A dispatcher puts a task's number wherever the word of its
+# range is, in paths and options, too.
+task_word() {
+    local word=$1
+    shift
+    while [[ "$*" == *"$word"* ]]; do word+=_; done
+    echo "$word"
+}

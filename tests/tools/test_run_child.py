@@ -78,3 +78,34 @@ def test_a_watched_job_ends_and_what_it_says_is_shown(tmp_path, kill):
     assert "# Ended (code 75)" in (tmp_path / "exp/a.log").read_text()
     assert {path.name for path in (tmp_path / "exp").iterdir() if path.is_file()} == {".lock", "a.log"}
     assert subprocess.run(["flock", "-n", tmp_path / "exp/.lock", "true"]).returncode == 0
+
+
+# The word for the task's number, and longer ones that a script might take instead.
+NAMES = ["JOB", "JOB_", "a JOB8/JOB_ JOB__"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_path_or_option_of_the_pipeline_is_taken_for_the_task_s_number(tmp_path, name):
+    call = f"run_tasks 'run.pl --resume true' 2 '{name}/log/a' printf '<%s> ' '{name}' '--x={name}'"
+    run = start(f". {ROOT}/path.sh; {call}", tmp_path)
+    assert run.wait(timeout=20) == 0
+    for task in "12":
+        log = (tmp_path / name / f"log/a.{task}.log").read_text()
+        assert f"\n<{name}> <--x={name}> <--job> <{task}> \n" in log
+
+
+@pytest.mark.parametrize("name", ["NODE", "NODE_", "TRAINING_NODE"])
+@pytest.mark.parametrize("nodes", [1, 2])
+def test_nor_of_a_training(tmp_path, name, nodes):
+    options = (
+        f"train_cmd=run.pl num_nodes={nodes} ngpu=0 allow_changes=false max_resubmits=0"
+    )
+    script = f"force=false; . {ROOT}/stages/lib.sh; . {ROOT}/stages/training.sh; {options}; own '{name}'"
+    run = start(f"{script}; run_training '{name}' train printf '<%s> ' '{name}'", tmp_path)
+    assert run.wait(timeout=20) == 0
+    logs = sorted(path.name for path in (tmp_path / name).glob("*.log"))
+    assert logs == (["train.log"] if nodes == 1 else ["train.1.log", "train.2.log"])
+    for number, log in enumerate(logs, 1):
+        text = (tmp_path / name / log).read_text()
+        assert f"\n<{name}> <--device.ngpu> <0> " in text
+        assert nodes == 1 or f"<--device.node> <{number}> " in text
