@@ -103,8 +103,9 @@ own() {
         trap '' INT TERM HUP
         while read -r -t "$owner_beat" _ || [ $? -gt 128 ]; do touch -c "$dir/.owner"; done
     )
+    # A second signal to the process group would reach rm.
     # shellcheck disable=SC2064  # this directory
-    trap "rm -f $(printf %q "$dir/.owner")" EXIT
+    trap "trap '' INT TERM HUP; rm -f $(printf %q "$dir/.owner")" EXIT
     # With the slash also behind a symbolic link.
     find "$dir/" -type f -name '.?*.????????.tmp' -delete
 }
