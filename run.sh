@@ -142,9 +142,9 @@ fi
 [ "$first" -le "$last" ] || { echo "run.sh: --stage $stage comes after --stop_stage $stop_stage" >&2; exit 1; }
 
 # Evaluation needs no packages to train with.
-if [ -n "$model" ]; then "$root/tools/setup.sh" --extras ""; else "$root/tools/setup.sh"; fi
-. "$root/path.sh"
 . "$root/tools/run_child.sh"
+if [ -n "$model" ]; then run_child "$root/tools/setup.sh" --extras ""; else run_child "$root/tools/setup.sh"; fi
+. "$root/path.sh"
 
 # Tasks end with this process, however it ends (see tools/run.pl).
 export DISPATCH_DRIVER_PID=$$

@@ -53,9 +53,9 @@ dump_set() {
     log "stage 2: $data → $out ($nj jobs, logs in $out/log)"
     rm -f "$out/.done"
     resume_by "${inputs[@]}"
-    # shellcheck disable=SC2154,SC2086  # from cmd.sh; a command with its options
-    run_child $dump_cmd "${resume_options[@]}" JOB=1:"$nj" "$out/log/dump.JOB.log" \
-        python -m svmixer.bin.dump --data_dir "$data" --output_dir "$out" --num_jobs "$nj" --job JOB "${options[@]}"
+    # shellcheck disable=SC2154  # from cmd.sh
+    run_tasks "$dump_cmd ${resume_options[*]}" "$nj" "$out/log/dump" \
+        python -m svmixer.bin.dump --data_dir "$data" --output_dir "$out" --num_jobs "$nj" "${options[@]}"
     finish_tasks "$out/log"
     python -m svmixer.bin.dump_merge --data_dir "$data" --output_dir "$out" --num_jobs "$nj" --max_drop "$max_drop"
     mark_done "$out/.done" "${spec[@]}" --output "$out/wav.scp" --output "$out/utt2num_samples"

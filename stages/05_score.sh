@@ -52,10 +52,10 @@ embed_set() {
     shift 4
     [[ $model != control && $model != control_whitened ]] || set -- "$@" --train_dir "$dumpdir/$train_set"
     resume_by "$data/.done" "$config" "${inputs[@]}"
-    # shellcheck disable=SC2154,SC2086  # from cmd.sh; a command with its options
-    run_child $decode_cmd --gpu "$((ngpu > 0))" "${resume_options[@]}" JOB=1:"$nj" "$out/log/extract.JOB.log" \
+    # shellcheck disable=SC2154  # from cmd.sh
+    run_tasks "$decode_cmd --gpu $((ngpu > 0)) ${resume_options[*]}" "$nj" "$out/log/extract" \
         python -m svmixer.bin.extract --config "$config" --model "$model" --data_dir "$data" --output_dir "$out" \
-        --num_jobs "$nj" --job JOB --ngpu "$ngpu" --force "$force" "$@"
+        --num_jobs "$nj" --ngpu "$ngpu" --force "$force" "$@"
     finish_tasks "$out/log"
 }
 

@@ -103,8 +103,9 @@ own() {
         trap '' INT TERM HUP
         while read -r -t "$owner_beat" _ || [ $? -gt 128 ]; do touch -c "$dir/.owner"; done
     )
+    # A second signal to the process group would reach rm.
     # shellcheck disable=SC2064  # this directory
-    trap "rm -f $(printf %q "$dir/.owner")" EXIT
+    trap "trap '' INT TERM HUP; rm -f $(printf %q "$dir/.owner")" EXIT
     # With the slash also behind a symbolic link.
     find "$dir/" -type f -name '.?*.????????.tmp' -delete
 }
@@ -198,8 +199,8 @@ finish_tasks() {
 # them saves that.
 keep_memory=(MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184 MALLOC_TOP_PAD_=268435456)
 
-# Stands for a node's number, from 1, in logs and commands of trainings on several nodes.
-node_word=TRAINING_NODE
+# Stands for a node's number, from 1, in the log of a training on several nodes.
+node_word=
 
 # dispatch_watched "$cmd" LOG command…: one job whose progress lines are shown while it runs; of several nodes, the first's.
 dispatch_watched() {
@@ -215,13 +216,18 @@ dispatch_watched() {
         mv "$old" "${old%.log}.before$n.log"
     done
     : >"${logfile//$node_word/1}"
-    # On a cluster the log is a link to the log of the running attempt, which inotify cannot follow.
-    tail -n +1 -F ---disable-inotify --pid=$$ "${logfile//$node_word/1}" 2>/dev/null > >(exec grep --line-buffered ') INFO: ') &
+    # On a cluster the log is a link to the log of the running attempt, which inotify cannot follow. Told to stop with the
+    # rest of the process group, it still shows what the job says about that.
+    (
+        trap '' TERM INT HUP
+        exec tail -n +1 -F -s 0.2 ---disable-inotify --pid=$$ "${logfile//$node_word/1}" 2>/dev/null > \
+            >(exec grep --line-buffered ') INFO: ')
+    ) &
     watcher=$!
+    disown "$watcher"
     # shellcheck disable=SC2086  # $cmd is a command with its options
     run_child env "${keep_memory[@]}" $cmd "$logfile" "$@" || status=$?
     sleep 0.3
-    kill "$watcher" 2>/dev/null || true
-    wait "$watcher" 2>/dev/null || true
+    kill -KILL "$watcher" 2>/dev/null || true
     return "$status"
 }

@@ -19,7 +19,7 @@ run_training() {
         status=0
         submit_training "$dir" "$name" "$again" "$@" || status=$?
         # 2: the dispatcher itself was told to stop.
-        if [ "$status" -ne 1 ] || [ ! -f "$dir/.interrupted" ]; then
+        if [ "$status" -ne 1 ] || [ "$told_to_stop" = true ] || [ ! -f "$dir/.interrupted" ]; then
             return "$status"
         fi
         steps=$(python -m svmixer.bin.steps_done "$dir")
@@ -34,13 +34,14 @@ run_training() {
 
 # submit_training DIR NAME ATTEMPT command…: one submission; an array with a task for each node if there are several.
 submit_training() {
-    local dir=$1 name=$2 attempt=$3 cmd="$train_cmd --gpu $ngpu"
+    local dir=$1 name=$2 attempt=$3 cmd="$train_cmd --gpu $ngpu" node_word=
     shift 3
     set -- "$@" --device.ngpu "$ngpu" --loop.allow_changes "$allow_changes"
     if [ "$num_nodes" -eq 1 ]; then
         dispatch_watched "$cmd" "$dir/$name.log" "$@"
         return
     fi
+    node_word=$(task_word NODE "$dir/$name" "$@")
     # All or none: a node that waits for another one's turn would wait for ever.
     dispatch_watched "$cmd --max-jobs-run $num_nodes $node_word=1:$num_nodes" "$dir/$name.$node_word.log" "$@" \
         --device.num_nodes "$num_nodes" --device.node "$node_word" --device.attempt "$(date +%s).$$.$attempt"

@@ -16,7 +16,8 @@
 # true, tasks of which the same command (and --resume-key) succeeded before are left out.
 #
 # A task ends with everything in its process group. INT, TERM and HUP are passed on as TERM to all tasks, KILL
-# after --kill-wait seconds or at a second signal; then run.pl ends, too. If the caller (or the process named
+# after --kill-wait seconds or at a signal that comes two seconds after the first or later (earlier ones are the
+# same: a process group's, passed on by scripts); then run.pl ends, too. If the caller (or the process named
 # by DISPATCH_DRIVER_PID) dies, the tasks are killed; likewise if run.pl is. So to leave run.pl running behind
 # a shell that ends, as with nohup, start the whole pipeline with nohup, or give --die-with-parent false.
 #

@@ -2,20 +2,59 @@
 # run_child COMMAND…: run it and return its status, such that a signal to this script alone reaches it.
 #
 # A shell that waits for a foreground command would die of the signal and leave the command without its parent; a training
-# could not save then. The command gets TERM, may take its time, and this script ends after it.
+# could not save then. The command gets TERM with all that it runs, and may take its time; then told_to_stop is true and the
+# status 2, as a dispatcher's, for this script to end with.
+told_to_stop=false
 
 run_child() {
-    local status=0 child
+    local status=0 child=
+    trap 'told_to_stop=true; _tell_to_stop "$child"' TERM INT HUP
     "$@" &
     child=$!
-    # shellcheck disable=SC2064  # this child, not a later one
-    trap "kill -TERM $child 2>/dev/null || true" TERM INT HUP
+    # It came while there was nobody to tell.
+    [ "$told_to_stop" = false ] || _tell_to_stop "$child"
     wait "$child" || status=$?
-    # A trapped signal ends the wait before the child has ended.
-    while kill -0 "$child" 2>/dev/null; do
-        status=0
-        wait "$child" || status=$?
-    done
+    if [ "$told_to_stop" = true ]; then
+        # The signal ended the wait, perhaps before the child has ended. No wait for one that is gone: bash (5.2) may forget the
+        # end of a process that ends while a signal comes, and would wait for ever. So its status may be lost, too.
+        while kill -0 "$child" 2>/dev/null; do wait "$child" || true; done
+        status=2
+    fi
     trap - TERM INT HUP
     return "$status"
+}
+
+# TERM for process $1 and those below it in its process group: a script that dies of it would leave what it waits for. Tasks
+# of a dispatcher have groups of their own and are the dispatcher's to tell.
+_tell_to_stop() {
+    local below
+    [ -n "$1" ] || return 0
+    below=$(cat /proc/[0-9]*/stat 2>/dev/null | awk -v top="$1" '
+        { pid = $1; sub(/.*\) . /, ""); parent[pid] = $1; group[pid] = $2 }
+        END {
+            for (pid in parent) {
+                for (above = pid; above != top && group[above] == group[top] && (above in parent);) above = parent[above]
+                if (above == top && pid != top) print pid
+            }
+        }') || true
+    # shellcheck disable=SC2086  # numbers
+    kill -TERM "$1" $below 2>/dev/null || true
+}
+
+# run_tasks "$cmd" N LOG command…: N tasks at a dispatcher, logged as LOG.<task>.log; the command gets --job <task>, too.
+run_tasks() {
+    local cmd=$1 tasks=$2 logfile=$3 word
+    shift 3
+    word=$(task_word JOB "$logfile" "$@")
+    # shellcheck disable=SC2086  # a command with its options
+    run_child $cmd "$word=1:$tasks" "$logfile.$word.log" "$@" --job "$word"
+}
+
+# task_word WORD TEXT…: WORD, made longer until no TEXT has it. A dispatcher puts a task's number wherever the word of its
+# range is, in paths and options, too.
+task_word() {
+    local word=$1
+    shift
+    while [[ "$*" == *"$word"* ]]; do word+=_; done
+    echo "$word"
 }

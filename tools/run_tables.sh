@@ -53,6 +53,7 @@ while IFS=$'\x1f' read -r -u 3 tag seed teacher distill_args train_args; do
         continue
     fi
     run_child "${command[@]}" || failed+=("$tag")
+    [ "$told_to_stop" = false ] || exit 2
 done 3<<<"$listed"
 [ "$dry_run" = false ] || exit 0
 python -m svmixer.bin.tables "${options[@]}" --action page --expdir "$expdir" --output "$output" --command "$command_line"

@@ -152,3 +152,69 @@ def test_a_configuration_in_the_working_directory_comes_first(cluster):
     (conf / name).write_text(f"command {cluster.submit} --mine\n")
     assert asked_for(cluster, "a.log", "true") == ["--mine"]
     assert "cannot read 'none.conf'" in cluster("--config", "none.conf", "a.log", "true").stderr
+
+
+# As they come with Kaldi's recipes.
+KALDI_SLURM = """command sbatch --export=PATH
+option time=* --time $0
+option mem=* --mem-per-cpu $0
+option mem=0
+option num_threads=* --cpus-per-task $0 --ntasks-per-node=1
+option num_threads=1 --cpus-per-task 1 --ntasks-per-node=1
+default gpu=0
+option gpu=0 -p shared
+option gpu=* -p gpu --gres=gpu:$0
+option max_jobs_run=*
+"""
+KALDI_QUEUE = """command qsub -v PATH -cwd -S /bin/bash -j y -l arch=*64*
+option mem=* -l mem_free=$0,ram_free=$0
+option mem=0
+option num_threads=* -pe smp $0
+option num_threads=1
+option max_jobs_run=* -tc $0
+default gpu=0
+option gpu=0
+option gpu=* -l gpu=$0 -q g.q
+"""
+NEEDS = {
+    "train_cmd": ["--mem", "8G", "--time", "2-00:00:00", "--notice", 600, "--num-threads", 4, "--gpu", 1],
+    "dump_cmd": ["--mem", "2G", "--num-threads", 1, "--time", "12:00:00", "--retries", 2],
+}
+ADD = "option --{} is not described in my.conf; add a line such as: option {}"
+OF_SLURM = {"notice": "notice=* --signal=B:USR1@$0"}
+OF_GRID_ENGINE = {"notice": "notice=* -notify -l s_rt=$0", "time": "time=* -l h_rt=$0"}
+
+
+@pytest.mark.parametrize(
+    ("program", "text", "needs", "lines"),
+    [
+        ("slurm_pl", KALDI_SLURM, "train_cmd", OF_SLURM),
+        ("slurm_pl", KALDI_SLURM, "dump_cmd", {}),
+        ("queue_pl", KALDI_QUEUE, "train_cmd", OF_GRID_ENGINE),
+        ("queue_pl", KALDI_QUEUE, "dump_cmd", {"time": OF_GRID_ENGINE["time"]}),
+    ],
+)
+def test_lines_that_kaldi_s_files_lack_are_named_and_enough(request, program, text, needs, lines):
+    """What cmd.sh asks for and Kaldi does not: the message has the lines, and with them it works."""
+    dispatcher = request.getfixturevalue(program)
+    config = dispatcher.directory / "my.conf"
+    config.write_text(text)
+    words = ["--config", "my.conf", *NEEDS[needs], "a.log", "true"]
+    if lines:
+        done = dispatcher(*words)
+        said = [line.removeprefix(f"{dispatcher.program.name}: ") for line in done.stderr.splitlines()]
+        assert (done.returncode, said) == (255, [ADD.format(name, line) for name, line in lines.items()])
+        assert dispatcher.calls(dispatcher.submit) == []
+        config.write_text(text + "".join(f"option {line}\n" for line in lines.values()))
+    assert dispatcher(*words).returncode == 0
+
+
+@pytest.mark.parametrize("options", [["--mem", "2G"], ["--num-threads", 3], ["--gpu", 0], ["--gpu", 1]])
+def test_the_line_that_is_told_is_the_built_in_one(cluster, options):
+    (cluster.directory / "my.conf").write_text(f"command {cluster.submit}\n")
+    done = cluster("--config", "my.conf", *options, "a.log", "true")
+    name = options[0].removeprefix("--").replace("-", "_")
+    line = done.stderr.partition("add a line such as: ")[2].strip()
+    assert line.startswith(f"option {name}=")
+    conf = "slurm.conf" if cluster.submit == "sbatch" else "queue.conf"
+    assert line in (ROOT / "conf" / conf).read_text().splitlines()

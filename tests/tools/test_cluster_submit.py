@@ -166,6 +166,27 @@ def test_a_refusal_is_final_and_says_why(cluster):
     assert list((cluster.directory / "log").rglob("spec")) == []
 
 
+@pytest.mark.parametrize(
+    ("program", "message"),
+    [
+        ("slurm_pl", "sbatch: error: Batch job submission failed: Invalid job array specification"),
+        ("slurm_pl", "Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)"),
+        ("queue_pl", "Unable to run job: job rejected: you tried to submit a job with more than 10 tasks."),
+    ],
+)
+def test_an_array_that_is_too_large_is_told_with_the_remedy(request, program, message):
+    dispatcher = request.getfixturevalue(program)
+    dispatcher.answer(dispatcher.submit, 1, message + "\n")
+    done = dispatcher("JOB=1:2000", "log/a.JOB.log", "true")
+    assert done.returncode == 1
+    first, _, hint = done.stderr.splitlines()
+    assert message in first
+    assert "the cluster may not take 2000 tasks at once (MaxArraySize" in hint
+    assert hint.endswith("run with fewer, --nj of run.sh")
+    # Of a single task that is not the cause.
+    assert "--nj" not in dispatcher("log/b.log", "true").stderr
+
+
 def test_an_unreachable_scheduler_is_tried_again_for_a_while(cluster):
     words = {"sbatch": "Unable to contact slurm controller", "qsub": "unable to send message to qmaster"}
     cluster.answer(cluster.submit, 1, words[cluster.submit])

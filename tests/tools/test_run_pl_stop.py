@@ -80,11 +80,24 @@ def test_deaf_tasks_are_killed_after_the_wait(run_pl):
 def test_a_second_signal_does_not_wait(run_pl):
     process, pids = start_tasks(run_pl, "--kill-wait", 300, task="trap '' TERM; " + TASK)
     process.terminate()
-    time.sleep(0.3)
+    time.sleep(2.5)
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=10) == 2
     assert [pid for pid in pids if is_running(pid)] == []
+
+
+def test_a_signal_that_comes_several_times_is_one(run_pl, tmp_path):
+    # As from a process group that is told to stop, whose scripts pass it on.
+    saver = "trap 'sleep 1.5; echo saved > saved; exit' TERM; echo $$ > 1.pid; while :; do sleep 0.02; done"
+    process = run_pl.start("--kill-wait", 300, "t.log", "bash", "-c", saver)
+    wait_until(lambda: read_pids(tmp_path))
+    for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGTERM):
+        process.send_signal(number)
+        time.sleep(0.2)
+    _, message = process.communicate(timeout=20)
+    assert (process.returncode, message) == (2, "run.pl: SIGHUP: stopped the running tasks\n")
+    assert (tmp_path / "saved").read_text() == "saved\n"
 
 
 def test_all_parts_of_a_pipe_may_finish_their_work(run_pl, tmp_path):

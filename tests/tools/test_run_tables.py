@@ -1,6 +1,8 @@
 """tools/run_tables.sh: the commands it would give, and those it gives to a recipe that only notes them."""
 
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -48,6 +50,18 @@ def test_every_run_is_given_to_the_recipe_and_failures_are_named(recipe, tmp_pat
     assert given["--distill_args"] == "--y [1,2]" and given["--train_args"] == "--y [1,2] --z 3"
     assert "--teacher" not in calls[0] and "--train_args" not in calls[0]
     assert "Not finished: 3 of 3 runs" in (tmp_path / "tables.md").read_text()
+
+
+def test_no_further_run_begins_after_a_signal(recipe, tmp_path):
+    (recipe / "run.sh").write_text('#!/bin/sh\necho >>"$(dirname "$0")/calls"\nsleep 300\n')
+    command = [str(ROOT / "tools/run_tables.sh"), "--recipe", str(recipe)]
+    tables = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not (recipe / "calls").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    tables.send_signal(signal.SIGTERM)
+    assert tables.wait(timeout=20) == 2
+    assert (recipe / "calls").read_text() == "\n"
 
 
 def test_dry_run_runs_nothing(recipe, tmp_path):

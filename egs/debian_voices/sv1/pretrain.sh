@@ -28,7 +28,8 @@ force=false
 
 recipe=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$recipe/../../../tools/parse_options.sh"
-"$recipe/run.sh" --stop_stage 2 --aug_sets "" --local_data_opts "--voices $voices --rirs 0" \
+. "$recipe/../../../tools/run_child.sh"
+run_child "$recipe/run.sh" --stop_stage 2 --aug_sets "" --local_data_opts "--voices $voices --rirs 0" \
     --datadir "$datadir" --dumpdir "$dumpdir" --nj "$nj"
 . "$recipe/../../../stages/lib.sh"
 require_bool force

@@ -33,7 +33,8 @@ sub dispatch {
     my $config = read_config($readable, $backend->builtin_config);
     my $call = parse_call({ %$table, further_options($config, $table) }, @arguments);
     my $options = $call->{options};
-    my @words = submit_command($config, $call, \%NATIVE, $backend->can('spell'));
+    my $builtin = read_config(undef, $backend->builtin_config);
+    my @words = submit_command($config, $call, \%NATIVE, $backend->can('spell'), $builtin);
     my ($stop_request, $stop_cause) = stop_requests($options->{'die-with-parent'} eq 'true');
     my @all = tasks_of($call);
     make_side_directory($_) for map { $_->{log} } @all;
@@ -81,8 +82,9 @@ sub default_config {
 sub description {
     my ($backend, $call, @tasks) = @_;
     my $options = $call->{options};
+    my $word = $call->{range} ? $call->{range}{name} : 'JOB';
     return (
-        label => $options->{name} // File::Basename::basename($call->{log}) =~ s/\.log\z//r =~ s/\.?\bJOB\b//r,
+        label => $options->{name} // File::Basename::basename($call->{log}) =~ s/\.log\z//r =~ s/\.?\b$word\b//r,
         tasks => \@tasks,
         array => $backend->can('array_kind')->(\@tasks),
         job_id_variable => $backend->id_variable,

@@ -77,25 +77,44 @@ sub further_options {
 }
 
 # The words of the submit command for the options of a call. $native names the options that the dispatcher
-# deals with itself; $spell->(name, value, all values) gives a value as the scheduler writes it.
+# deals with itself; $spell->(name, value, all values) gives a value as the scheduler writes it; $builtin is the
+# configuration of a dispatcher without a file.
 sub submit_command {
-    my ($config, $call, $native, $spell) = @_;
+    my ($config, $call, $native, $spell, $builtin) = @_;
     my %value = %{ $config->{defaults} };
     $value{$_} = $call->{options}{$_} for keys %{ $call->{given} };
     fail(255, 'option --notice needs --time, before the end of which it is given')
         if defined $value{notice} && !defined $value{time};
     my @words = @{ $config->{command} };
+    my @missing;
     for my $name (sort keys %value) {
         next if $native->{$name};
-        my $described = $config->{options}{$name};
         my $value = $value{$name};
-        my $added = $described->{$value} // $described->{'*'};
-        my $which = "option --$name is not described in $config->{file}";
-        fail(255, $which . ($described ? " for the value '$value'" : '')) if !$added;
+        my $added = described($config, $name, $value);
+        push @missing, undescribed($config, $name, $value, $builtin) if !$added;
         my $spelled = $spell->($name, $value, \%value);
         push @words, map { s/\$0/$spelled/gr } @$added;
     }
+    fail(255, join "\n", @missing) if @missing;
     return @words;
+}
+
+# What the configuration adds for an option's value; undef if it has no line for it.
+sub described {
+    my ($config, $name, $value) = @_;
+    my $lines = $config->{options}{$name} // {};
+    return $lines->{$value} // $lines->{'*'};
+}
+
+# What to say of an option that has no line, and which one would do.
+sub undescribed {
+    my ($config, $name, $value, $builtin) = @_;
+    my $which = "option --$name is not described in $config->{file}";
+    $which .= " for the value '$value'" if $config->{options}{$name};
+    my $lines = $builtin->{options}{$name} // {};
+    my $for = $lines->{$value} ? $value : '*';
+    return $which if !$lines->{$for};
+    return "$which; add a line such as: " . join ' ', 'option ' . $name =~ tr/-/_/r . "=$for", @{ $lines->{$for} };
 }
 
 1;

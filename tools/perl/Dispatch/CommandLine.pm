@@ -132,7 +132,7 @@ sub check_log {
         fail(1, "$range->{name}=$range->{text} is more than one task, but they would all write to the log "
             . "'$log': put $range->{name} into its name");
     }
-    warn "the log '$log' has JOB in its name, but there is no JOB=1:n\n" if !$range && $log =~ /\bJOB\b/;
+    warn "the log '$log' has JOB in its name, but there is no JOB=1:n\n" if !$range && $log =~ m{\bJOB\b[^/]*\z};
     return;
 }
 

@@ -10,10 +10,15 @@ use File::Path ();
 use Dispatch::CommandLine qw(list_options parse_call);
 use Dispatch::Driver qw(watch_driver);
 use Dispatch::Finished qw(fingerprint is_finished);
+use Dispatch::Process qw(now);
 use Dispatch::Report qw(report_failures);
 use Dispatch::Words qw(substitute);
 use Exporter 'import';
 our @EXPORT_OK = qw(common_options print_help run_program stop_requests tasks_of without_finished conclude);
+
+# Seconds within which signals are one: what a process group gets (timeout, a scheduler, a terminal that closes) comes
+# once to this process, and again from each script above it that passes it on.
+my $SAME_SIGNAL = 2;
 
 # The options that all three take, with the dispatcher's own words for some of them.
 sub common_options {
@@ -60,18 +65,23 @@ sub print_help {
 # A function that says whether and how to stop ('', TERM, KILL), and one that says why.
 sub stop_requests {
     my ($watch_parent) = @_;
-    my ($signals, $cause) = (0, '');
+    my ($first, $again, $cause) = (undef, 0, '');
     for my $signal (qw(INT TERM HUP)) {
         # Ignored by the caller (nohup, a background job) stays ignored.
         next if ($SIG{$signal} // '') eq 'IGNORE';
-        $SIG{$signal} = sub { $signals++; $cause ||= "SIG$_[0]" };
+        $SIG{$signal} = sub {
+            local $!;
+            $first //= now();
+            $again ||= now() > $first + $SAME_SIGNAL;
+            $cause ||= "SIG$_[0]";
+        };
     }
     my $gone = $watch_parent ? watch_driver() : sub { 0 };
     my $orphaned = 0;
     my $request = sub {
         $orphaned ||= $gone->();
         $cause ||= 'the caller is gone' if $orphaned;
-        return $orphaned || $signals > 1 ? 'KILL' : $signals ? 'TERM' : '';
+        return $orphaned || $again ? 'KILL' : defined $first ? 'TERM' : '';
     };
     return ($request, sub { $cause });
 }

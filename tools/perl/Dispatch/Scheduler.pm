@@ -45,11 +45,20 @@ sub submit {
             $job = $backend->can('find_job')->($submission->{name}) || undef;
         } elsif (!defined $job) {
             die { code => 1, text => 'submission refused: ' . one_line($answer->{errors})
-                . "\n    the command was: " . join ' ', map { quote($_) } @words };
+                . "\n    the command was: " . join(' ', map { quote($_) } @words) . hint($answer, $submission) };
         }
         $submission->{job} = $job;
         return if defined $job || $stopped->();
     }
+}
+
+# What to do where the array is larger than the cluster takes.
+sub hint {
+    my ($answer, $submission) = @_;
+    my $count = @{ $submission->{tasks} };
+    return '' if $count < 2 || $answer->{errors} !~ /job array specification|more than \d+ tasks|submit limit/i;
+    return "\n    the cluster may not take $count tasks at once (MaxArraySize or MaxSubmitJobs of Slurm, "
+        . 'max_aj_tasks of Grid Engine): run with fewer, --nj of run.sh';
 }
 
 sub give_up {

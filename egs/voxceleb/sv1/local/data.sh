@@ -85,9 +85,9 @@ if [ "$convert" = true ]; then
         mkdir -p "$output"
         rm -f "$output"/failed.*.tsv
         echo "$corpus: converting into $output ($nj jobs, logs in $output/log)"
-        # shellcheck disable=SC2154,SC2086  # from cmd.sh; a command with its options
-        run_child $dump_cmd JOB=1:"$nj" "$output/log/convert.JOB.log" \
-            python "$recipe/local/convert.py" --scp "$scp" --output_dir "$output" --num_jobs "$nj" --job JOB
+        # shellcheck disable=SC2154  # from cmd.sh
+        run_tasks "$dump_cmd" "$nj" "$output/log/convert" \
+            python "$recipe/local/convert.py" --scp "$scp" --output_dir "$output" --num_jobs "$nj"
     done
 fi
 python "$recipe/local/make_sets.py" "${options[@]}"
