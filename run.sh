@@ -22,6 +22,8 @@ stop_stage=7
 skip_stages=
 # Recipe directory, with local/data.sh and conf/; its run.sh passes it.
 recipe=
+# end: options before this one are the recipe's own, those behind it were given by whoever runs it.
+recipe_defaults=
 # Parallel jobs of stages 1, 2, 5 and 7.
 nj=2
 # GPUs for stages 3 to 5, of each node; 0 uses the CPU.
@@ -63,11 +65,11 @@ teacher=wavlm_tiny
 model=
 # true: stage 4 starts from the student of stage 3; false: it starts anew.
 init_distilled=true
-# Configuration of stage 3.
+# Configuration of stage 3; auto: the recipe's local/choose_config.sh chooses one by what is in the training set.
 distill_config=conf/train_distill.yaml
 # Further options of stage 3: "--loop.max_epochs 5 …".
 distill_args=
-# Configuration of stage 4.
+# Configuration of stage 4; auto: likewise. Where only one of the two is auto, it goes with the other.
 train_config=conf/train_speaker.yaml
 # Further options of stage 4: "--loop.max_epochs 5 …".
 train_args=
@@ -93,15 +95,14 @@ allow_changes=false
 force=false
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-# As recorded: with paths inside the project relative to it.
-command_line="./run.sh $*"
-command_line=${command_line//"$root/"/}
+started=$(date -u '+%Y-%m-%dT%H:%M:%S+00:00')
+command_line=("$@")
 for argument in "$@"; do
     case $argument in
-        --recipe | --recipe=* | --help | -h) given=true ;;
+        --recipe | --recipe=* | --help | -h) named=true ;;
     esac
 done
-if [ "${given:-false}" = false ]; then
+if [ "${named:-false}" = false ]; then
     exec "$root/egs/debian_voices/sv1/run.sh" "$@"
 fi
 
@@ -110,6 +111,12 @@ fi
 require_bool trim allow_pipes init_distilled control onnx force allow_changes
 require_int 1 nj num_nodes
 require_int 0 ngpu seed
+require_words local_data_opts distill_args train_args export_args
+[ -z "$recipe_defaults" ] || [ "$recipe_defaults" = end ] ||
+    { echo "run.sh: --recipe_defaults is end or empty, not '$recipe_defaults'" >&2; exit 1; }
+# What the user gave, for stages that remember it: every option, where a recipe does not say which are its own.
+given=${_given_options##* recipe_defaults}
+given=${given:- none}
 [ -z "$max_resubmits" ] || require_int 0 max_resubmits
 
 names=(data dump distill train score report export)
@@ -139,6 +146,21 @@ if [ -n "$model" ]; then
     valid_set='' aug_sets=''
     [ "$control" = true ] || [ "$score_norm" = asnorm ] || train_set=''
 fi
+
+# counterpart FILE KIND OTHER: the configuration of training OTHER that goes with FILE, of training KIND.
+counterpart() {
+    local other=${1/"$2"/"$3"}
+    if [ "$other" = "$1" ] || { [ ! -f "$recipe/$other" ] && [ ! -f "$root/$other" ] && [ ! -f "$other" ]; }; then
+        other=conf/train_$3.yaml
+    fi
+    echo "$other"
+}
+# The student that is distilled must be one that the next training can start from.
+if [ "$distill_config" = auto ] && [ "$train_config" != auto ]; then
+    distill_config=$(counterpart "$train_config" speaker distill)
+elif [ "$train_config" = auto ] && [ "$distill_config" != auto ]; then
+    train_config=$(counterpart "$distill_config" distill speaker)
+fi
 [ "$first" -le "$last" ] || { echo "run.sh: --stage $stage comes after --stop_stage $stop_stage" >&2; exit 1; }
 
 # Evaluation needs no packages to train with.
@@ -150,17 +172,22 @@ if [ -n "$model" ]; then run_child "$root/tools/setup.sh" --extras ""; else run_
 export DISPATCH_DRIVER_PID=$$
 
 # The markers as they are: a finished step has a new one. Times are compared for being equal alone, clocks may differ.
-markers() { find "$expdir/$tag/" -name '*.done' -printf '%i %T@ %p\n' 2>/dev/null | sort; }
+markers() { find -L "$expdir/$tag/" -name '*.done' -printf '%i %T@ %p\n' 2>/dev/null | sort; }
 found=$(markers || true)
 
-# The command line, options and commit, saved beside the results; those of a run that found everything done are not.
+commit=$(python -c 'from svmixer.score.provenance import code_commit; print(code_commit())')
+
+# The command line, options, commit and start of this run, saved beside the results; those of a run that found everything done
+# are not. Paths inside the project are recorded relative to it, those in the working directory relative to that.
 record_run() {
-    local name record=()
+    local name record=() relative=("${command_line[@]//"$root/"/}")
+    relative=(./run.sh "${relative[@]//"$PWD/"/}")
     if [ -f "$expdir/$tag/run.json" ] && [ "$(markers)" = "$found" ]; then
         return 0
     fi
     while IFS=$'\t' read -r name _; do record+=(--option "$name=${!name}"); done < <(_options_of "$root/run.sh")
-    python -m svmixer.bin.record_run --exp_dir "$expdir/$tag" --command "$command_line" "${record[@]}"
+    python -m svmixer.bin.record_run --exp_dir "$expdir/$tag" --command "$(quoted "${relative[@]}")" \
+        --commit "$commit" --started "$started" "${record[@]}"
 }
 
 for ((number = first; number <= last; number++)); do

@@ -20,38 +20,60 @@ local_data_opts=
 nj=2
 # true: do finished work again.
 force=false
+# Options that the user gave, separated by blanks; the others are as when the data was made. Empty: those of this command line.
+given=
 
 . "$(dirname "$0")/../tools/parse_options.sh"
 . "$(dirname "$0")/lib.sh"
 require_bool force
 require_int 1 nj
 
+# includes "LIST" WORD…: whether all words are in a list that is separated by blanks.
+includes() {
+    local word list=$1
+    shift
+    for word in "$@"; do
+        [[ " $list " == *" $word "* ]] || return 1
+    done
+}
+
 script=$recipe/local/data.sh
 [ -f "$script" ] || die "$script is missing: it makes $datadir/<set> (see docs/own_data.md)"
 own "$datadir"
+recall "$datadir/.given" local_data_opts
+require_words local_data_opts
+split_words "$local_data_opts"
+options=("${words[@]}")
 read -ra sets <<<"$train_set $valid_set $test_sets $aug_sets"
-read -ra options <<<"$local_data_opts"
+# A run that wants fewer sets than there are makes none anew.
+made=$(python -m svmixer.bin.done option "$datadir/.done" --option sets)
+includes "$made" "${sets[@]}" || made=${sets[*]}
 
-# What the lists are made by: a change in the recipe makes them anew.
-mapfile -d '' -t files < <(find "$recipe/local" "$recipe/conf" "$recipe/lists" -type f -not -name '*.yaml' -not -name '*.md' \
+# What the lists are made by, links followed: a change in the recipe makes them anew, as does one in files that options name.
+mapfile -d '' -t files < <(cd "$recipe" && find -L local conf lists -type f -not -name '*.yaml' -not -name '*.md' \
     -not -path '*/__pycache__/*' -print0 2>/dev/null | sort -z)
-spec=(--stage data --option "local_data_opts=$local_data_opts" --option "sets=${sets[*]}"
-    --option "recipe=$(digest "${files[@]}")")
+spec=(--stage data --option "local_data_opts=$local_data_opts"
+    --option "recipe=$(cd "$recipe" && digest_named "${files[@]}")")
+for word in "${options[@]}"; do
+    [ ! -f "$word" ] || spec+=(--list "$word")
+done
 # Lists that were edited by hand are respected; lists that are gone are made again.
 for set in "${sets[@]}"; do
     [ -f "$datadir/$set/wav.scp" ] || rm -f "$datadir/.done"
 done
-if is_done "$datadir/.done" "${spec[@]}"; then
+if is_done "$datadir/.done" "${spec[@]}" --option "sets=$made"; then
     log "stage 1: $datadir is done"
     exit 0
 fi
 
 # A recipe that can make some of its sets alone has an option for it.
 if _options_of "$script" | cut -f1 | grep -qx sets; then options=(--sets "${sets[*]}" "${options[@]}"); fi
-log "stage 1: $script ${options[*]}"
+log "stage 1: $script $(quoted "${options[@]}")"
+rm -f "$datadir/.done"
 run_child bash "$script" --data_dir "$datadir" --nj "$nj" "${options[@]}"
 for set in "${sets[@]}"; do
     python -m svmixer.bin.validate_data_dir --data_dir "$datadir/$set"
 done
-mark_done "$datadir/.done" "${spec[@]}"
+remember "$datadir/.given" local_data_opts
+mark_done "$datadir/.done" "${spec[@]}" --option "sets=${sets[*]}"
 log "stage 1: done"

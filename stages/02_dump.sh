@@ -30,34 +30,44 @@ allow_pipes=true
 nj=2
 # true: do finished work again.
 force=false
+# Options that the user gave, separated by blanks; the others are as when a set was dumped. Empty: those of this command line.
+given=
 
 . "$(dirname "$0")/../tools/parse_options.sh"
 . "$(dirname "$0")/lib.sh"
 require_bool trim allow_pipes force
 require_int 1 nj
 
+remembered_options=(feats_type trim min_seconds max_drop allow_pipes)
+
 # dump_set SET SHORTEST: one set, without utterances shorter than that many seconds.
 dump_set() {
-    local set=$1 shortest=$2 data=$datadir/$1 out=$dumpdir/$1 spec name options inputs=()
+    local set=$1 shortest=$2 data=$datadir/$1 out=$dumpdir/$1 spec name options audio inputs=()
+    # As this set was dumped with.
+    local feats_type=$feats_type trim=$trim min_seconds=$shortest max_drop=$max_drop allow_pipes=$allow_pipes remembered=
     [ -f "$data/wav.scp" ] || die "$data/wav.scp is missing; it is made by stage 1 (data): run with --stage 1"
-    options=(--feats_type "$feats_type" --trim "$trim" --min_seconds "$shortest" --allow_pipes "$allow_pipes")
+    recall "$out/.given" "${remembered_options[@]}"
+    options=(--feats_type "$feats_type" --trim "$trim" --min_seconds "$min_seconds" --allow_pipes "$allow_pipes")
     spec=(--stage dump --option "dump=${options[*]} --max_drop $max_drop")
     for name in wav.scp segments parts reco2file_and_channel utt2spk trials; do
         [ ! -f "$data/$name" ] || inputs+=("$data/$name")
     done
     for name in "${inputs[@]}"; do spec+=(--input "$name"); done
+    spec+=(--audio "$data/wav.scp")
     if is_done "$out/.done" "${spec[@]}" --output "$out/wav.scp" --output "$out/utt2num_samples"; then
         log "stage 2: $out is done"
         return 0
     fi
     log "stage 2: $data → $out ($nj jobs, logs in $out/log)"
     rm -f "$out/.done"
-    resume_by "${inputs[@]}"
+    audio=$(python -m svmixer.bin.done audio "$out/.done" --audio "$data/wav.scp")
+    resume_by "${inputs[@]}" <(echo "$audio")
     # shellcheck disable=SC2154  # from cmd.sh
     run_tasks "$dump_cmd ${resume_options[*]}" "$nj" "$out/log/dump" \
         python -m svmixer.bin.dump --data_dir "$data" --output_dir "$out" --num_jobs "$nj" "${options[@]}"
     finish_tasks "$out/log"
     python -m svmixer.bin.dump_merge --data_dir "$data" --output_dir "$out" --num_jobs "$nj" --max_drop "$max_drop"
+    remember "$out/.given" "${remembered_options[@]}"
     mark_done "$out/.done" "${spec[@]}" --output "$out/wav.scp" --output "$out/utt2num_samples"
 }
 

@@ -16,7 +16,7 @@ train_set=train
 valid_set=valid
 # Teacher: a name (wavlm_tiny), a directory, a torchaudio bundle, or none.
 teacher=wavlm_tiny
-# Configuration of the distillation.
+# Configuration of the distillation; auto: the recipe chooses one.
 distill_config=conf/train_distill.yaml
 # Further options of the distillation: "--loop.max_epochs 5 …".
 distill_args=
@@ -46,9 +46,11 @@ if [ "$teacher" = none ]; then
     exit 0
 fi
 dir=$expdir/$tag/distill
-config=$(resolve "$distill_config")
-read -ra options <<<"$distill_args"
+require_words distill_args
+split_words "$distill_args"
+options=("${words[@]}")
 require "$dumpdir/$train_set/.done@dump" "$dumpdir/$valid_set/.done@dump"
+choose_config distill "$distill_config" "$dumpdir/$train_set" "$teacher"
 spec=(--stage distill --input "$dumpdir/$train_set/.done" --input "$dumpdir/$valid_set/.done" --config "$config"
     --option "args=$distill_args" --option "seed=$seed" --option "teacher=$teacher $(teacher_digest "$teacher")")
 own "$expdir/$tag"
@@ -56,7 +58,7 @@ if keep_or_continue "$dir" "${spec[@]}"; then
     log "stage 3: $teacher → $dir (log in $dir/distill*.log)"
     run_training "$dir" distill \
         python -m svmixer.bin.distill --config "$config" --output_dir "$dir" --teacher "$teacher" \
-        --data.train "$dumpdir/$train_set" --data.valid "$dumpdir/$valid_set" \
+        --data.train "$dumpdir/$train_set" --data.valid "$dumpdir/$valid_set" --augment.dumpdir "$dumpdir" \
         --loop.seed "$seed" "${options[@]}"
     mark_done "$dir/.done" "${spec[@]}" --output "$dir/student.safetensors"
 fi

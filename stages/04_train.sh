@@ -18,7 +18,7 @@ valid_set=valid
 teacher=wavlm_tiny
 # true: start from the student of stage 3; false: start anew. Without a teacher there is no stage 3 to start from.
 init_distilled=true
-# Configuration of the training.
+# Configuration of the training; auto: the recipe chooses one.
 train_config=conf/train_speaker.yaml
 # Further options of the training: "--loop.max_epochs 5 …".
 train_args=
@@ -45,9 +45,12 @@ require_int 1 num_nodes
 
 dir=$expdir/$tag/train
 distilled=$expdir/$tag/distill
-config=$(resolve "$train_config")
-read -ra options <<<"$train_args"
+require_words train_args
+split_words "$train_args"
+options=("${words[@]}")
 require "$dumpdir/$train_set/.done@dump" "$dumpdir/$valid_set/.done@dump"
+if [ "$init_distilled" = true ]; then learned=$teacher; else learned=none; fi
+choose_config speaker "$train_config" "$dumpdir/$train_set" "$learned"
 spec=(--stage train --input "$dumpdir/$train_set/.done" --input "$dumpdir/$valid_set/.done" --config "$config"
     --option "args=$train_args" --option "seed=$seed" --option "teacher=$teacher $(teacher_digest "$teacher")" --option "init_distilled=$init_distilled")
 start=(--teacher "$teacher")
@@ -63,7 +66,7 @@ if keep_or_continue "$dir" "${spec[@]}"; then
     log "stage 4: training in $dir (log in $dir/train*.log)"
     run_training "$dir" train \
         python -m svmixer.bin.train --config "$config" --output_dir "$dir" "${start[@]}" \
-        --data.train "$dumpdir/$train_set" --data.valid "$dumpdir/$valid_set" \
+        --data.train "$dumpdir/$train_set" --data.valid "$dumpdir/$valid_set" --augment.dumpdir "$dumpdir" \
         --loop.seed "$seed" "${options[@]}"
     mark_done "$dir/.done" "${spec[@]}" --output "$dir/model/model.safetensors" --output "$dir/model/config.yaml"
 fi

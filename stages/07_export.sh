@@ -53,7 +53,8 @@ if [ "$onnx" = true ]; then
         options+=(--card "$recipe/conf/card.md")
     fi
 fi
-read -ra further <<<"$export_args"
+require_words export_args
+split_words "$export_args"
 [ -z "$export_args" ] || spec+=(--option "args=$export_args")
 require "${markers[@]}"
 own "$dir"
@@ -65,6 +66,6 @@ log "stage 7: $out (log in $dir/export.log)"
 rm -f "$out/.done"
 # shellcheck disable=SC2154  # from cmd.sh
 dispatch_watched "$export_cmd --num-threads $nj" "$dir/export.log" \
-    python -m svmixer.bin.export --model "$dir/train/model" --output_dir "$out" "${options[@]}" "${further[@]}"
+    python -m svmixer.bin.export --model "$dir/train/model" --output_dir "$out" "${options[@]}" "${words[@]}"
 mark_done "$out/.done" "${spec[@]}" "${outputs[@]}"
-log "stage 7: model directory $out; try: svmixer verify --model $out FILE FILE"
+log "stage 7: model directory $out; try: svmixer verify --model $(quoted "$out") FILE FILE"

@@ -35,6 +35,69 @@ resolve() {
     fi
 }
 
+# choose_config KIND FILE TRAIN_DIR TEACHER: sets config to FILE as `resolve` finds it; for `auto` the recipe's
+# local/choose_config.sh names it, by what it finds in TRAIN_DIR.
+choose_config() {
+    local chosen script=$recipe/local/choose_config.sh
+    config=$2
+    if [ "$config" = auto ]; then
+        [ -f "$script" ] || die "$script is missing: it names the configuration where 'auto' is asked for"
+        chosen=$(bash "$script" --kind "$1" --train_dir "$3" --teacher "$4")
+        config=${chosen%%$'\t'*}
+        log "$config, because of ${chosen#*$'\t'}"
+    fi
+    config=$(resolve "$config")
+}
+
+# Options whose values come from a finished step.
+remembered=
+
+# recall FILE NAME…: options that were given when the step that left FILE was done, and are not given now, take the values they
+# had. `remembered` gets their names. A step of another recipe is none of ours.
+recall() {
+    local file=$1 owner name item
+    shift
+    [ -f "$file" ] || return 0
+    exec 7<"$file"
+    IFS= read -r -d '' -u 7 owner || true
+    if [ "$owner" = "$(recipe_name)" ]; then
+        while IFS= read -r -d '' -u 7 item; do
+            name=${item%%=*}
+            if [[ " $* " != *" $name "* ]] || was_given "$name"; then continue; fi
+            remembered+=" $name"
+            [ "${!name}" != "${item#*=}" ] || continue
+            printf -v "$name" %s "${item#*=}"
+            log "${file%/*}: --$name $(quoted "${!name}"), as it was made with; give --$name to change that"
+        done
+    fi
+    exec 7<&-
+}
+
+# remember FILE NAME…: leave for `recall` which of these options were given, now or earlier.
+remember() {
+    local file=$1 name
+    shift
+    {
+        printf '%s\0' "$(recipe_name)"
+        for name in "$@"; do
+            if [[ " $remembered " == *" $name "* ]] || was_given "$name"; then printf '%s=%s\0' "$name" "${!name}"; fi
+        done
+    } >"$file.new"
+    mv "$file.new" "$file"
+}
+
+# recipe_name: the recipe, wherever the checkout is.
+recipe_name() {
+    local folder
+    folder=$(cd "$recipe" && pwd)
+    echo "${folder#"$SVMIXER_ROOT/"}"
+}
+
+# digest_named FILE…: one checksum of their names and contents.
+digest_named() {
+    md5sum "$@" </dev/null | md5sum | cut -d' ' -f1
+}
+
 # digest FILE…: one checksum of their contents; of nothing if there are none.
 digest() {
     cat "$@" </dev/null | md5sum | cut -d' ' -f1

@@ -15,6 +15,7 @@ pytest_opts=
 [ $# -eq 0 ] || { echo "run.sh: unexpected argument '$1' (see --help)" >&2; exit 1; }
 require_bool fast
 require_int 1 jobs
+require_words pytest_opts
 
 cd "$root"
 failed=false
@@ -59,7 +60,7 @@ if [ "$jobs" -gt 1 ]; then
     options+=(-n "$jobs" --dist loadgroup --no-loadscope-reorder)
     export OMP_NUM_THREADS=1
 fi
-# shellcheck disable=SC2206  # one string of options
-options+=($pytest_opts)
+split_words "$pytest_opts"
+options+=("${words[@]}")
 python -m pytest "${options[@]}" || failed=true
 [ "$failed" = false ]

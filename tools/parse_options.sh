@@ -86,6 +86,62 @@ require_int() {
     done
 }
 
+# split_words TEXT: its words, by a shell's rules for quotes and backslashes, in the array `words`; nothing is expanded.
+# Returns 1 if a quote is not closed; `words` is then that quote.
+# shellcheck disable=SC2034  # words is for the caller
+split_words() {
+    local text=$1 quote='' word='' begun=false i char
+    words=()
+    for ((i = 0; i < ${#text}; i++)); do
+        char=${text:i:1}
+        # A backslash acts on whatever follows outside quotes, on two characters within double ones.
+        if [ -n "$quote" ] && [ "$char" = "$quote" ]; then
+            quote=''
+        elif [ "$char" = \\ ] && [[ $quote${text:i+1:1} == ? || $quote${text:i+1:1} == \"[\\\"] ]]; then
+            i=$((i + 1)) begun=true
+            word+=${text:i:1}
+        elif [ -n "$quote" ]; then
+            word+=$char
+        elif [[ $char == [\"\'] ]]; then
+            quote=$char begun=true
+        elif [[ $char != [[:space:]] ]]; then
+            word+=$char begun=true
+        elif [ "$begun" = true ]; then
+            words+=("$word")
+            word='' begun=false
+        fi
+    done
+    if [ -n "$quote" ]; then
+        words=("$quote")
+        return 1
+    fi
+    [ "$begun" = false ] || words+=("$word")
+}
+
+# Stop unless every named variable can be split into words.
+require_words() {
+    local name words
+    for name in "$@"; do
+        split_words "${!name}" || { echo "${0##*/}: --$name: a quote ${words[0]} is not closed in: ${!name}" >&2; exit 1; }
+    done
+}
+
+# quoted WORD…: one line that a shell reads back as these words; quotes stand only where they are needed.
+quoted() {
+    local word line='' close="'\\''"
+    for word in "$@"; do
+        [[ $word =~ ^[A-Za-z0-9_@%+=:,./-]+$ ]] || word="'${word//\'/"$close"}'"
+        line+="${line:+ }$word"
+    done
+    printf '%s\n' "$line"
+}
+
+# was_given NAME: whether option NAME stands on this command line, rather than having its default. A script that gets all
+# options from another one is told by it, in its option `given`.
+was_given() {
+    [[ " ${given:-$_given_options} " == *" $1 "* ]]
+}
+
 _known_options=$(_options_of "$_script" | cut -f1)
 
 # Is $1, as --a-name or --a_name, a known option?
@@ -95,6 +151,7 @@ _is_option() {
     [[ $1 == --* && $name =~ ^[a-z][a-z0-9_]*$ ]] && grep -qxF "$name" <<<"$_known_options"
 }
 
+_given_options=
 while [ $# -gt 0 ]; do
     case $1 in
         -h | --help) _print_help "$_script"; exit 0 ;;
@@ -109,6 +166,7 @@ while [ $# -gt 0 ]; do
             fi
             _name=${_name#--}
             _name=${_name//-/_}
+            _given_options+=" $_name"
             if [[ $1 == *=* ]]; then
                 printf -v "$_name" %s "${1#*=}"
                 shift

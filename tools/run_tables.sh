@@ -25,9 +25,9 @@ nj=2
 ngpu=0
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-# As printed on the page: with paths inside the project relative to it.
-command_line="tools/run_tables.sh $*"
-command_line=${command_line//"$root/"/}
+# As printed on the page: with paths inside the project relative to it, those in the working directory relative to that.
+command_line=("${@//"$root/"/}")
+command_line=(tools/run_tables.sh "${command_line[@]//"$PWD/"/}")
 . "$root/tools/parse_options.sh"
 . "$root/tools/run_child.sh"
 require_bool dry_run
@@ -56,5 +56,5 @@ while IFS=$'\x1f' read -r -u 3 tag seed teacher distill_args train_args; do
     [ "$told_to_stop" = false ] || exit 2
 done 3<<<"$listed"
 [ "$dry_run" = false ] || exit 0
-python -m svmixer.bin.tables "${options[@]}" --action page --expdir "$expdir" --output "$output" --command "$command_line"
+python -m svmixer.bin.tables "${options[@]}" --action page --expdir "$expdir" --output "$output" --command "$(quoted "${command_line[@]}")"
 [ ${#failed[@]} -eq 0 ] || { echo "run_tables.sh: failed: ${failed[*]}" >&2; exit 1; }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from svmixer.audio.dumpset import RATE
@@ -21,7 +21,7 @@ class SourceConfig:
     kind: Literal["rir", "babble", "music", "noise", "coloured", "clip"]
     weight: float = 1.0  # relative frequency among the sources
     # rir, music, noise: a dump, or a wav.scp (or the directory with it) of 16 kHz recordings;
-    # babble: a dump, or empty for the training set
+    # babble: a dump, or empty for the training set; {dumpdir} stands for augment.dumpdir
     path: str = ""
     # lowest and highest SNR in dB; default: babble 13–20, music 5–15, noise 0–15, coloured 5–20
     snr: tuple[float, float] | None = None
@@ -54,8 +54,11 @@ class AugmentConfig:
     band_high_hz: tuple[float, float] = (3000.0, 7500.0)  # lowest and highest upper edge
     level_prob: float = 0.0  # probability that the level is changed afterwards
     level_db: tuple[float, float] = (-20.0, 6.0)  # lowest and highest change
+    dumpdir: str = "dump"  # folder of the dumps, for paths of sources; stages 3 and 4 give their --dumpdir
 
     def __post_init__(self) -> None:
+        # At once: what is saved beside results then names the lists themselves.
+        object.__setattr__(self, "sources", tuple(self._placed(source) for source in self.sources))
         for name in ("prob", "eq_prob", "codec_prob", "band_prob", "level_prob"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"{name}: must be between 0 and 1, found {getattr(self, name)}")
@@ -69,6 +72,9 @@ class AugmentConfig:
             raise ValueError(f"band_low_hz: must lie between 0 and band_high_hz, found {self.band_low_hz}")
         if not self.band_high_hz[1] <= RATE / 2:
             raise ValueError(f"band_high_hz: must not exceed {RATE // 2}, found {self.band_high_hz}")
+
+    def _placed(self, source: SourceConfig) -> SourceConfig:
+        return replace(source, path=source.path.replace("{dumpdir}", self.dumpdir))
 
 
 def _check_range(name: str, limits: tuple[float, float]) -> None:

@@ -94,7 +94,10 @@ def open_recordings(path: str) -> Recordings:
     elif place.is_file() or (place / "wav.scp").exists():
         recordings = ListedRecordings(place if place.is_file() else place / "wav.scp")
     else:
-        raise ConfigError(f"no list at {path}: expected a dump, a wav.scp, or a directory with wav.scp")
+        raise ConfigError(
+            f"no list at {path}: expected a dump, a wav.scp, or a directory with wav.scp "
+            "({dumpdir} in a configured path stands for the folder of --dumpdir)"
+        )
     if len(recordings) == 0:
         raise ConfigError(f"the list at {path} is empty")
     return recordings

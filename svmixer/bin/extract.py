@@ -147,6 +147,8 @@ def _inputs(config: ExtractConfig) -> list[Path]:
 
     dumps = [config.data_dir, config.train_dir] if config.model in CONTROLS else [config.data_dir]
     files = [Path(dump) / name for dump in dumps for name in ("wav.scp", "utt2num_samples")]
+    # Stage 2's marker knows the recordings; lists alone are the same for another one of the same length.
+    files += [marker for dump in dumps if (marker := Path(dump) / ".done").is_file()]
     if config.model not in CONTROLS:
         directory = find_directory(config.model, "model")
         files += [directory / name for name in ("config.yaml", "model.safetensors")]

@@ -44,6 +44,7 @@ def main(argv: list[str] | None = None) -> None:
             max_targets=config.max_targets,
             max_per_impostor=config.max_per_impostor,
             seed=config.seed,
+            path=folder / "utt2spk",
         )
     except ValueError as error:
         raise fail(str(error)) from None

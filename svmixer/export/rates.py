@@ -11,6 +11,7 @@ import numpy as np
 from svmixer.audio.dumpset import DumpSet
 from svmixer.fileio import md5_file
 from svmixer.lists import Trials, read_table, read_trials
+from svmixer.lists.trial_faults import check_classes
 from svmixer.models.utterance import unit_length
 from svmixer.runtime.onnx_model import OnnxModel, Precision
 from svmixer.score.embeddings import load_embeddings
@@ -38,6 +39,7 @@ def graph_rates(directory: Path, precision: Precision, test: Path) -> dict[str, 
     row = {utterance: index for index, utterance in enumerate(dump.utterances)}
     lengths = np.array([dump.num_samples[row[utterance]] for utterance in every.utterances])
     trials = some_trials(every, np.ceil(lengths / model.window).astype(int), EVALUATED)
+    check_classes(trials, test / "trials")
     embeddings = np.zeros((len(trials.utterances), model.description.embedding), np.float32)
     for index in np.union1d(trials.enrol, trials.test):
         embeddings[index] = model.embed(dump.read(row[trials.utterances[index]]))

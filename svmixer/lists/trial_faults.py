@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from svmixer.lists.errors import ListError
 from svmixer.lists.trials import Trials
 
 CONFLICTING = "the pair stands earlier with the other label"
 MISLABELLED = "label and utt2spk disagree whether this is one speaker"
+
+
+def check_classes(trials: Trials, path: str | Path) -> None:
+    """Refuse a list that no error rate can be computed on.
+
+    Args:
+        trials: the list, or a part of it.
+        path: where it stands, for the error.
+
+    Raises:
+        ListError: all trials are target trials, or none is.
+    """
+    targets = int(trials.labels.sum())
+    if targets in (0, len(trials)):
+        what = f"{targets} of {len(trials)} trials are target trials: error rates need both classes"
+        raise ListError(what, path=path)
 
 
 @dataclass(frozen=True, eq=False)

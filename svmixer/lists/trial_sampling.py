@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -22,6 +23,7 @@ def make_trials(
     max_targets: int = 100,
     max_per_impostor: int = 20,
     seed: int = 0,
+    path: str | Path | None = None,
 ) -> Trials:
     """Choose trials that are balanced, hard and the same every time.
 
@@ -42,6 +44,7 @@ def make_trials(
         max_targets: target trials a speaker, at least 1.
         max_per_impostor: impostor trials between a speaker and one other before it is the next one's turn.
         seed: of the one generator all choices come from.
+        path: the list that ``utt2spk`` comes from, for errors.
 
     Returns:
         Trials sorted by enrolment and test utterance; within a trial the enrolment utterance is the first
@@ -57,7 +60,8 @@ def make_trials(
     spk2utt = spk2utt_from(utt2spk)
     pool = {speaker: _draw(rng, utterances, max_utterances) for speaker, utterances in spk2utt.items()}
     if len(pool) < 2 or max(map(len, pool.values())) < 2:
-        raise ListError("trials need two speakers or more, at least one of them with two utterances")
+        what = "trials need two speakers or more, at least one of them with two utterances"
+        raise ListError(f"{what}; found {_speakers(len(pool))}", path=path)
     tiers_of = _Tiers(spk2utt, attributes)
     targets: set[Pair] = set()
     impostors: set[Pair] = set()
@@ -76,6 +80,10 @@ def make_trials(
             _take_turns(decks, max_utterances**2, impostors, wanted)
     rows = [(*pair, 1) for pair in targets] + [(*pair, 0) for pair in impostors]
     return Trials.from_rows((label, enrol, test) for enrol, test, label in sorted(rows))
+
+
+def _speakers(number: int) -> str:
+    return "1 speaker" if number == 1 else f"{number} speakers"
 
 
 class _Tiers:

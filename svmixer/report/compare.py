@@ -12,6 +12,7 @@ import numpy as np
 from svmixer.fileio import atomic_write
 from svmixer.report.cost import CostPoint, cost_table, group_costs, plot_costs
 from svmixer.report.page import run_lines
+from svmixer.report.places import without_places
 from svmixer.report.results import CONTROLS, MODEL, Condition, ReportError, Result, find_results, read_run
 from svmixer.report.tables import condition_name, list_table, protocol_name, table, with_interval
 from svmixer.score.bootstrap import eer_replicates, percentile_interval
@@ -113,7 +114,8 @@ def write_comparison(
     for name, folders in groups.items():
         for folder in folders:
             run = read_run(folder)
-            lines += [f"{name}, `{folder}`:", "", *(run_lines(run) if run else ["(no run.json)"]), ""]
+            record = run_lines(run) if run else ["(no run.json)"]
+            lines += [f"{name}, `{without_places(folder)}`:", "", *record, ""]
     with atomic_write(output) as stream:
         stream.write("\n".join(lines))
 

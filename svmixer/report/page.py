@@ -11,6 +11,7 @@ from typing import Any
 
 from svmixer.config import load
 from svmixer.fileio import atomic_write
+from svmixer.report.places import command_without_places, without_places
 from svmixer.report.results import MODEL, Result, find_results, read_log, read_run
 from svmixer.report.tables import list_table, result_table, table
 
@@ -96,7 +97,8 @@ def to_html(text: str, folder: Path) -> str:
 
 def run_lines(run: dict[str, Any]) -> list[str]:
     """Command, commit and start of a run as Markdown, from its ``run.json``."""
-    return ["```", run["command"], "```", "", f"Commit `{run['commit']}`, started {run['started']}."]
+    command = command_without_places(run["command"])
+    return ["```", command, "```", "", f"Commit `{run['commit']}`, started {run['started']}."]
 
 
 def _draw(exp_dir: Path, results: Sequence[Result]) -> dict[str, str]:
@@ -118,8 +120,9 @@ def _provenance(results: Sequence[Result], run: dict[str, Any]) -> list[str]:
     lines = ["## Where they come from", ""]
     if run:
         lines += [*run_lines(run), ""]
-        lines += [*table(["option", "value"], [[f"`{k}`", f"`{v}`"] for k, v in run["options"].items()]), ""]
-    models = dict.fromkeys(r.metrics["model"] for r in results if r.kind == MODEL)
+        options = [[f"`{name}`", f"`{without_places(str(value))}`"] for name, value in run["options"].items()]
+        lines += [*table(["option", "value"], options), ""]
+    models = dict.fromkeys(without_places(r.metrics["model"]) for r in results if r.kind == MODEL)
     commits = dict.fromkeys(r.metrics["commit"] for r in results)
     models, commits = (", ".join(f"`{name}`" for name in names) for names in (models, commits))
     return [*lines, f"Model: {models}. Scored at commit {commits}.", ""]

@@ -16,6 +16,7 @@ from svmixer.config import ConfigError, from_dict
 from svmixer.fileio import atomic_write
 from svmixer.limits import not_negative
 from svmixer.report.compare import GroupFigures, difference, group_figures
+from svmixer.report.places import command_without_places
 from svmixer.report.results import MODEL, Result, find_results
 from svmixer.report.tables import protocol_name, table, with_interval
 from svmixer.yaml_files import read_yaml
@@ -151,7 +152,7 @@ def write_tables(
     expdir = Path(expdir)
     finished = {run.tag: _results(expdir / run.tag) for run in runs(config, seeds)}
     lines = ["# Tables", "", *([config.about.strip(), ""] if config.about else [])]
-    lines += ["```", command, "```", ""]
+    lines += ["```", command_without_places(command), "```", ""]
     for one in config.tables:
         groups = {
             row.name: [finished[f"{row.tag}_seed{seed}"] for seed in (row.seeds or seeds)] for row in one.rows

@@ -13,6 +13,7 @@ import numpy as np
 from svmixer.fileio import atomic_write, md5_file, read_json, write_json
 from svmixer.lists import ListError, Trials, read_trials, read_utt2spk
 from svmixer.lists.table import iter_lines
+from svmixer.lists.trial_faults import check_classes
 from svmixer.score.asnorm import cohort_statistics, normalise
 from svmixer.score.bootstrap import eer_replicates, percentile_interval
 from svmixer.score.cohort import read_cohort
@@ -58,10 +59,7 @@ def score_set(
     data_dir, output_dir = Path(data_dir), Path(output_dir)
     scp, settings = merge_jobs(embeddings_dir, num_jobs)
     trials = read_trials(data_dir / "trials")
-    targets = int(trials.labels.sum())
-    if targets in (0, len(trials)):
-        what = f"{targets} of {len(trials)} trials are target trials: error rates need both classes"
-        raise ListError(what, path=data_dir / "trials")
+    check_classes(trials, data_dir / "trials")
     try:
         embeddings = load_embeddings(scp, trials.utterances, str(data_dir / "trials"))
     except EmbeddingError as error:
@@ -73,7 +71,7 @@ def score_set(
     metrics = {
         "set": data_dir.name,
         "trials": len(trials),
-        "targets": targets,
+        "targets": int(trials.labels.sum()),
         "trials_md5": md5_file(data_dir / "trials"),
         "protocol": settings["protocol"],
         "num_crops": settings["num_crops"],

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from svmixer.audio.augment import Augmenter
 from svmixer.audio.dumpset import DumpSet
 from svmixer.lists import read_trials
+from svmixer.lists.trial_faults import check_classes
 from svmixer.log import get_logger
 from svmixer.models.embedding import utterance_embeddings
 from svmixer.models.init_param import InitParam, init_param
@@ -175,7 +176,9 @@ class SpeakerTask(_TeacherTask):
         if config.init_student and self.module.distill is not None:
             self._start_heads(Path(config.init_student).with_name(HEADS))
         self.valid_dump = DumpSet(config.data.valid)
-        self.trials = read_trials(Path(config.data.valid) / "trials")
+        path = Path(config.data.valid) / "trials"
+        self.trials = read_trials(path)
+        check_classes(self.trials, path)
 
     def _start_heads(self, path: Path) -> None:
         """Go on with stage 3's heads: untrained ones would pull the distilled student apart at first."""

@@ -1,6 +1,7 @@
 """The augmenter: what it draws, from where, and how it refuses bad configurations."""
 
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,10 +12,14 @@ from svmixer.audio.augment import AugmentConfig, Augmenter, SourceConfig
 from svmixer.audio.dumpset import DumpSet
 from svmixer.audio.errors import AudioError
 from svmixer.audio.noises import ListedRecordings, SpeakerDraw, excerpt, open_recordings
-from svmixer.config import ConfigError, from_dict
+from svmixer.config import ConfigError, from_dict, load, save
 from svmixer.lists import ListError, write_table
+from svmixer.train.tasks import TrainConfig
+from svmixer.yaml_files import read_yaml
 
 RATE = 16000
+ROOT = Path(__file__).resolve().parents[2]
+SHIPPED = [*ROOT.glob("conf/**/train_*.yaml"), *ROOT.glob("egs/*/sv1/conf/train_*.yaml")]
 
 
 class FakeDump:
@@ -332,3 +337,27 @@ def test_missing_lists_are_named_at_construction(tmp_path, lists):
     (tmp_path / "empty.scp").write_text("")
     with pytest.raises(ListError, match="empty"):
         only("noise", str(tmp_path / "empty.scp"))
+
+
+def test_paths_follow_the_folder_of_the_dumps(tmp_path):
+    """The placeholder is filled at once: a saved configuration names the lists. Literal paths stay."""
+    listed = [{"kind": "rir", "path": "{dumpdir}/rirs"}, {"kind": "noise", "path": "dump/noise"}]
+    sources = [*listed, {"kind": "clip"}]
+    paths = [source.path for source in from_dict(AugmentConfig, {"sources": sources}).sources]
+    assert paths == ["dump/rirs", "dump/noise", ""]
+    config = from_dict(AugmentConfig, {"sources": sources, "dumpdir": "a {b}/d2"})
+    assert [source.path for source in config.sources] == ["a {b}/d2/rirs", "dump/noise", ""]
+    save(config, tmp_path / "saved.yaml")
+    assert load(AugmentConfig, tmp_path / "saved.yaml") == config
+    with pytest.raises(ConfigError, match=r"no list at d2/rirs.*\{dumpdir\} in a configured path"):
+        Augmenter(from_dict(AugmentConfig, {"sources": sources, "dumpdir": "d2"}))
+
+
+@pytest.mark.parametrize("path", sorted(SHIPPED), ids=lambda path: str(path.relative_to(ROOT)))
+def test_shipped_configurations_name_no_folder_of_dumps(path):
+    sources = read_yaml(path).get("augment", {}).get("sources", [])
+    listed = [source["path"] for source in sources if "path" in source]
+    assert all(name.startswith("{dumpdir}/") for name in listed)
+    if path.parent.name != "espnet":
+        augment = load(TrainConfig, path, {"augment.dumpdir": "a/d2"}).augment
+        assert [source.path.count("a/d2/") for source in augment.sources if source.path] == [1] * len(listed)

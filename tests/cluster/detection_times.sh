@@ -10,8 +10,9 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 . "$root/tools/parse_options.sh"
 . "$root/path.sh"
 [ $# -eq 0 ] || { echo "detection_times.sh: unexpected argument '$1' (see --help)" >&2; exit 1; }
+require_words pytest_opts
 
 cd "$root"
 files=(tests/cluster/test_{array_jobs,failed_tasks,lost_scheduler,stopped}.py)
-# shellcheck disable=SC2086  # one string of options
-exec python -m pytest "${files[@]}" -rs $pytest_opts
+split_words "$pytest_opts"
+exec python -m pytest "${files[@]}" -rs "${words[@]}"

@@ -280,9 +280,9 @@ def all_stages(archive, tmp_path_factory) -> Path:
     work = tmp_path_factory.mktemp("all")
     # What two threads or jobs of so little work gain, they lose beside other tests.
     single = ["--nj", 1, "--distill_args", "--device.threads 1", "--train_args", "--device.threads 1"]
-    done = run(
-        work, RECIPE / "run.sh", "--local_data_opts", f"--archive {archive}", "--onnx", "false", *single
-    )
+    places = ["--datadir", "lists", "--dumpdir", "d2", "--expdir", "results"]
+    opts = ["--local_data_opts", f"--archive '{archive}'"]
+    done = run(work, RECIPE / "run.sh", *opts, *places, "--onnx", "false", *single)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return work
 
@@ -309,17 +309,43 @@ def test_dumps_hold_the_samples(all_stages, monkeypatch):
         "rirs": {"room": samples("rirs/room", 0.25)},
     }
     for name, utterances in expected.items():
-        dumped = DumpSet(f"dump/{name}")
+        dumped = DumpSet(f"d2/{name}")
         assert sorted(utterances) == dumped.utterances
         for index, utterance in enumerate(dumped.utterances):
             pcm = np.round(dumped.read(index) * 32768)
             np.testing.assert_array_equal(pcm, utterances[utterance], err_msg=f"{name}: {utterance}")
-    assert (all_stages / "dump/test/trials").read_bytes() == (all_stages / "data/test/trials").read_bytes()
+    assert (all_stages / "d2/test/trials").read_bytes() == (all_stages / "lists/test/trials").read_bytes()
+
+
+@pytest.mark.slow
+def test_everything_lies_where_it_was_asked_for(all_stages, monkeypatch):
+    """Augmentation too; what is saved beside results names its lists and can be used again."""
+    from svmixer.audio.augment import Augmenter
+    from svmixer.config import load
+    from svmixer.train.tasks import TrainConfig
+
+    assert sorted(path.name for path in all_stages.iterdir()) == ["d2", "downloads", "lists", "results"]
+    monkeypatch.chdir(all_stages)
+    for stage in ("distill", "train"):
+        augment = load(TrainConfig, f"results/mini_an4/{stage}/config.yaml").augment
+        assert [source.path for source in augment.sources] == ["d2/rirs", "d2/noise", "", "", ""]
+        Augmenter(augment, DumpSet("d2/train"))
+
+
+@pytest.mark.slow
+def test_a_model_is_evaluated_on_the_same_data(all_stages):
+    """Without the options that the data was made with, and with fewer sets: nothing is made anew."""
+    places = ["--datadir", "lists", "--dumpdir", "d2", "--expdir", "evaluated"]
+    options = ["--model", "pocket", "--tag", "pocket", "--stop_stage", 2, *places]
+    done = run(all_stages, RECIPE / "run.sh", *options)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert "as it was made with" in done.stdout
+    assert "stage 1: lists is done" in done.stdout and "stage 2: d2/test is done" in done.stdout
 
 
 @pytest.mark.slow
 def test_all_stages_leave_their_results(all_stages):
-    folder = all_stages / "exp/mini_an4"
+    folder = all_stages / "results/mini_an4"
     for stage, figure in (("distill", "valid_loss"), ("train", "valid_eer")):
         records = [json.loads(line) for line in (folder / stage / "log.jsonl").read_text().splitlines()]
         epochs = [record[figure] for record in records if figure in record]

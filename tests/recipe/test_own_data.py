@@ -23,6 +23,7 @@ from svmixer.lists import (
 
 ROOT = Path(__file__).resolve().parents[2]
 SETS = ("train", "valid", "test")
+KINDS = ("distill", "speaker")
 
 
 @pytest.fixture
@@ -117,7 +118,7 @@ def test_run_sh_calls_the_driver(project, recipe):
     assert all(f"  {option} " in known for option in given)
 
 
-@pytest.mark.parametrize("name", ["train_distill", "train_speaker"])
+@pytest.mark.parametrize("name", ["train_distill", "train_speaker", "train_distill_few", "train_speaker_few"])
 def test_configurations_load(name):
     from svmixer.config import load
     from svmixer.train.tasks import TrainConfig
@@ -200,3 +201,106 @@ def test_bad_lists_are_explained(recipe, corpus, tmp_path):
     assert conflict.returncode == 1
     assert "data/all/utt2spk:26: utterance s1-0: id stands twice, with different values" in conflict.stderr
     assert f"correct {corpus}/wav.scp {corpus}/utt2spk and run this again" in conflict.stderr
+
+
+@pytest.mark.recipe
+def test_too_few_speakers_name_the_options(recipe, corpus, tmp_path):
+    """The defaults want 15 of the 8: what would fit is named, and how it goes through run.sh."""
+    lists = options(corpus)[:4]
+    refused = run(recipe / "local/data.sh", *lists, cwd=tmp_path)
+    assert refused.returncode == 1
+    assert "data/all/utt2spk: 8 of 8 speakers have two utterances or more" in refused.stderr
+    assert "--valid_speakers 5 --test_speakers 10 wants 15 of them" in refused.stderr
+    assert "repair with: --valid_speakers 2 --test_speakers 2\n" in refused.stderr
+    assert '--local_data_opts "--valid_speakers N --test_speakers N"' in refused.stderr
+    fits = run(recipe / "local/data.sh", *lists, "--valid_speakers", 2, "--test_speakers", 2, cwd=tmp_path)
+    assert fits.returncode == 0, fits.stderr
+
+
+@pytest.mark.recipe
+def test_trials_of_one_class_are_named(recipe, corpus, tmp_path):
+    (corpus / "trials").write_text("1 s1-0 s1-1\n1 s1-0 s1-2\n")
+    refused = run(recipe / "local/data.sh", *options(corpus), "--trials", corpus / "trials", cwd=tmp_path)
+    assert refused.returncode == 1
+    assert "data/all/trials: 2 of 2 trials are target trials: error rates need both classes" in refused.stderr
+
+
+def test_trials_of_one_speaker_name_the_list(tmp_path, capsys):
+    from svmixer.bin.make_trials import main
+
+    (tmp_path / "utt2spk").write_text("a-1 a\na-2 a\n")
+    with pytest.raises(SystemExit):
+        main(["--data_dir", str(tmp_path)])
+    assert capsys.readouterr().err == (
+        f"error: {tmp_path}/utt2spk: trials need two speakers or more, at least one of them with two "
+        "utterances; found 1 speaker\n"
+    )
+
+
+def write_speakers(folder: Path, speakers: int, utterances: int, single: int = 0) -> None:
+    folder.mkdir(parents=True)
+    rows = [f"s{i} " + " ".join(f"s{i}-{j}" for j in range(utterances)) for i in range(speakers)]
+    rows += [f"t{i} t{i}-0" for i in range(single)]
+    (folder / "spk2utt").write_text("".join(f"{row}\n" for row in rows))
+
+
+@pytest.mark.parametrize(
+    ("speakers", "utterances", "single", "more", "expected"),
+    [
+        (12, 15, 0, (), "train_speaker_few"),
+        (12, 15, 0, ("--kind", "distill"), "train_distill_few"),
+        (299, 10, 500, (), "train_speaker_few"),
+        (300, 10, 0, (), "train_speaker"),
+        (300, 10, 0, ("--kind", "distill"), "train_distill"),
+        (400, 9, 0, (), "train_speaker_few"),
+        # Nothing was distilled: whitening alone would be that of random weights.
+        (12, 15, 0, ("--teacher", "none"), "train_speaker"),
+    ],
+)
+def test_the_configuration_follows_the_data(recipe, tmp_path, speakers, utterances, single, more, expected):
+    write_speakers(tmp_path / "set", speakers, utterances, single)
+    chosen = run(recipe / "local/choose_config.sh", "--train_dir", tmp_path / "set", *more, cwd=tmp_path)
+    assert chosen.returncode == 0, chosen.stderr
+    file, why = chosen.stdout.rstrip("\n").split("\t")
+    assert file == f"conf/{expected}.yaml" and (recipe / file).is_file()
+    number = speakers * utterances + single
+    assert why.startswith(f"{speakers + single} speakers with {number} utterances in {tmp_path}/set, ")
+
+
+def test_few_speakers_train_nothing_on_labels():
+    """What is distilled fits what starts from it; with few speakers it is whitened alone."""
+    from svmixer.config import load
+    from svmixer.train.tasks import TrainConfig
+
+    few = {kind: load(TrainConfig, ROOT / f"egs/TEMPLATE/sv1/conf/train_{kind}_few.yaml") for kind in KINDS}
+    assert few["speaker"].loop.max_epochs == 0 and few["speaker"].model.whiten
+    student, whole = few["speaker"].model.student, few["distill"].model.student
+    assert (student.frontend, student.hidden) == (whole.frontend, whole.hidden)
+    assert student.layers <= whole.layers
+
+
+def choose(recipe: Path, cwd: Path, *more: str) -> str:
+    """What stage 4 says it takes, in a work directory whose dumps are there by their markers alone."""
+    for name in ("train", "valid"):
+        if not (cwd / f"dump/{name}").exists():
+            write_speakers(cwd / f"dump/{name}", 12, 15)
+        marker = ["write", f"dump/{name}/.done", "--stage", "dump"]
+        run(sys.executable, "-m", "svmixer.bin.done", *marker, cwd=cwd)
+    done = run(ROOT / "run.sh", "--recipe", recipe, "--stage", "4", "--stop_stage", "4", *more, cwd=cwd)
+    assert done.returncode == 1
+    return done.stdout + done.stderr
+
+
+@pytest.mark.recipe
+def test_stages_say_which_configuration_they_take(tmp_path):
+    recipe, auto = ROOT / "egs/TEMPLATE/sv1", ("--distill_config", "auto", "--train_config", "auto")
+    said = choose(recipe, tmp_path, *auto)
+    assert "conf/train_speaker_few.yaml, because of 12 speakers with 180 utterances in dump/train, " in said
+    assert "12 speakers with 10 or more, of 300 that training on labels needs" in said
+    # One that is given is taken, and the other goes with it.
+    given = choose(recipe, tmp_path, *auto, "--train_config", "conf/train_speaker.yaml")
+    assert "because of" not in given and "exp/default/distill is missing" in given
+    goes_with = choose(recipe, tmp_path, *auto, "--distill_config", "none_such.yaml")
+    assert "because of" not in goes_with and "exp/default/distill is missing" in goes_with
+    missing = choose(ROOT / "egs/mini_an4/sv1", tmp_path, *auto)
+    assert "local/choose_config.sh is missing: it names the configuration where 'auto' is" in missing

@@ -4,10 +4,12 @@ import configparser
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
 import time
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,15 @@ def test_every_stage_leaves_what_it_promises(finished):
     assert f"{metrics['eer']:.2f}" in results
     record = json.loads((exp / "run.json").read_text())
     assert record["command"].startswith("./run.sh --recipe ") and str(ROOT) not in record["command"]
+    words = shlex.split(record["command"])
+    assert words[words.index("--lowpass") + 1] == "3800" and words[-1] == "false"
+    # The recipe lies outside of the working directory; its name has all that a shell acts upon.
+    assert words[2].endswith(HOSTILE)
+    # When the run began, not when it came to be recorded.
+    started = datetime.fromisoformat(record["started"]).timestamp()
+    assert started <= min(path.stat().st_mtime for path in (finished / "data").rglob(".done")) + 1
+    assert str(finished) not in results and str(finished) not in (exp / "report.html").read_text()
+    assert f"started {record['started']}." in results and str(Path(words[2]).parent) not in results
     assert "--tag toy" in record["command"] and record["options"]["lowpass"] == "3800" and record["commit"]
     assert (exp / "export/speakers.txt").read_text().splitlines()[:5] == [
         "s00#sp0.9",
@@ -155,6 +166,28 @@ def test_changed_lists_make_later_stages_stale(finished, recipe, tmp_path):
     assert "again, because data/valid/trials changed" in refused.stdout
     assert "exp/toy/distill was made from other inputs or options" in refused.stderr
     assert "--force true" in refused.stderr
+
+
+def test_a_replaced_recording_is_scored_again(finished, recipe, tmp_path):
+    """Same name, length and lists: dump, embeddings and scores of the set are made anew, nothing else."""
+    work = tmp_path / "copy"
+    shutil.copytree(finished, work)
+    # Recordings of this test's own: others use the recipe's.
+    audio = tmp_path / "audio"
+    shutil.copytree(recipe / f"audio {HOSTILE}" / "test", audio)
+    scp = work / "data/test/wav.scp"
+    scp.write_text(scp.read_text().replace(str(recipe / f"audio {HOSTILE}" / "test"), str(audio)))
+    options = ("--stage", "2", "--stop_stage", "5", "--control", "false", "--lowpass", "")
+    first = run(recipe, work, *options)
+    assert first.returncode == 0, first.stderr[-3000:]
+    scores = (work / "exp/toy/score/test/scores").read_bytes()
+    shutil.copy(audio / "s01-000.wav", audio / "s00-000.wav")
+    again = run(recipe, work, *options)
+    assert again.returncode == 0, again.stderr[-3000:]
+    assert f"dump/test: again, because recording {audio}/s00-000.wav changed" in again.stdout
+    assert "exp/toy/score/test: again, because dump/test/.done changed" in again.stdout
+    assert again.stdout.count(" is done") == 4
+    assert (work / "exp/toy/score/test/scores").read_bytes() != scores
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """tools/parse_options.sh: strict options, help from the comments."""
 
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -107,6 +108,74 @@ def test_mistakes_are_named(script, words, message):
     done = script(*words)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("thing.sh: ") and message in done.stderr
+
+
+HELPERS = f"""# Words.
+words_opt=
+# Others.
+given=
+. "{PARSE_OPTIONS}"
+"""
+
+
+def bash(tmp_path, body: str, *words: str) -> subprocess.CompletedProcess:
+    path = tmp_path / "words.sh"
+    path.write_text(HELPERS + body)
+    return subprocess.run(["bash", "-u", path, *words], capture_output=True, text=True, timeout=30)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "--wav_scp '/x/my lists/wav.scp'",
+        r'a\ b "c \"d\" \x \\" x\y',
+        "'' \"\" a''b\"c\"",
+        "one\ntwo\tthree  ",
+        "$(touch PWNED) `touch PWNED` $HOME ~ * ? [a] {b,c} # ; & | < > !x",
+        "--data.speeds \"[0.9, 1.0]\" 'it'\\''s'",
+        "é '語 x'",
+        "",
+        "  ",
+    ],
+)
+def test_words_are_split_as_a_shell_does_and_nothing_is_expanded(tmp_path, text):
+    done = bash(tmp_path, 'split_words "$words_opt"; printf "%s\\0" "${words[@]}"', "--words_opt", text)
+    found = done.stdout.split("\0")[:-1] if shlex.split(text) else []
+    assert (done.returncode, found) == (0, shlex.split(text))
+    assert not list(tmp_path.glob("PWNED"))
+
+
+@pytest.mark.parametrize(("text", "quote"), [("it's", "'"), ('--a "b', '"'), ("\"it's", '"'), ('"a\\"', '"')])
+def test_an_open_quote_is_named(tmp_path, text, quote):
+    done = bash(tmp_path, "require_words words_opt; echo reached", "--words_opt", text)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"words.sh: --words_opt: a quote {quote} is not closed in: {text}\n"
+
+
+@pytest.mark.parametrize(
+    "words", [["./run.sh", "--a", "b c", ""], ["it's", '"', "a\nb"], ["é 語", "$x", "*", "[1,2]", "\\"]]
+)
+def test_quoted_words_can_be_pasted(tmp_path, words):
+    done = bash(tmp_path, 'quoted "$@"', "--", *words)
+    assert done.returncode == 0 and shlex.split(done.stdout) == words
+    again = subprocess.run(["bash", "-c", f"printf '%s\\0' {done.stdout}"], capture_output=True, text=True)
+    assert again.stdout.split("\0")[:-1] == words
+    assert bash(tmp_path, 'quoted "$@"', "--", "--nj", "4", "a/b.c").stdout == "--nj 4 a/b.c\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], "no"),
+        (["--words-opt", "x"], "yes"),
+        (["--words_opt="], "yes"),
+        (["--given", "a words_opt"], "yes"),
+        (["--given", "none", "--words_opt", "x"], "no"),
+    ],
+)
+def test_what_was_given(tmp_path, words, expected):
+    done = bash(tmp_path, "if was_given words_opt; then echo yes; else echo no; fi", *words)
+    assert done.stdout == f"{expected}\n"
 
 
 def test_help_comes_from_the_script(script):

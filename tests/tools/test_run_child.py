@@ -97,9 +97,7 @@ def test_no_path_or_option_of_the_pipeline_is_taken_for_the_task_s_number(tmp_pa
 @pytest.mark.parametrize("name", ["NODE", "NODE_", "TRAINING_NODE"])
 @pytest.mark.parametrize("nodes", [1, 2])
 def test_nor_of_a_training(tmp_path, name, nodes):
-    options = (
-        f"train_cmd=run.pl num_nodes={nodes} ngpu=0 allow_changes=false max_resubmits=0"
-    )
+    options = f"train_cmd=run.pl num_nodes={nodes} ngpu=0 allow_changes=false max_resubmits=0"
     script = f"force=false; . {ROOT}/stages/lib.sh; . {ROOT}/stages/training.sh; {options}; own '{name}'"
     run = start(f"{script}; run_training '{name}' train printf '<%s> ' '{name}'", tmp_path)
     assert run.wait(timeout=20) == 0

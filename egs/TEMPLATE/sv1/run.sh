@@ -7,6 +7,7 @@ recipe=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 corpus=$(basename "$(dirname "$recipe")")
 
 # A configuration is looked up in conf/ beside this file first: copy one there from the project's conf/ to change it.
+# auto: local/choose_config.sh takes one of conf/ by the number of speakers and utterances found.
 exec "$recipe/../../../run.sh" \
     --recipe "$recipe" \
     --tag "$corpus" \
@@ -14,7 +15,8 @@ exec "$recipe/../../../run.sh" \
     --valid_set valid \
     --test_sets test \
     --teacher wavlm_tiny \
-    --distill_config conf/train_distill.yaml \
-    --train_config conf/train_speaker.yaml \
+    --distill_config auto \
+    --train_config auto \
     --score_config conf/score.yaml \
+    --recipe_defaults end \
     "$@"

@@ -28,8 +28,9 @@ force=false
 
 recipe=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$recipe/../../../tools/parse_options.sh"
+require_words pretrain_args
 . "$recipe/../../../tools/run_child.sh"
-run_child "$recipe/run.sh" --stop_stage 2 --aug_sets "" --local_data_opts "--voices $voices --rirs 0" \
+run_child "$recipe/run.sh" --stop_stage 2 --aug_sets "" --local_data_opts "$(quoted --voices "$voices" --rirs 0)" \
     --datadir "$datadir" --dumpdir "$dumpdir" --nj "$nj"
 . "$recipe/../../../stages/lib.sh"
 require_bool force
@@ -37,7 +38,7 @@ require_bool force
 export DISPATCH_DRIVER_PID=$$
 dir=$expdir/$tag
 config=$(resolve "$config")
-read -ra options <<<"$pretrain_args"
+split_words "$pretrain_args"
 spec=(--stage train --input "$dumpdir/train/.done" --input "$dumpdir/valid/.done" --config "$config"
     --option "args=$pretrain_args" --option "seed=$seed")
 own "$dir"
@@ -46,7 +47,7 @@ if keep_or_continue "$dir" "${spec[@]}"; then
     # shellcheck disable=SC2154  # from cmd.sh
     dispatch_watched "$train_cmd --gpu $ngpu" "$dir/pretrain.log" \
         python -m svmixer.bin.pretrain --config "$config" --output_dir "$dir" --train "$dumpdir/train" \
-        --valid "$dumpdir/valid" --loop.seed "$seed" --device.ngpu "$ngpu" "${options[@]}"
+        --valid "$dumpdir/valid" --loop.seed "$seed" --device.ngpu "$ngpu" "${words[@]}"
     mark_done "$dir/.done" "${spec[@]}" --output "$dir/teacher/model.safetensors"
 fi
-log "teacher directory $dir/teacher; accuracy on unseen speakers by epoch in $dir/log.jsonl; use it with --teacher $dir/teacher"
+log "teacher directory $dir/teacher; accuracy on unseen speakers by epoch in $dir/log.jsonl; use it with --teacher $(quoted "$dir/teacher")"

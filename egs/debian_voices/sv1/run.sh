@@ -18,4 +18,5 @@ exec "$recipe/../../../run.sh" \
     --train_config conf/train_speaker.yaml \
     --lowpass 3800 \
     --control true \
+    --recipe_defaults end \
     "$@"

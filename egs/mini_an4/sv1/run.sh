@@ -17,4 +17,5 @@ exec "$recipe/../../../run.sh" \
     --train_config conf/train_speaker.yaml \
     --score_config conf/score.yaml \
     --onnx false \
+    --recipe_defaults end \
     "$@"

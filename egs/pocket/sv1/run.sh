@@ -18,4 +18,5 @@ exec "$recipe/../../../run.sh" \
     --lowpass 3800 \
     --control true \
     --export_args "--weights float16" \
+    --recipe_defaults end \
     "$@"

@@ -18,4 +18,5 @@ exec "$recipe/../../../run.sh" \
     --score_config conf/score.yaml \
     --ngpu 1 \
     --nj 8 \
+    --recipe_defaults end \
     "$@"

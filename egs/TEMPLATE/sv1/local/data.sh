@@ -74,7 +74,10 @@ python -m svmixer.bin.validate_data_dir --data_dir "$all" --need_speakers true -
     stop
 }
 python -m svmixer.bin.partition_data_dir --data_dir "$all" --output_dir "$data_dir" \
-    --valid_speakers "$valid_speakers" --test_speakers "$test_speakers" --seed "$seed"
+    --valid_speakers "$valid_speakers" --test_speakers "$test_speakers" --seed "$seed" || {
+    echo "${0##*/}: options of ${0##*/} go through run.sh as --local_data_opts \"--valid_speakers N --test_speakers N\"" >&2
+    exit 1
+}
 for name in train valid test; do
     python -m svmixer.bin.validate_data_dir --data_dir "$data_dir/$name" --need_speakers true
 done

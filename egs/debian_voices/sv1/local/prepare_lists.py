@@ -147,6 +147,7 @@ def write_split(folder: Path, speakers: Sequence[Speaker], most: int | None) -> 
             max_utterances=most,
             max_targets=_MAX_TARGETS,
             max_per_impostor=_MAX_PER_IMPOSTOR,
+            path=folder / "utt2spk",
         )
         write_trials(folder / "trials", trials)
     return _table_row(len(speakers), utterances.values(), trials)

@@ -1,0 +1,43 @@
+"""Text without the places of this machine: pages of results are read elsewhere."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from pathlib import Path
+
+import svmixer
+
+# An absolute path in quotes, or one word of it; not the rest of a relative path or of an address.
+_PATH = re.compile(r"""(?<=')/[^']+(?=')|(?<=")/[^"]+(?=")|(?<![\w/.~…*)\]}-])/(?!/)[^\s'",;\])}]+""")
+
+
+def without_places(text: str) -> str:
+    """``text`` with the absolute paths in it relative to the working directory or the checkout, others as
+    ``…/name``; a text that is such a path as a whole may have blanks in it.
+    """
+    return _relative(text) if _is_path(text) else _PATH.sub(lambda match: _relative(match[0]), text)
+
+
+def command_without_places(command: str) -> str:
+    """The same for the words of a command line; one that no shell could read is text."""
+    try:
+        return shlex.join(map(without_places, shlex.split(command)))
+    except ValueError:
+        return without_places(command)
+
+
+def _is_path(text: str) -> bool:
+    return text.startswith("/") and " /" not in text
+
+
+def _relative(path: str) -> str:
+    # The shell's name of the working directory may go through links.
+    roots = [os.environ.get("PWD", ""), os.getcwd(), str(Path(svmixer.__file__).resolve().parent.parent)]
+    for root in filter(None, roots):
+        if path == root:
+            return "."
+        if path.startswith(f"{root}/"):
+            return path[len(root) + 1 :]
+    return f"…/{Path(path).name}"
