@@ -35,6 +35,7 @@ logger = get_logger(__name__)
 
 DROPPED_HEADER = "utterance\treason\tsource\n"
 _CACHE_BYTES = 256 << 20
+OVERSHOOT = 1.5  # times full scale
 _CACHE_ENTRIES = 16
 _REPORT_EVERY = 10.0  # seconds between progress lines
 _WARNINGS = 20  # dropped utterances that the log names; the list has them all
@@ -139,8 +140,9 @@ def utterance_pcm(
     wave = np.concatenate([_piece_wave(piece, cache, trim, utterance.name) for piece in utterance.pieces])
     check_length(len(wave), RATE, min_seconds)
     peak = max(float(wave.max()), -float(wave.min()))
-    # What floating point holds above full scale is brought down as a whole, not cut off.
-    pcm = to_pcm16(wave / peak if peak > 1.0 else wave)
+    # Decoders and resampling overshoot full scale a little, which is cut off. What floating point holds
+    # further above it is brought down as a whole.
+    pcm = to_pcm16(wave / peak if peak > OVERSHOOT else wave)
     if not pcm.any():
         raise AudioError("all-zero", silence(len(pcm), RATE))
     return pcm

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +23,8 @@ from svmixer.models.windows import Protocol
 FILES = {"float32": "model.onnx", "int8": "model.int8.onnx"}
 INPUT, OUTPUT = "wave", "embedding"
 FORMAT = 1
+# Bytes of a graph whose window is done sooner by one thread than by several that have to meet at every layer.
+SMALL_GRAPH = 32_000_000
 
 Precision = Literal["float32", "int8", "auto"]
 
@@ -69,7 +73,8 @@ class OnnxModel:
     Args:
         directory: what ``svmixer export`` wrote.
         precision: ``float32``, ``int8``, or ``auto`` for the one that the export recommends.
-        threads: of one call; 0 takes all processors.
+        threads: of one call; 0 takes all processors. A small graph computes a window on one of them, the
+            windows of longer audio side by side; a large graph shares a window out among all.
 
     Raises:
         ModelError: a file is missing or damaged, or onnxruntime is not installed.
@@ -83,7 +88,11 @@ class OnnxModel:
             there = ", ".join(self.description.precisions)
             raise ModelError(f"{directory}: there is no {precision} model, only {there}")
         self.precision = precision
-        self._session = open_session(directory / FILES[precision], threads)
+        path = directory / FILES[precision]
+        threads = threads or _processors()
+        small = path.is_file() and path.stat().st_size <= SMALL_GRAPH
+        self._side_by_side = threads if small else 1
+        self._session = open_session(path, 1 if small else threads)
 
     @property
     def window(self) -> int:
@@ -102,7 +111,12 @@ class OnnxModel:
 
     def embed_windows(self, windows: np.ndarray) -> np.ndarray:
         """Windows ``float32 (W, window)`` → embeddings ``float32 (W, D)``, not scaled to unit length."""
-        return run_session(self._session, windows)
+        parts = min(self._side_by_side, len(windows))
+        if parts <= 1:
+            return run_session(self._session, windows)
+        with ThreadPoolExecutor(parts) as pool:
+            shares = np.array_split(windows, parts)
+            return np.concatenate(list(pool.map(partial(run_session, self._session), shares)))
 
     def embed(
         self,
@@ -156,6 +170,11 @@ def load_onnx(path_or_name: str | Path, precision: Precision = "auto", threads: 
         ModelError: see :class:`OnnxModel`.
     """
     return OnnxModel(find_directory(path_or_name, "export", (DESCRIPTION,)), precision, threads)
+
+
+def _processors() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def open_session(path: Path, threads: int) -> Any:

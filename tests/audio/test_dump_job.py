@@ -370,3 +370,14 @@ def test_the_dump_is_what_reading_gives(tmp_path):
     write_lists(tmp_path / "data", wav_scp={"u": "a.ogg"})
     wave, rate = read_audio("a.ogg")
     np.testing.assert_array_equal(dump()["u"], to_pcm16(to_mono_16k(wave, rate)))
+
+
+@pytest.mark.parametrize(("gain", "peak"), [(0.9, 0.9), (1.2, 1.0), (4.0, 1.0)])
+def test_floats_above_full_scale(gain, peak):
+    """What decoders overshoot is cut off; a recording far above full scale keeps its shape."""
+    wave = (gain * np.sin(2 * np.pi * 100 * np.arange(16000) / 16000)).astype(np.float32)
+    soundfile.write("a.wav", wave, 16000, subtype="FLOAT")
+    write_lists(Path("data"), wav_scp={"u": "a.wav"})
+    found = dump()["u"] / 32768
+    np.testing.assert_allclose(found, np.clip(wave, -1, 1) if gain < 1.5 else wave / gain, atol=1e-4)
+    assert np.abs(found).max() == pytest.approx(peak, abs=1e-3)

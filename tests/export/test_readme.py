@@ -54,6 +54,17 @@ def test_use_a_model(exported, here, capsys):
     }
 
 
+def test_the_python_of_the_readme_runs(here, capsys):
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert len(blocks) == 2 and "torch" not in blocks[0]
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), {})
+    first, cosine, shape, *scores = capsys.readouterr().out.splitlines()
+    assert re.match(r"(one|two) speakers? -?\d\.\d+ \(.*\)$", first)
+    assert -1 <= float(cosine) <= 1 and shape == "torch.Size([2, 3, 149, 192])" and len(scores) == 2
+
+
 @pytest.mark.slow
 def test_export_and_ship_by_hand(model, speech, exported, here):
     text = (ROOT / "docs/export.md").read_text(encoding="utf-8")

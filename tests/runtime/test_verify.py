@@ -35,6 +35,32 @@ def test_verdict_by_hand():
         verify(enrolled, np.zeros(3), 0.5)
 
 
+def test_a_verdict_is_what_it_says():
+    one, two = np.float32([1, 0]), np.float32([0, 1])
+    assert verify(one, one, 0.5) and not verify(one, two, 0.5)
+    assert verify(one, one, 0.5).doubts == () == verify(one, two, 0.5).doubts
+    close = verify(one, np.float32([3, 4]), 0.6249, ["b.wav: 0.4 s of speech"])
+    assert close.doubts == ("b.wav: 0.4 s of speech", "0.0249 from the threshold") and not close
+
+
+@pytest.mark.parametrize("threshold", [float("nan"), float("inf"), 7, -1.01])
+def test_thresholds_that_are_no_cosine(threshold):
+    with pytest.raises(ValueError, match=f"threshold: a cosine from -1 to 1, found {threshold}"):
+        verify(np.ones(2), np.ones(2), threshold)
+    with pytest.raises(SystemExit) as stop:
+        verify_cli.main(["a.wav", "b.wav", "--threshold", str(threshold)])
+    assert stop.value.code == 2
+
+
+@pytest.mark.parametrize("bad", [np.float32([np.nan, 1]), np.float32([np.inf, 1]), np.zeros(2)])
+def test_embeddings_that_cannot_be_compared(bad):
+    for arguments in ((bad, np.ones(2), 0.5), (np.ones(2), bad, 0.5)):
+        with pytest.raises(ValueError, match="zero or not finite"):
+            verify(*arguments)
+    with pytest.raises(ValueError, match="zero or not finite"):
+        enrol([np.ones(2), bad])
+
+
 @pytest.fixture
 def assets(tmp_path, monkeypatch):
     """A package that comes with a teacher alone, and an empty working directory."""
