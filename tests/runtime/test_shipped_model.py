@@ -69,3 +69,11 @@ def test_verify_without_a_model_named(tmp_path, monkeypatch, capsys):
             read_json(POCKET / "export.json")["threshold"]["cosine"], abs=1e-4
         )
     assert scores[0][0] == "one" and scores[1][0] == "two" and scores[0][1] > scores[1][1] + 0.1
+
+
+@pytest.mark.parametrize("decibels", [-6, -12, -20, -30])
+def test_the_gain_of_a_recording_makes_no_difference(decibels):
+    graph = load_onnx(POCKET)
+    for pitch, formants in (LOW, HIGH):
+        wave = voice(pitch, formants, seed=3)
+        assert graph.embed(wave, RATE) @ graph.embed(wave * 10 ** (decibels / 20), RATE) > 0.999
