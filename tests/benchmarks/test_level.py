@@ -22,7 +22,7 @@ def test_level(tmp_path):
     lines = []
     for number in range(3):
         noise = np.random.default_rng(number).standard_normal(len(time))
-        wave = 0.1 * noise * (1 + np.sin(2 * np.pi * 4 * time))
+        wave = 0.1 * noise * (1.5 + np.sin(2 * np.pi * 4 * time))
         soundfile.write(tmp_path / f"{number}.wav", wave, 16000)
         lines.append(f"u{number} {tmp_path / f'{number}.wav'}\n")
     (tmp_path / "data/wav.scp").write_text("".join(lines))
