@@ -19,10 +19,10 @@ from typing import IO, Literal
 import numpy as np
 
 from svmixer.audio.dumpset import RATE
-from svmixer.audio.errors import AudioError
-from svmixer.audio.gate import MIN_SECONDS, NO_CHANNEL, check_length, silence
+from svmixer.audio.errors import AudioError, about
+from svmixer.audio.gate import MIN_SECONDS, NO_CHANNEL, Downmix, check_length, check_not_empty, silence
 from svmixer.audio.originals import original_length
-from svmixer.audio.read import Recording, open_recording
+from svmixer.audio.read import Mix, Recording, open_recording
 from svmixer.audio.resample import to_pcm16
 from svmixer.audio.share import NamedChannel, SourcePiece, Utterance, read_share, utterance_list
 from svmixer.audio.trim import trim_silence
@@ -124,6 +124,22 @@ class RecordingCache:
             raise entry
         return entry
 
+    def one_channel(self, piece: SourcePiece, channel: int | None) -> np.ndarray:
+        """A piece as np.float32 [N] at 16 kHz: the mean of its channels, or the one that is named.
+
+        A whole recording is not kept for others, nor held in more than one channel.
+        """
+        if (piece.start, piece.end) != (0.0, -1.0):
+            return self.open(piece.source).one_channel(piece.start, piece.end, channel, RATE)
+        mix = Mix(Downmix(channel), RATE)
+        recording = open_recording(piece.source, allow_pipes=self._allow_pipes, mix=mix)
+        if not recording.mixed:
+            return recording.one_channel(0.0, -1.0, channel, RATE)
+        with about(piece.source):
+            check_not_empty(recording.num_samples)
+            mix.downmix.check_cancelled()
+        return recording.fetch(0, recording.num_samples)[0]
+
     def _held(self) -> int:
         return sum(entry.held_bytes for entry in self._entries.values() if isinstance(entry, Recording))
 
@@ -149,23 +165,23 @@ def utterance_pcm(
 
 
 def _piece_wave(piece: SourcePiece, cache: RecordingCache, trim: bool, utterance: str) -> np.ndarray:
-    wave = _read_channel(piece, cache.open(piece.source), utterance)
+    wave = _read_channel(piece, cache, utterance)
     if trim:
         start, end = trim_silence(wave, RATE)
         wave = wave[start:end]
     return wave
 
 
-def _read_channel(piece: SourcePiece, recording: Recording, utterance: str) -> np.ndarray:
-    """A piece as np.float32 [N] at 16 kHz: the mean of its channels, or the one that is named."""
+def _read_channel(piece: SourcePiece, cache: RecordingCache, utterance: str) -> np.ndarray:
+    """The piece in the channel that its list names, if it names one."""
     try:
-        return recording.one_channel(piece.start, piece.end, piece.channel and piece.channel.index, RATE)
+        return cache.one_channel(piece, piece.channel and piece.channel.index)
     except AudioError as error:
         if error.reason != NO_CHANNEL:
             raise
         missing = error
-    if piece.channel.taken and len(recording.fetch(0, 1)) == 1:
-        return recording.one_channel(piece.start, piece.end, None, RATE)
+    if piece.channel.taken and len(cache.open(piece.source).fetch(0, 1)) == 1:
+        return cache.one_channel(piece, None)
     # Not one utterance dropped: lists that count from 1 would give the others the wrong speaker's channel.
     raise _channel_error(piece.channel, utterance, f"{missing.what} ({piece.source})")
 
