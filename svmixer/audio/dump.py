@@ -18,9 +18,9 @@ from typing import IO, Literal
 
 import numpy as np
 
+from svmixer.audio.checks import MIN_SECONDS, NO_CHANNEL, Downmix, check_length, check_not_empty, silence
 from svmixer.audio.dumpset import RATE
 from svmixer.audio.errors import AudioError, about
-from svmixer.audio.gate import MIN_SECONDS, NO_CHANNEL, Downmix, check_length, check_not_empty, silence
 from svmixer.audio.originals import original_length
 from svmixer.audio.read import Mix, Recording, open_recording
 from svmixer.audio.resample import to_pcm16

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import numpy as np
 import soxr
 
+from svmixer.audio.checks import Downmix, check_length, check_not_empty, check_rate
 from svmixer.audio.errors import about
-from svmixer.audio.gate import Downmix, check_length, check_not_empty, check_rate
 from svmixer.audio.read import Mix, open_recording
 from svmixer.log import get_logger
 

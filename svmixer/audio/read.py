@@ -12,6 +12,7 @@ from io import BytesIO
 import numpy as np
 
 from svmixer.audio.ark import ark_entry, is_pipe, opened, read_pcm16, read_pipe, wav_header
+from svmixer.audio.checks import Downmix, check_not_empty, check_samples, pick_channel
 from svmixer.audio.decode import (
     UNKNOWN_LENGTH,
     ffmpeg_blocks,
@@ -22,7 +23,6 @@ from svmixer.audio.decode import (
 )
 from svmixer.audio.errors import AudioError, about
 from svmixer.audio.formats import Format, recognise
-from svmixer.audio.gate import Downmix, check_not_empty, check_samples, pick_channel
 from svmixer.audio.lengths import check_complete, is_chained
 from svmixer.audio.resample import Resampler, from_pcm16
 from svmixer.audio.span import Span

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import soxr
 
-from svmixer.audio.gate import check_rate
+from svmixer.audio.checks import check_rate
 
 
 def to_mono_16k(wave: np.ndarray, rate: int, rate_out: int = 16000) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from svmixer.audio.gate import MIN_SECONDS
+from svmixer.audio.checks import MIN_SECONDS
 from svmixer.models.backends import build_backend
 from svmixer.models.config import ModelConfig
 from svmixer.models.embedding import (
@@ -86,7 +86,7 @@ class SpeakerModel(nn.Module):
             channel: the one to take, from 0; without it channels are averaged.
 
         Raises:
-            AudioError: audio that cannot be used, see :mod:`svmixer.audio.gate`.
+            AudioError: audio that cannot be used, see :mod:`svmixer.audio.checks`.
         """
         wave = one_channel_at(wave, sample_rate, self.sample_rate, channel)
         return utterance_embedding(self, wave, protocol, num_crops)

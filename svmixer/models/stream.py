@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from svmixer.audio.gate import Downmix, as_channels, check_length, check_not_empty, check_rate
+from svmixer.audio.checks import Downmix, as_channels, check_length, check_not_empty, check_rate
 from svmixer.models.utterance import WINDOWS_AT_ONCE, unit_length
 from svmixer.models.windows import repeat_pad
 
@@ -104,13 +104,13 @@ class EmbeddingStream:
         """Take the next samples.
 
         Args:
-            wave: samples as :func:`svmixer.audio.gate.as_channels` takes them, of any length.
+            wave: samples as :func:`svmixer.audio.checks.as_channels` takes them, of any length.
 
         Returns:
             Whole windows that these samples completed.
 
         Raises:
-            AudioError: see :mod:`svmixer.audio.gate`; nothing is taken then.
+            AudioError: see :mod:`svmixer.audio.checks`; nothing is taken then.
         """
         wave = self._downmix(as_channels(wave))
         if self._resampler is not None:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from svmixer.audio import LongWave, open_wave, to_mono_16k
-from svmixer.audio.gate import check_rate, one_channel
+from svmixer.audio.checks import check_rate, one_channel
 from svmixer.models.windows import EMPTY, Protocol, repeat_pad, utterance_starts
 
 # Windows that go through the model at once, whichever utterances they are of: bounds the memory, and more are
@@ -62,14 +62,14 @@ def one_channel_at(
     """One checked channel at ``rate`` Hz of whatever a model's ``embed`` is given.
 
     Args:
-        wave: a file name; an array as :func:`svmixer.audio.gate.as_channels` takes it, at ``sample_rate``; or
+        wave: a file name; an array as :func:`svmixer.audio.checks.as_channels` takes it, at ``sample_rate``; or
             what ``svmixer.audio.open_wave`` gives.
         sample_rate: in Hz; None: ``rate``, and for a file what it says itself.
         rate: wanted, in Hz.
         channel: the one to take, from 0; None: the mean of all.
 
     Raises:
-        AudioError: see :mod:`svmixer.audio.gate`, and for files :mod:`svmixer.audio.read`.
+        AudioError: see :mod:`svmixer.audio.checks`, and for files :mod:`svmixer.audio.read`.
         ValueError: a sampling rate beside a file, or a channel of what is one channel already.
     """
     if isinstance(wave, (str, os.PathLike)):

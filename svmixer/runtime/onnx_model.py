@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from svmixer.audio.gate import MIN_SECONDS
+from svmixer.audio.checks import MIN_SECONDS
 from svmixer.fileio import read_json
 from svmixer.model_dir import DESCRIPTION, ModelError, find_directory
 from svmixer.models.stream import EmbeddingStream
@@ -137,7 +137,7 @@ class OnnxModel:
             channel: the one to take, from 0; None: channels are averaged.
 
         Raises:
-            AudioError: audio that cannot be used, see :mod:`svmixer.audio.gate`.
+            AudioError: audio that cannot be used, see :mod:`svmixer.audio.checks`.
         """
         wave = one_channel_at(wave, sample_rate, self.sample_rate, channel)
         return embed_utterance(self.embed_windows, wave, self.window, protocol, num_crops)

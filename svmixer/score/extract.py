@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from svmixer.audio.checks import Downmix
 from svmixer.audio.errors import about
-from svmixer.audio.gate import Downmix
 from svmixer.log import get_logger
 from svmixer.models.utterance import Source, UtteranceError
 from svmixer.progress import Progress

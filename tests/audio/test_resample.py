@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from svmixer.audio import AudioError, from_pcm16, to_mono_16k, to_pcm16
-from svmixer.audio.gate import pick_channel
+from svmixer.audio.checks import pick_channel
 
 
 @pytest.mark.parametrize("rate", [8000, 11025, 22050, 44100, 48000, 128000])

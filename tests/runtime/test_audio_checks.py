@@ -1,4 +1,4 @@
-"""Every door that audio comes in by refuses the same things in the same words."""
+"""Every entry point for audio refuses the same things in the same words."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SPEECH = (
     * (1 + np.sin(2 * np.pi * 4 * np.arange(RATE) / RATE))
 ).astype(np.float32)
 
-# Kind → samples (N,) or (N, channels), and what every door says of them.
+# Kind → samples (N,) or (N, channels), and what every entry point says of them.
 KINDS = {
     "silence": (np.zeros(8000, np.float32), "all-zero: 0.50 s of digital silence"),
     "opposite phase": (np.stack([SPEECH, -SPEECH], axis=1), "all-zero: the mean of the 2 channels is silent"),
@@ -53,22 +53,22 @@ def command(capsys, *words: object) -> str:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
-    "door", ["dump", "embed", "embed directory", "verify", "enrol", "onnx file", "torch file"]
+    "entry", ["dump", "embed", "embed directory", "verify", "enrol", "onnx file", "torch file"]
 )
-def test_doors_for_files(kind, door, tmp_path, capsys):
+def test_audio_checks_for_files(kind, entry, tmp_path, capsys):
     wave, expected = KINDS[kind]
     (tmp_path / "in").mkdir()
     bad, good = tmp_path / "in/bad.wav", tmp_path / "good.wav"
     soundfile.write(bad, wave, RATE, subtype="FLOAT")
     soundfile.write(good, SPEECH, RATE)
-    if door == "dump":
+    if entry == "dump":
         assert dump(bad, tmp_path).startswith(expected)
-    elif door in ("onnx file", "torch file"):
-        model = load_onnx("pocket") if door == "onnx file" else svmixer.load_model("pocket")
+    elif entry in ("onnx file", "torch file"):
+        model = load_onnx("pocket") if entry == "onnx file" else svmixer.load_model("pocket")
         with pytest.raises(AudioError) as caught:
             model.embed(bad)
         assert str(caught.value).startswith(f"{bad}: {expected}")
-    elif door == "embed directory":
+    elif entry == "embed directory":
         out = tmp_path / "out"
         command(capsys, "embed", "--input_dir", bad.parent, "--output_dir", out, "--model", "pocket")
         assert (out / "failures.tsv").read_text().startswith(f"{bad}\t{bad}: {expected}")
@@ -78,7 +78,7 @@ def test_doors_for_files(kind, door, tmp_path, capsys):
             "embed": ["embed", good, bad, "--output", tmp_path / "e.npy"],
             "verify": ["verify", good, bad],
             "enrol": ["enrol", good, bad, "--output", tmp_path / "e.npy"],
-        }[door]
+        }[entry]
         assert f"error: {bad}: {expected}" in command(capsys, *words, "--model", "pocket")
         assert not (tmp_path / "e.npy").exists()
 
@@ -89,11 +89,11 @@ def model(request):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("door", ["embed", "stream"])
-def test_doors_for_arrays(kind, door, model):
+@pytest.mark.parametrize("entry", ["embed", "stream"])
+def test_audio_checks_for_arrays(kind, entry, model):
     wave, expected = KINDS[kind]
     with pytest.raises(AudioError) as caught:
-        if door == "embed":
+        if entry == "embed":
             model.embed(wave, RATE)
         else:
             stream = model.stream(RATE)
@@ -102,7 +102,7 @@ def test_doors_for_arrays(kind, door, model):
     assert str(caught.value).startswith(expected)
 
 
-@pytest.mark.parametrize("door", ["embed", "stream"])
+@pytest.mark.parametrize("entry", ["embed", "stream"])
 @pytest.mark.parametrize(
     ("wave", "rate", "expected"),
     [
@@ -115,9 +115,9 @@ def test_doors_for_arrays(kind, door, model):
         (["a.wav"], RATE, "bad type: "),
     ],
 )
-def test_arrays_that_say_nothing(door, wave, rate, expected, model):
+def test_arrays_that_say_nothing(entry, wave, rate, expected, model):
     with pytest.raises(AudioError) as caught:
-        if door == "embed":
+        if entry == "embed":
             model.embed(wave, rate)
         else:
             model.stream(rate).push(wave)
@@ -125,7 +125,7 @@ def test_arrays_that_say_nothing(door, wave, rate, expected, model):
 
 
 def test_forms_of_the_same_audio(model):
-    """What soundfile, torchaudio and wave files in integers give is the same to every door."""
+    """What soundfile, torchaudio and wave files in integers give is the same to every entry point."""
     pcm = np.round(32767 * SPEECH).astype(np.int16)
     expected = model.embed(pcm / 32768, RATE)
     bytes_of_8_bits = np.round(128 + 127 * SPEECH).astype(np.uint8)

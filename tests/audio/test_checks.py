@@ -1,4 +1,4 @@
-"""The gate that all audio passes, by hand-computed values."""
+"""The checks that all audio passes, by hand-computed values."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from svmixer.audio.checks import Downmix, as_channels, check_length, check_rate, one_channel
 from svmixer.audio.errors import AudioError
-from svmixer.audio.gate import Downmix, as_channels, check_length, check_rate, one_channel
 
 
 def refused(function, *arguments) -> str:

@@ -1,7 +1,7 @@
-"""The one gate that audio passes on its way to a model or a dump, whichever door it comes in by.
+"""The checks that all audio passes on its way to a model or a dump, whoever hands it in.
 
-What is wrong is an :class:`AudioError` with the same words at every door: shape, type, rate, values that are
-not finite, level, length, silence, channels. Files are checked while they are read (svmixer/audio/read.py).
+What is wrong is an :class:`AudioError` with the same words everywhere: shape, type, rate, values that are not
+finite, level, length, silence, channels. Files are checked while they are read (svmixer/audio/read.py).
 """
 
 from __future__ import annotations
