@@ -20,7 +20,7 @@ _INTEGERS = 1 << 63  # those of numpy, torch and seeds: from -2^63 to below 2^63
 
 def nearest(name: str, known: list[str]) -> str:
     """`` (did you mean 'x'?)`` for the closest known name, or the list when nothing is close."""
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.6)
     return f"did you mean '{close[0]}'?" if close else "known: " + ", ".join(known)
 
 
@@ -152,6 +152,8 @@ def _scalar(hint: Any, value: Any, where: str, key: str) -> Any:
             return _scalar(int, int(number), where, key)
     if hint is str and isinstance(value, (str, int, float)) and not isinstance(value, bool):
         return str(value)
-    if hint is typing.Any or (isinstance(hint, type) and isinstance(value, hint)):
+    if hint is typing.Any or (
+        isinstance(hint, type) and isinstance(value, hint) and not isinstance(value, bool)
+    ):
         return value
     raise ConfigError(f"{where}: {key}: expected {getattr(hint, '__name__', hint)}, found {value!r}")

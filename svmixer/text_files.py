@@ -82,7 +82,8 @@ def _wide_encoding(head: bytes) -> str | None:
         except UnicodeDecodeError:
             continue
         plain = text.replace("\r", "").replace("\n", "").replace("\t", "")
-        # The same bytes in the other order are printable, too, but without blanks.
-        if text and plain.isprintable() and (" " in text or "\n" in text):
+        # The same bytes in the other order, and 8-bit text with a zero, are printable, too, but the first
+        # line of a list has a blank between its fields.
+        if plain.isprintable() and len(text.partition("\n")[0].split()) > 1:
             return encoding
     return None

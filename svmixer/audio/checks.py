@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 
 from svmixer.audio.errors import AudioError
+from svmixer.log import get_logger
+
+logger = get_logger(__name__)
 
 # Shorter than a word.
 MIN_SECONDS = 0.3
@@ -25,6 +28,8 @@ CANCELLED = 0.01
 # A channel with less than this share of the strongest one's power is not in use.
 UNUSED = 0.01
 
+# Nothing is recorded so softly with 32 bits: 16 or 24 bits were put into them as they were.
+NARROW_INTEGERS = 2.0**-8
 NO_CHANNEL = "no such channel"
 
 # Integer type → (value of silence, distance to full scale).
@@ -49,29 +54,46 @@ def check_rate(rate: Any) -> int:
     return whole
 
 
-def as_channels(wave: Any) -> np.ndarray:
+def as_channels(wave: Any, samples_first: bool | None = None) -> np.ndarray:
     """An array of samples as ``float32 (C, N)``; integers are scaled by their range to −1…1.
 
     Args:
-        wave: ``(N,)``, ``(channels, N)`` as torchaudio has it, or ``(N, channels)`` as soundfile has it: the
-            shorter side is that of the channels. Array, list or tensor.
+        wave: array, list or tensor: ``(N,)``, ``(channels, N)`` as torchaudio has it, or ``(N, channels)`` as
+            soundfile has it.
+        samples_first: which of the two it is; None: the shorter side is that of the channels.
 
     Raises:
         AudioError: ``bad shape``, ``bad type``, ``non-finite`` or ``over full scale``.
     """
-    if hasattr(wave, "detach"):
-        wave = wave.detach().cpu().numpy()
-    try:
-        array = np.asarray(wave)
-    except (TypeError, ValueError) as error:
-        raise AudioError("bad type", f"expected an array of samples: {error}") from None
-    if array.ndim not in (1, 2) or (array.ndim == 2 and min(array.shape) > MOST_CHANNELS):
+    array = _as_array(wave)
+    if array.ndim == 2 and samples_first is None:
+        samples_first = lies_samples_first(array.shape)
+    if array.ndim not in (1, 2) or (array.ndim == 2 and array.shape[bool(samples_first)] > MOST_CHANNELS):
         what = f"expected (N,), (channels, N) or (N, channels) with up to {MOST_CHANNELS} channels"
         raise AudioError("bad shape", f"{what}, found {array.shape}")
-    array = np.atleast_2d(_as_floats(array))
-    if array.shape[0] > array.shape[1] > 0:
-        array = array.T
-    return check_samples(array)
+    array = _as_floats(array.T if array.ndim == 2 and samples_first else array)
+    return check_samples(np.atleast_2d(array))
+
+
+def lies_samples_first(shape: tuple[int, int]) -> bool:
+    """Whether an array is ``(N, channels)``: the longer side, or an empty one, is that of the samples."""
+    first, second = shape
+    return first > second > 0 or first == 0
+
+
+def _as_array(wave: Any) -> np.ndarray:
+    if hasattr(wave, "detach") and hasattr(wave, "cpu"):
+        wave = wave.detach().cpu()
+        wave = wave.float().numpy() if wave.is_floating_point() else wave.numpy()
+    if isinstance(wave, (bytes, bytearray, memoryview)) or hasattr(wave, "read"):
+        found = type(wave).__name__
+        raise AudioError(
+            "bad type", f"expected samples or the name of a file, found an object of type {found}"
+        )
+    try:
+        return np.asarray(wave)
+    except (TypeError, ValueError) as error:
+        raise AudioError("bad type", f"expected an array of samples: {error}") from None
 
 
 def _as_floats(array: np.ndarray) -> np.ndarray:
@@ -79,15 +101,10 @@ def _as_floats(array: np.ndarray) -> np.ndarray:
         with np.errstate(over="ignore"):  # what is too large becomes infinite, which is refused
             return array.astype(np.float32, copy=False)
     if array.dtype.name not in _INTEGERS:
-        hint = "" if array.size else " (it is empty)"
-        raise AudioError("bad type", f"expected floats in -1…1 or int16, found {array.dtype}{hint}")
+        what = "expected floats in -1…1 or integers of 8, 16 or 32 bits, which are scaled by their range"
+        raise AudioError("bad type", f"{what}; found {array.dtype}")
     zero, scale = _INTEGERS[array.dtype.name]
-    floats = (array.astype(np.float64) - zero) / scale
-    if array.dtype == np.int32 and 0 < np.abs(floats).max(initial=0.0) <= 2.0**-16:
-        raise AudioError(
-            "bad type", "int32 with values of 16 bits: convert it to int16, or give floats in -1…1"
-        )
-    return floats.astype(np.float32)
+    return ((array.astype(np.float64) - zero) / scale).astype(np.float32)
 
 
 def check_samples(wave: np.ndarray) -> np.ndarray:
@@ -128,15 +145,27 @@ def check_length(num_samples: int, rate: int, min_seconds: float = MIN_SECONDS) 
         raise AudioError("too short", f"{num_samples / rate:.4g} s, less than {min_seconds:g} s")
 
 
+DIFFERING = "its channels hold different sounds, which are mixed; choose a channel"
+
+
 class Downmix:
     """Pieces of one recording → its one channel, and whether there was anything in it.
 
     Args:
         channel: the one to take, from 0; None takes the mean of all.
+        name: of the recording, for the warning about channels that differ.
+        only: a recording of one channel is taken as it is, whatever ``channel`` says.
+
+    Raises:
+        AudioError: ``no such channel``: not a number from 0.
     """
 
-    def __init__(self, channel: int | None = None) -> None:
-        self.channel = channel
+    def __init__(self, channel: int | None = None, name: str = "", only: bool = False) -> None:
+        if channel is not None and (isinstance(channel, bool) or not isinstance(channel, (int, np.integer))):
+            raise AudioError(NO_CHANNEL, f"expected a number from 0, found {channel!r}")
+        self.channel, self.name = channel, name
+        self._only = only
+        self._warned = False
         self._samples = 0
         self._mean_power = 0.0
         self._powers: np.ndarray | float = 0.0
@@ -147,7 +176,10 @@ class Downmix:
         Raises:
             AudioError: ``no such channel``, or see :func:`check_samples`.
         """
-        wave = pick_channel(check_samples(wave), self.channel)
+        channel = None if self._only and len(wave) == 1 else self.channel
+        wave = pick_channel(check_samples(wave), channel)
+        if np.ndim(self._powers) and len(wave) != len(self._powers):
+            raise AudioError("bad shape", f"{len(wave)} channels, and {len(self._powers)} before")
         mono = wave[0] if len(wave) == 1 else wave.mean(axis=0, dtype=np.float32)
         self._samples += len(mono)
         self._mean_power += float(np.dot(mono, mono))
@@ -172,12 +204,15 @@ class Downmix:
         self.check_cancelled()
 
     def check_cancelled(self) -> None:
-        """Refuse channels that cancel each other in their mean.
+        """Refuse channels that cancel each other in their mean; warn of those that hold different sounds.
 
         Raises:
             AudioError: ``all-zero``.
         """
         powers = np.atleast_1d(self._powers)
+        if self.differing and not self._warned:
+            self._warned = True
+            logger.warning("%s%s", f"{self.name}: " if self.name else "", DIFFERING)
         if self._mean_power < CANCELLED * powers.mean():
             what = (
                 f"the mean of the {len(powers)} channels is silent, they cancel each other (opposite phase)"
@@ -212,6 +247,10 @@ def one_channel(wave: Any, rate: int, channel: int | None = None) -> np.ndarray:
     """
     channels = as_channels(wave)
     check_not_empty(channels.shape[1])
+    if _as_array(wave).dtype == np.int32 and 0 < np.abs(channels).max() <= NARROW_INTEGERS:
+        raise AudioError(
+            "bad type", "int32 with values of 24 bits or fewer; shift them up, or give floats in -1…1"
+        )
     check_length(channels.shape[1], rate)
     downmix = Downmix(channel)
     mono = downmix(channels)

@@ -131,7 +131,7 @@ class RecordingCache:
         """
         if (piece.start, piece.end) != (0.0, -1.0):
             return self.open(piece.source).one_channel(piece.start, piece.end, channel, RATE)
-        mix = Mix(Downmix(channel), RATE)
+        mix = Mix(Downmix(channel, piece.source), RATE)
         recording = open_recording(piece.source, allow_pipes=self._allow_pipes, mix=mix)
         if not recording.mixed:
             return recording.one_channel(0.0, -1.0, channel, RATE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 
 import numpy as np
@@ -11,9 +12,6 @@ import soxr
 from svmixer.audio.checks import Downmix, check_length, check_not_empty, check_rate
 from svmixer.audio.errors import about
 from svmixer.audio.read import Mix, open_recording
-from svmixer.log import get_logger
-
-logger = get_logger(__name__)
 
 Fetch = Callable[[int, int], np.ndarray]
 
@@ -28,14 +26,21 @@ class LongWave:
         num_samples: of the recording.
         fetch: (first sample, count) → ``float32 (count,)``.
         finish: called when all that is wanted has been read; raises an AudioError if there was nothing in it.
+        differing: whether channels were mixed that hold different sounds, by what has been read.
     """
 
     ndim = 1
 
-    def __init__(self, num_samples: int, fetch: Fetch, finish: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        num_samples: int,
+        fetch: Fetch,
+        finish: Callable[[], None] = lambda: None,
+        differing: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.shape = (num_samples,)
         self._fetch = fetch
-        self.finish = finish
+        self.finish, self.differing = finish, differing
 
     def __getitem__(self, part: slice) -> np.ndarray:
         start, stop, _ = part.indices(self.shape[0])
@@ -79,13 +84,15 @@ def resampled(num_samples: int, fetch: Fetch, rate: int, rate_out: int) -> tuple
     return total, fetch_out
 
 
-def open_wave(source: str, rate: int | None = None, channel: int | None = None) -> tuple[LongWave, int]:
+def open_wave(
+    source: str | os.PathLike, rate: int | None = None, channel: int | None = None
+) -> tuple[LongWave, int]:
     """One recording to embed, of any length: what can be sought exactly is read where it is sliced.
 
     Args:
         source: a file or ``file.ark:offset``, as in :func:`read_audio`.
         rate: wanted, in Hz; None: that of the recording.
-        channel: the one to take, from 0; None: the mean of all.
+        channel: the one to take, from 0, of recordings with several; None: the mean of all.
 
     Returns:
         (one channel, its samples per second).
@@ -94,8 +101,10 @@ def open_wave(source: str, rate: int | None = None, channel: int | None = None) 
         AudioError: see :class:`AudioError` for the reasons; also when a part that is asked for is damaged, or
             at the end for a recording in which nothing was found.
     """
-    downmix = Downmix(channel)
-    recording = open_recording(source, mix=Mix(downmix, rate))
+    source = os.fspath(source)
+    rate = None if rate is None else check_rate(rate)
+    downmix = Downmix(channel, source, only=True)
+    recording = open_recording(source, mix=Mix(downmix, rate), named_file=True)
     with about(source):
         check_not_empty(recording.num_samples)
         check_length(recording.num_samples, check_rate(recording.rate))
@@ -108,10 +117,7 @@ def open_wave(source: str, rate: int | None = None, channel: int | None = None) 
     def finish() -> None:
         with about(source):
             downmix.finish(recording.rate)
-        if downmix.differing:
-            logger.warning(
-                "%s: its channels hold different sounds, which are mixed; choose a channel", source
-            )
 
     rate = rate or recording.rate
-    return LongWave(*resampled(recording.num_samples, fetch, recording.rate, rate), finish), rate
+    size, read = resampled(recording.num_samples, fetch, recording.rate, rate)
+    return LongWave(size, read, finish, lambda: downmix.differing), rate

@@ -28,6 +28,7 @@ from svmixer.audio.resample import Resampler, from_pcm16
 from svmixer.audio.span import Span
 from svmixer.audio.wav import WavHeader, wav_header_of
 from svmixer.lists import find_source
+from svmixer.lists.source import Source
 
 # A segment may end this much after its recording: lists are written from rounded times.
 _OVERSHOOT = 0.5  # seconds
@@ -91,7 +92,7 @@ class Recording:
         """
         with about(self.source):
             first, last = self._span(start, end)
-            downmix, resample = Downmix(channel), Resampler(self.rate, rate)
+            downmix, resample = Downmix(channel, self.source), Resampler(self.rate, rate)
             block = _BLOCK_SECONDS * self.rate
             pieces = [
                 resample(downmix(self.fetch(begin, min(block, last - begin))), last=begin + block >= last)
@@ -143,12 +144,15 @@ class Mix:
             yield resample(np.zeros(0, np.float32), last=True)[None], rate_out
 
 
-def open_recording(source: str, *, allow_pipes: bool = False, mix: Mix | None = None) -> Recording:
+def open_recording(
+    source: str, *, allow_pipes: bool = False, mix: Mix | None = None, named_file: bool = False
+) -> Recording:
     """Open what a ``wav.scp`` names; arguments and errors as in :func:`read_audio`.
 
-    With ``mix`` what is decoded as a whole is held in that form; :attr:`Recording.mixed` says so.
+    With ``mix`` what is decoded as a whole is held in that form; :attr:`Recording.mixed` says so. With
+    ``named_file`` the name of a file that is there is just that, whatever it would be in a ``wav.scp``.
     """
-    parsed = find_source(source)
+    parsed = Source("file", path=source) if named_file and os.path.exists(source) else find_source(source)
     with about(source):
         if parsed.kind != "pipe":
             return _from_file(source, parsed.path, parsed.offset if parsed.kind == "ark" else None, mix)

@@ -94,7 +94,10 @@ def main(argv: list[str] | None = None) -> None:
     kaldi = not config.output or config.output.endswith(".ark")
     spaced = [name for name in files if kaldi and any(map(str.isspace, name))]
     if spaced:
-        raise fail(f"'{spaced[0]}': a key of a Kaldi file has no spaces; choose --output FILE.npz")
+        raise fail(
+            f"'{spaced[0]}': Kaldi's form, which is printed without --output, has no keys with spaces; "
+            "choose --output FILE.npz"
+        )
     try:
         write(embed_files(files, config), config.output)
     except (ValueError, OSError) as error:
@@ -132,10 +135,19 @@ def embed_tree(config: EmbedConfig) -> None:
     """
     from svmixer.fileio import md5_file
     from svmixer.runtime.choose import load_embedder
-    from svmixer.score.embed_dir import FAILURES, DirectoryError, embed_directory, find_audio, write_kaldi
+    from svmixer.score.embed_dir import (
+        FAILURES,
+        DirectoryError,
+        check_keys,
+        embed_directory,
+        find_audio,
+        write_kaldi,
+    )
 
     output = Path(config.output_dir)
     found = find_audio(Path(config.input_dir), output)
+    if config.kaldi:
+        check_keys(found.files)
     embedder = load_embedder(config.model, config.runtime, config.precision, config.device)
     digest = md5_file(embedder.weights)
     settings = {"protocol": config.protocol, "num_crops": config.num_crops, "model_md5": digest}

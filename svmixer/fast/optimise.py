@@ -159,6 +159,9 @@ def _with_kit(model: SpeakerModel, kit: FloatKit) -> SpeakerModel:
 def _forms(name: str, module: nn.Module, model: SpeakerModel, kit: FloatKit) -> dict:
     if isinstance(module, ConvFrontend):
         front = model.config.student.frontend
+        if front.first_layer == "log_mel":
+            # One product of matrices already.
+            return {}
         return {"forward": StretchedFrontend(name, module, front, kit)}
     make = FORMS.get(type(module))
     return make(name, module, kit) if make else {}

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from svmixer.audio.checks import Downmix, as_channels, check_length, check_not_empty, check_rate
-from svmixer.models.utterance import WINDOWS_AT_ONCE, unit_length
+from svmixer.audio.checks import (
+    MOST_CHANNELS,
+    Downmix,
+    as_channels,
+    check_length,
+    check_not_empty,
+    check_rate,
+    lies_samples_first,
+)
+from svmixer.audio.errors import AudioError
+from svmixer.models.utterance import WINDOWS_AT_ONCE, SpeechSum, unit_length, unit_vector, window_powers
 from svmixer.models.windows import repeat_pad
 
 
@@ -69,7 +79,7 @@ class EmbeddingStream:
         self.window, self.hop = window, window if hop is None else hop
         if not 1 <= self.hop <= window:
             raise ValueError(f"hop must be 1 to {window} samples, found {self.hop}")
-        self.enrolled = enrolled
+        self.enrolled = None if enrolled is None else unit_vector(enrolled)
         self._embed_windows = embed_windows
         on_grid = sharing is not None and self.hop < window and self.hop % sharing.hop == 0
         self._sharing = sharing if on_grid else None
@@ -78,6 +88,9 @@ class EmbeddingStream:
         self._first_frame = 0
         self._rate, self._min_samples = rate, min_samples
         self._downmix = Downmix(channel)
+        # Of pieces of several channels: whether they are (n, channels); known from the first one on.
+        self._samples_first: bool | None = None
+        self._finished = False
         self._resampler = None
         if sample_rate is not None and check_rate(sample_rate) != rate:
             import soxr
@@ -87,8 +100,8 @@ class EmbeddingStream:
         self._recent = np.zeros(0, np.float32)
         # Samples that have come, and the first sample of the next window, at the model's rate.
         self._total = self._next = 0
-        # Sum of the unit-length embeddings of all whole windows; double, for it may be of days.
-        self._sum: np.ndarray | float = 0.0
+        # Of the unit-length embeddings of all whole windows.
+        self._sum = SpeechSum()
 
     @property
     def windows(self) -> int:
@@ -111,14 +124,33 @@ class EmbeddingStream:
 
         Raises:
             AudioError: see :mod:`svmixer.audio.checks`; nothing is taken then.
+            ValueError: :meth:`finish` was called.
         """
-        wave = self._downmix(as_channels(wave))
+        if self._finished:
+            raise ValueError("the stream is finished; start another one")
+        wave = self._downmix(as_channels(wave, self._orientation(wave)))
         if self._resampler is not None:
             wave = self._resampler.resample_chunk(np.ascontiguousarray(wave))
         return self._take(wave)
 
+    def _orientation(self, wave: np.ndarray) -> bool | None:
+        """Whether a piece is ``(n, channels)``, as the first one was: short pieces do not show it.
+
+        Raises:
+            AudioError: ``bad shape``: the first piece is too short to show it.
+        """
+        shape = np.shape(wave)
+        if len(shape) != 2 or min(shape) == 0 or self._samples_first is not None:
+            return self._samples_first if len(shape) == 2 else None
+        if max(shape) <= MOST_CHANNELS:
+            what = f"{shape} does not show which side is that of the channels; begin with a longer piece"
+            raise AudioError("bad shape", what)
+        self._samples_first = lies_samples_first(shape)
+        return self._samples_first
+
     def finish(self) -> int:
         """Take what the resampler still holds; no samples can follow. Returns the windows it completed."""
+        self._finished = True
         if self._resampler is None:
             return 0
         rest = self._resampler.resample_chunk(np.zeros(0, np.float32), last=True)
@@ -141,12 +173,13 @@ class EmbeddingStream:
         starts = range(self._next, self._total - self.window + 1, self.hop)
         for first in range(0, len(starts), WINDOWS_AT_ONCE):
             batch = starts[first : first + WINDOWS_AT_ONCE]
+            windows = np.stack([self._recent[start - begin : start - begin + self.window] for start in batch])
             if self._sharing is None:
-                rows = [self._recent[start - begin : start - begin + self.window] for start in batch]
-                embeddings = self._embed_windows(np.stack(rows))
+                embeddings = self._embed_windows(windows)
             else:
                 embeddings = self._embed_shared(self._sharing, batch, begin)
-            self._sum = self._sum + unit_length(embeddings).sum(axis=0, dtype=np.float64)
+            for row, power in zip(unit_length(embeddings), window_powers(windows), strict=True):
+                self._sum.add(row, float(power))
         self._next += len(starts) * self.hop
         self._recent = self._recent[-self.window :].copy()
 
@@ -177,12 +210,11 @@ class EmbeddingStream:
         check_not_empty(self._total)
         check_length(self._total, self._rate, self._min_samples / self._rate)
         self._downmix.finish(self._rate)
-        # The sum is as good as the mean: only its direction counts.
-        total = self._sum
+        total = copy.copy(self._sum)
         if self._next == 0 or self._next - self.hop + self.window < self._total:
             last = repeat_pad(self._recent, self.window)[None]
-            total = total + unit_length(self._embed_windows(last))[0].astype(np.float64)
-        return unit_length(np.asarray(total)).astype(np.float32)
+            total.add(unit_length(self._embed_windows(last))[0], float(window_powers(last)[0]))
+        return unit_length(total.mean()).astype(np.float32)
 
     def score(self) -> float:
         """Cosine of the embedding so far with the enrolled one.

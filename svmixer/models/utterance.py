@@ -21,6 +21,9 @@ from svmixer.models.windows import EMPTY, Protocol, repeat_pad, utterance_starts
 # no faster on a CPU.
 WINDOWS_AT_ONCE = 16
 
+# Mean square of a window, 60 dB below full scale, under which it is silence between speech.
+SILENT_POWER = 1e-6
+
 EmbedWindows = Callable[[np.ndarray], np.ndarray]
 
 
@@ -62,8 +65,8 @@ def one_channel_at(
     """One checked channel at ``rate`` Hz of whatever a model's ``embed`` is given.
 
     Args:
-        wave: a file name; an array as :func:`svmixer.audio.checks.as_channels` takes it, at ``sample_rate``; or
-            what ``svmixer.audio.open_wave`` gives.
+        wave: a file name; an array as :func:`svmixer.audio.checks.as_channels` takes it, at ``sample_rate``;
+            or what ``svmixer.audio.open_wave`` gives.
         sample_rate: in Hz; None: ``rate``, and for a file what it says itself.
         rate: wanted, in Hz.
         channel: the one to take, from 0; None: the mean of all.
@@ -112,6 +115,18 @@ def unit_length(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), np.float32(1e-12))
 
 
+def unit_vector(vector: np.ndarray) -> np.ndarray:
+    """One embedding ``(D,)`` scaled to length one.
+
+    Raises:
+        ValueError: another shape, zero, or values that are not finite.
+    """
+    vector = np.asarray(vector, dtype=np.float32)
+    if vector.ndim != 1 or not np.isfinite(vector).all() or not vector.any():
+        raise ValueError(f"expected an embedding (D,), finite and not all zero; found shape {vector.shape}")
+    return unit_length(vector)
+
+
 def combine(embeddings: np.ndarray, protocol: Protocol) -> np.ndarray:
     """Embeddings of an utterance's windows ``(W, D)`` → its one embedding ``(D,)``.
 
@@ -119,11 +134,7 @@ def combine(embeddings: np.ndarray, protocol: Protocol) -> np.ndarray:
     is exactly the mean cosine over all pairs of their crops, the paper's score. ``whole`` and ``stream``: the
     same, scaled to unit length again.
     """
-    return _mean(unit_length(embeddings).sum(axis=0, dtype=np.float64), len(embeddings), protocol)
-
-
-def _mean(total: np.ndarray, count: int, protocol: Protocol) -> np.ndarray:
-    mean = total / count
+    mean = unit_length(embeddings).sum(axis=0, dtype=np.float64) / len(embeddings)
     return (mean if protocol == "crops" else unit_length(mean)).astype(np.float32)
 
 
@@ -183,12 +194,12 @@ def embed_utterances(
             batch[len(owners)] = wave
             owners.append(waiting[-1])
             if len(owners) == WINDOWS_AT_ONCE:
-                _share_out(embed_windows(batch), owners)
+                _share_out(embed_windows(batch), batch, owners)
                 owners.clear()
                 while waiting and waiting[0].seen == waiting[0].count:
                     yield waiting.popleft().result(protocol)
     if owners:
-        _share_out(embed_windows(batch[: len(owners)]), owners)
+        _share_out(embed_windows(batch[: len(owners)]), batch, owners)
     for unfinished in waiting:
         yield unfinished.result(protocol)
 
@@ -213,19 +224,57 @@ def source_windows(source: Source, starts: np.ndarray, window: int) -> Iterator[
         position = after
 
 
+class SpeechSum:
+    """The sum of an utterance's window embeddings; double, for it may be of days.
+
+    Windows of silence say nothing about a voice: they count only where there are no others.
+    """
+
+    def __init__(self) -> None:
+        self.count = self.sounding = 0
+        self._total: np.ndarray | float = 0.0
+        self._sounding_total: np.ndarray | float = 0.0
+
+    def add(self, embedding: np.ndarray, power: float) -> None:
+        """One window: its embedding ``(D,)`` of unit length, and its mean square."""
+        row = embedding.astype(np.float64)
+        self.count += 1
+        self._total = self._total + row
+        if power > SILENT_POWER:
+            self.sounding += 1
+            self._sounding_total = self._sounding_total + row
+
+    def mean(self, all_windows: bool = False) -> np.ndarray:
+        """The mean ``float64 (D,)`` over windows with sound, or over all."""
+        if self.sounding and not all_windows:
+            return np.asarray(self._sounding_total) / self.sounding
+        return np.asarray(self._total) / self.count
+
+
+def window_powers(windows: np.ndarray) -> np.ndarray:
+    """Mean squares ``(W,)`` of windows ``(W, window)``."""
+    return np.einsum("wn,wn->w", windows, windows) / windows.shape[1]
+
+
 class _Unfinished:
-    """The sum of what is known of an utterance; double, for it may be of days."""
+    """What is known of an utterance so far."""
 
     def __init__(self, source: Source, count: int) -> None:
-        self.source, self.count, self.seen = source, count, 0
-        self.total: np.ndarray | float = 0.0
+        self.source, self.count = source, count
+        self.sum = SpeechSum()
+
+    @property
+    def seen(self) -> int:
+        return self.sum.count
 
     def result(self, protocol: Protocol) -> tuple[str, np.ndarray]:
         self.source.finish()
-        return self.source.name, _mean(np.asarray(self.total), self.count, protocol)
+        # The paper's protocol takes its crops as they are.
+        mean = self.sum.mean(all_windows=protocol == "crops")
+        return self.source.name, (mean if protocol == "crops" else unit_length(mean)).astype(np.float32)
 
 
-def _share_out(embeddings: np.ndarray, owners: list[_Unfinished]) -> None:
-    for row, owner in zip(unit_length(embeddings), owners, strict=True):
-        owner.total = owner.total + row.astype(np.float64)
-        owner.seen += 1
+def _share_out(embeddings: np.ndarray, batch: np.ndarray, owners: list[_Unfinished]) -> None:
+    powers = window_powers(batch[: len(owners)])
+    for row, power, owner in zip(unit_length(embeddings), powers, owners, strict=True):
+        owner.sum.add(row, float(power))

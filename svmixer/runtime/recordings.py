@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from svmixer.audio import AudioError, open_wave
+from svmixer.audio.checks import DIFFERING
 from svmixer.audio.speech import SpeechMeter
-from svmixer.lists import read_table
+from svmixer.lists import ListError, read_table
 from svmixer.models.utterance import wave_source
 from svmixer.runtime.choose import Embedder
-from svmixer.score.embeddings import load_embeddings
+from svmixer.score.embeddings import EmbeddingError, load_embeddings
 
 # Endings of files that hold embeddings: of `svmixer enrol`, and all that `svmixer embed` writes with names.
 VECTORS = (".npy", ".npz", ".scp")
@@ -36,6 +38,8 @@ def hear(embedder: Embedder, name: str, channel: int | None = None) -> Heard:
         AudioError: a recording that cannot be used, or without any speech.
         ValueError: embeddings that are damaged or of another model; the message begins with the file.
     """
+    if name.endswith(".ark"):
+        raise ValueError(f"{name}: an archive; name the .scp beside it, or NAME.ark:OFFSET for one recording")
     if name.endswith(VECTORS):
         vectors = read_vectors(name)
         if vectors.shape[1] != embedder.size:
@@ -50,11 +54,12 @@ def hear(embedder: Embedder, name: str, channel: int | None = None) -> Heard:
     seconds = meter.share() * source.num_samples / rate
     if seconds == 0.0:
         raise AudioError("no speech", "nothing in it is louder than -60 dB of full scale", name)
-    if meter.steady():
-        return Heard(vector[None], (f"{name}: a steady sound, hardly speech",))
+    doubts = [f"{name}: {DIFFERING}"] if wave.differing() else []
     if seconds < LITTLE_SPEECH:
-        return Heard(vector[None], (f"{name}: {seconds:.1f} s of speech",))
-    return Heard(vector[None])
+        doubts.append(f"{name}: {seconds:.1f} s of speech")
+    elif meter.steady():
+        doubts.append(f"{name}: a steady sound, hardly speech")
+    return Heard(vector[None], tuple(doubts))
 
 
 def read_vectors(name: str) -> np.ndarray:
@@ -65,16 +70,24 @@ def read_vectors(name: str) -> np.ndarray:
     """
     try:
         vectors = _read(name)
-    except FileNotFoundError:
-        raise ValueError(f"{name}: missing file") from None
-    except (ValueError, OSError, EOFError) as error:
-        raise ValueError(f"{name}: no embeddings can be read from it: {error}") from None
-    if vectors.ndim == 1:
-        vectors = vectors[None]
-    usable = vectors.ndim == 2 and vectors.size and vectors.dtype.kind == "f" and np.isfinite(vectors).all()
-    if not usable:
-        what = f"not embeddings of finite values, its shape is {vectors.shape}, its type {vectors.dtype}"
-        raise ValueError(f"{name}: {what}")
+    except FileNotFoundError as error:
+        which = "" if error.filename == name else f": {error.filename}"
+        raise ValueError(f"{name}: missing file{which}") from None
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        # numpy's own words would advise to trust the file.
+        why = (
+            str(error)
+            if isinstance(error, (EmbeddingError, ListError))
+            else "it is damaged or something else"
+        )
+        raise ValueError(f"{name}: no embeddings can be read from it: {why}") from None
+    what = f"its shape is {vectors.shape}, its type {vectors.dtype}"
+    if vectors.ndim not in (1, 2) or not vectors.size or vectors.dtype.kind != "f":
+        raise ValueError(f"{name}: not embeddings, {what}")
+    with np.errstate(over="ignore"):
+        vectors = np.atleast_2d(vectors).astype(np.float32)
+    if not np.isfinite(vectors).all() or not vectors.any(axis=1).all():
+        raise ValueError(f"{name}: not embeddings of finite values that are not all zero, {what}")
     return vectors
 
 
@@ -83,6 +96,8 @@ def _read(name: str) -> np.ndarray:
         table = read_table(name)
         return load_embeddings(table, list(table), name)
     loaded = np.load(name, allow_pickle=False)
+    if not isinstance(loaded, np.ndarray) and not loaded.files:
+        raise ValueError("empty")
     if isinstance(loaded, np.ndarray):
         return loaded
     with loaded:

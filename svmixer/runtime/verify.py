@@ -32,8 +32,11 @@ def enrol(embeddings: Sequence[np.ndarray]) -> np.ndarray:
     Raises:
         ValueError: no embeddings, of different sizes, or not finite.
     """
-    if len(embeddings) == 0:
+    embeddings = list(embeddings)
+    if not embeddings:
         raise ValueError("a speaker is enrolled from one recording at least")
+    if any(np.ndim(embedding) != 1 for embedding in embeddings):
+        raise ValueError("expected a list of embeddings, each of shape (D,)")
     sizes = {np.shape(embedding) for embedding in embeddings}
     if len(sizes) > 1:
         raise ValueError(f"embeddings of different sizes: {sorted(sizes)}")
@@ -55,9 +58,11 @@ def verify(
         ValueError: embeddings of different sizes, not finite or zero, or a threshold that is no cosine.
     """
     check_threshold(threshold)
+    if np.ndim(enrolled) != 1 or np.ndim(embedding) != 1:
+        raise ValueError(f"expected embeddings (D,), found {np.shape(enrolled)} and {np.shape(embedding)}")
     if np.shape(enrolled) != np.shape(embedding):
         raise ValueError(f"embeddings of different sizes: {np.shape(enrolled)} and {np.shape(embedding)}")
-    score = float(unit_length(_finite(enrolled)) @ unit_length(_finite(embedding)))
+    score = float(np.clip(unit_length(_finite(enrolled)) @ unit_length(_finite(embedding)), -1.0, 1.0))
     if abs(score - threshold) < CLOSE:
         doubts = (*doubts, f"{abs(score - threshold):.4f} from the threshold")
     return Verdict(score, threshold, score >= threshold, tuple(doubts))
@@ -74,7 +79,7 @@ def check_threshold(threshold: float) -> None:
 
 
 def _finite(vectors: np.ndarray) -> np.ndarray:
-    vectors = np.asarray(vectors)
+    vectors = np.asarray(vectors, dtype=np.float32)
     if not np.isfinite(vectors).all() or not np.any(vectors, axis=-1).all():
         raise ValueError("an embedding that is zero or not finite cannot be compared")
     return vectors

@@ -170,19 +170,31 @@ def embed_directory(
     """
     files, failures = found.files, dict(found.unreadable)
     _claim(output, settings)
-    sources = SourceLog(output)
-    missing = {name: path for name, path in files.items() if not sources.holds(name, path)}
-    present, written = len(files) - len(missing), 0
-    progress = Progress(logger, len(files), "files")
-    progress.update(present, present)
-    with sources:
-        for name, vector in embed(readable(missing, open_source, failures)):
+    with SourceLog(output) as sources:
+        missing = {name: path for name, path in files.items() if not sources.holds(name, path)}
+        present, written = len(files) - len(missing), 0
+        progress = Progress(logger, len(files) + len(found.unreadable), "files")
+        progress.update(present, present)
+        marked = {}
+
+        def open_marked(name: str, path: str | Path) -> Source:
+            # Before it is read: what is replaced meanwhile is another recording.
+            marked[name] = sources.mark(path)
+            return open_source(name, path)
+
+        for name, vector in embed(readable(missing, open_marked, failures)):
+            mark = marked.pop(name)
             if str(files[name]) not in failures:
                 with atomic_write(output / f"{name}.npy", "wb") as stream:
                     np.save(stream, vector)
-                sources.note(name, files[name])
+                sources.note(name, mark)
                 written += 1
             progress.update(present + written + len(failures), present)
+    gone = [name for name in sources.names() - files.keys() if (output / f"{name}.npy").is_file()]
+    if gone:
+        logger.warning(
+            "%s: %d embeddings are of recordings that are gone, as %s.npy", output, len(gone), min(gone)
+        )
     for table, rows in ((FAILURES, failures), (IGNORED, found.ignored)):
         with atomic_write(output / table) as stream:
             stream.writelines(f"{one_line(path)}\t{one_line(reason)}\n" for path, reason in rows.items())
@@ -197,7 +209,15 @@ def embed_directory(
 
 def _claim(output: Path, settings: dict[str, Any]) -> None:
     path = output / SETTINGS
-    if path.is_file() and (other := read_json(path)) != settings:
+    if output.exists() and not output.is_dir():
+        raise DirectoryError(f"{output}: not a directory")
+    try:
+        other = read_json(path) if path.is_file() else settings
+    except ValueError:
+        other = None
+    if not isinstance(other, dict):
+        raise DirectoryError(f"{path}: damaged, so nobody knows what {output} holds; name another one")
+    if other != settings:
         changed = sorted(key for key in settings.keys() | other.keys() if settings.get(key) != other.get(key))
         raise DirectoryError(
             f"{output} holds embeddings made otherwise ({', '.join(changed)}); name another one"
@@ -205,14 +225,18 @@ def _claim(output: Path, settings: dict[str, Any]) -> None:
     write_json(path, settings)
 
 
-def write_kaldi(names: list[str], output: Path) -> None:
-    """Join ``output/NAME.npy`` into ``embeddings.ark`` and ``embeddings.scp`` with the names as keys.
+def check_keys(names: Iterable[str]) -> None:
+    """Refuse names that cannot be keys of a Kaldi file.
 
     Raises:
-        DirectoryError: a name has white space, which a Kaldi key cannot have.
+        DirectoryError: a name has white space.
     """
     spaced = [name for name in names if any(map(str.isspace, name))]
     if spaced:
         raise DirectoryError(f"'{spaced[0]}': a key of a Kaldi file has no spaces; leave --kaldi out")
+
+
+def write_kaldi(names: list[str], output: Path) -> None:
+    """Join ``output/NAME.npy`` into ``embeddings.ark`` and ``embeddings.scp`` with the names as keys."""
     vectors = ((name, np.load(output / f"{name}.npy", allow_pickle=False)) for name in names)
     write_table(output / "embeddings.scp", write_vectors(output / "embeddings.ark", vectors))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
 import torch
@@ -53,7 +55,7 @@ def test_types_are_scaled_by_their_range(dtype, values, expected):
     "array",
     [
         np.arange(9), np.arange(9, dtype=np.uint32), np.ones(9, bool), np.ones(9, complex), np.array(["a"]),
-        np.array([None]), np.array([3, -7], np.int32), [[1.0], [1.0, 2.0]], "a.wav", None, {},
+        np.array([None]), b"\0\1", bytearray(8), io.BytesIO(b"x"), [[1.0], [1.0, 2.0]], "a.wav", None, {},
     ],
 )  # fmt: skip
 def test_types_that_say_nothing_about_full_scale(array):
@@ -135,3 +137,24 @@ def test_different_sounds_on_two_channels(second, differing):
         mono = downmix(np.stack([one, two]).astype(np.float32)[:, part])
         np.testing.assert_allclose(mono, (one + two)[part] / 2, atol=1e-6)
     assert downmix.differing is differing
+
+
+def test_32_bits_that_hold_fewer():
+    wave = np.sin(np.arange(8000))
+    for bits in (15, 23):
+        narrow = np.round(wave * 2**bits).astype(np.int32)
+        assert "int32 with values of 24 bits or fewer" in refused(one_channel, narrow, 16000)
+    np.testing.assert_allclose(one_channel((wave * 2**31).astype(np.int32), 16000), wave, atol=1e-6)
+
+
+def test_half_precision_tensors():
+    wave = torch.linspace(-1, 1, 8000).to(torch.bfloat16)
+    np.testing.assert_array_equal(as_channels(wave)[0], wave.float().numpy())
+
+
+def test_pieces_of_other_channels_are_no_pieces_of_the_recording():
+    downmix = Downmix()
+    downmix(np.ones((2, 5), np.float32))
+    assert refused(downmix, np.ones((1, 5), np.float32)) == "bad shape: 1 channels, and 2 before"
+    assert refused(Downmix, True) == "no such channel: expected a number from 0, found True"
+    assert refused(Downmix, "0") == "no such channel: expected a number from 0, found '0'"

@@ -42,3 +42,11 @@ def test_a_steady_sound_is_told():
     assert measured(0.1 * np.sin(2 * np.pi * 440 * time)).steady()
     assert measured(0.1 * np.random.default_rng(0).standard_normal(RATE)).steady()
     assert not measured(syllables(1.0)).steady()
+
+
+def test_what_only_looks_steady():
+    brief = np.concatenate([np.zeros(60 * RATE), syllables(1.5)])
+    assert not measured(brief).steady() and 61.5 * measured(brief).share() == pytest.approx(1.3, abs=0.3)
+    offset = 0.3 + syllables(2.0)
+    assert not measured(offset).steady() and measured(offset).share() > 0.7
+    assert measured(np.full(RATE, 0.3)).share() == 0.0

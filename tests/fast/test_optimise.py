@@ -14,6 +14,7 @@ from svmixer.fast.frontend import folded_norm
 from svmixer.fast.kits import FloatKit, Int8Kit, eight_bits, quantised
 from svmixer.fast.ranges import Range, best_range
 from svmixer.model_dir import ModelError
+from svmixer.models.io import load_model
 from svmixer.models.layers import FrameConv, TimeGroupNorm
 
 
@@ -188,3 +189,9 @@ def test_convolutions_of_each_kit(options, activation):
         found = kit.conv("name", conv, activation)(x)
     assert (found - expected).abs().max() < 0.06
     assert (found - expected).abs().max() > 1e-5
+
+
+def test_behind_log_mel_bands():
+    model = load_model("pocket")
+    wave = (0.1 * np.random.default_rng(0).standard_normal(60_000)).astype(np.float32)
+    np.testing.assert_allclose(optimise(model).embed(wave), model.embed(wave), atol=1e-4, rtol=0)

@@ -12,6 +12,7 @@ import pytest
 
 from svmixer.lists import ListError, fix_data_dir, read_table, read_trials, validate_data_dir
 from svmixer.lists.table import iter_lines
+from svmixer.text_files import foreign_text
 
 LINES = "a-1 /c/é 1.wav\nb-1 /c/b.wav\n"
 ASCII = "a-1 /c/a.wav\nb-1 /c/b.wav\n"
@@ -121,3 +122,9 @@ def test_fixer_and_validator_say_the_same(data_dir):
             with pytest.raises(ListError, match=r"utt2spk: UTF-16(LE)? text, not UTF-8; repair with: iconv"):
                 check(data_dir)
         assert not (data_dir / ".backup").exists()
+
+
+def test_a_zero_in_text_is_no_other_encoding(tmp_path):
+    path = tmp_path / "utt2spk"
+    path.write_bytes(b"u1 A\0\nu2 A\nu3 C\n")
+    assert foreign_text(path) is None

@@ -222,3 +222,55 @@ def test_windows_of_the_protocol():
     windows = utterance_windows(np.arange(20), 8, "stream")
     assert windows[:, 0].tolist() == [0, 8, 12]
     assert utterance_windows(np.arange(16), 8, "stream")[:, 0].tolist() == [0, 8]
+
+
+def test_windows_of_silence_do_not_count_beside_speech():
+    wave = np.concatenate([np.zeros(5 * WINDOW, np.float32), noise(3 * WINDOW)])
+    stream = EmbeddingStream(embed_windows, WINDOW)
+    stream.push(wave)
+    whole = embed_utterance(embed_windows, noise(3 * WINDOW), WINDOW, "stream")
+    np.testing.assert_allclose(stream.embedding(), whole, atol=1e-6)
+
+
+def test_a_finished_stream_takes_nothing_more():
+    for sample_rate in (None, 8000):
+        stream = EmbeddingStream(embed_windows, WINDOW, sample_rate=sample_rate)
+        stream.push(noise(1000))
+        stream.finish()
+        with pytest.raises(ValueError, match="the stream is finished"):
+            stream.push(noise(10))
+
+
+@pytest.mark.parametrize("enrolled", [np.full(DIM, np.nan), np.zeros(DIM), np.ones((1, DIM)), np.ones(0)])
+def test_embeddings_that_nothing_can_be_compared_with(enrolled):
+    with pytest.raises(ValueError, match=r"expected an embedding \(D,\), finite and not all zero"):
+        EmbeddingStream(embed_windows, WINDOW, enrolled=enrolled)
+
+
+def test_the_length_of_the_enrolled_one_makes_no_difference():
+    streams = [
+        EmbeddingStream(embed_windows, WINDOW, enrolled=scale * np.arange(1.0, DIM + 1)) for scale in (1, 5)
+    ]
+    for stream in streams:
+        stream.push(noise(100))
+    assert streams[0].score() == pytest.approx(streams[1].score(), abs=1e-6) and abs(streams[0].score()) <= 1
+
+
+@pytest.mark.parametrize("samples_first", [True, False])
+def test_short_pieces_of_several_channels_lie_as_the_first_one(samples_first):
+    wave = noise(200).reshape(100, 2)
+    stream = EmbeddingStream(embed_windows, WINDOW)
+    for piece in np.split(wave, [20, 21, 23, 23, 50]):
+        stream.push(piece if samples_first else piece.T)
+    whole = embed_utterance(embed_windows, wave.mean(axis=1), WINDOW, "stream")
+    np.testing.assert_allclose(stream.embedding(), whole, atol=1e-6)
+
+
+def test_pieces_that_do_not_show_their_channels():
+    stream = EmbeddingStream(embed_windows, WINDOW)
+    with pytest.raises(ValueError, match=r"bad shape: \(1, 2\) does not show which side"):
+        stream.push(np.zeros((1, 2), np.float32))
+    stream.push(noise(40).reshape(20, 2))
+    with pytest.raises(ValueError, match="bad shape: 1 channels, and 2 before"):
+        stream.push(noise(20))
+    assert stream.num_samples == 20

@@ -14,6 +14,7 @@ from svmixer.models.utterance import (
     WINDOWS_AT_ONCE,
     Source,
     UtteranceError,
+    combine,
     embed_utterance,
     embed_utterances,
 )
@@ -134,3 +135,20 @@ def test_short_and_long_utterances_of_a_dump(toy_model, tmp_path, seconds):
     ((name, vector),) = extract(lambda s: utterance_embeddings(toy_model, s, "whole"), dump, range(1))
     assert name == "u"
     np.testing.assert_allclose(vector, toy_model.embed(dump.read(0)), atol=1e-6)
+
+
+def test_windows_of_silence_do_not_count_beside_speech():
+    speech = noise(3 * WINDOW)
+    silent = np.concatenate([np.zeros(5 * WINDOW, np.float32), speech, 1e-4 * noise(2 * WINDOW)])
+    for protocol in ("whole", "stream"):
+        expected = embed_utterance(Model(), speech, WINDOW, protocol)
+        np.testing.assert_allclose(embed_utterance(Model(), silent, WINDOW, protocol), expected, atol=1e-6)
+    # The paper's crops are taken as they are, and a recording that is soft throughout is no silence.
+    assert not np.allclose(
+        embed_utterance(Model(), silent, WINDOW, "crops"), embed_utterance(Model(), speech, WINDOW, "crops")
+    )
+    soft = 1e-4 * noise(3 * WINDOW)
+    rows = Model()(soft.reshape(3, WINDOW))
+    np.testing.assert_allclose(
+        embed_utterance(Model(), soft, WINDOW, "whole"), combine(rows, "whole"), atol=1e-6
+    )

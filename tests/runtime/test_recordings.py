@@ -78,12 +78,21 @@ def test_files_that_hold_no_embeddings(here, capsys):
     np.save("nan.npy", np.full(1452, np.nan, np.float32))
     np.save("objects.npy", np.array([{}]), allow_pickle=True)
     np.savez("sizes.npz", a=np.ones(2), b=np.ones(3))
+    np.save("zero.npy", np.zeros(1452, np.float32))
+    np.save("large.npy", np.full(1452, 1e200))
+    (here / "wave.npy").write_bytes((here / "a.wav").read_bytes())
+    (here / "list.scp").write_text("a gone.ark:3\n")
     (here / "text.npy").write_text("no array")
     (here / "empty.npz").write_bytes(b"")
     unreadable = "no embeddings can be read from it"
     expected = {
         "other.npy": "embeddings of 7 numbers, this model's have 1452: they were made with another model",
         "nan.npy": "not embeddings of finite values",
+        "zero.npy": "not embeddings of finite values that are not all zero",
+        "large.npy": "not embeddings of finite values",
+        "wave.npy": unreadable,
+        "list.scp": "missing file: gone.ark",
+        "some.ark": "an archive; name the .scp beside it",
         "objects.npy": unreadable,
         "sizes.npz": unreadable,
         "text.npy": unreadable,
@@ -94,7 +103,8 @@ def test_files_that_hold_no_embeddings(here, capsys):
         with pytest.raises(SystemExit) as stop:
             main(["verify", name, "a.wav"])
         assert stop.value.code == 1
-        assert f"error: {name}: {message}" in capsys.readouterr().err
+        error = capsys.readouterr().err
+        assert f"error: {name}: {message}" in error and "pickle" not in error
 
 
 def test_every_file_given_has_its_row(here):
@@ -128,3 +138,28 @@ def test_windows_side_by_side_are_those_of_one_thread():
     np.testing.assert_allclose(
         one.embed_windows(windows), several.embed_windows(windows), rtol=1e-4, atol=1e-4
     )
+
+
+def test_two_speakers_on_two_channels(here, capsys):
+    both = np.stack([syllables(3), syllables(3, 1)], axis=1)
+    soundfile.write("both.wav", both, RATE)
+    mixed = verdict(capsys, "both.wav", "a.wav")
+    what = "both.wav: its channels hold different sounds, which are mixed; choose a channel"
+    assert mixed["doubts"] == [what] and mixed["score"] < 0.999
+    # A channel is of recordings that have several.
+    for channel, (same, other) in enumerate((("a.wav", "b.wav"), ("b.wav", "a.wav"))):
+        chosen = ["--channel", str(channel)]
+        assert verdict(capsys, "both.wav", same, *chosen)["score"] == pytest.approx(1, abs=1e-4)
+        assert verdict(capsys, other, same, *chosen)["score"] < 0.999
+
+
+def test_recordings_are_named_as_they_are(here, capsys):
+    for name in ("x|", " y.wav", "call_12:30"):
+        (here / name).write_bytes((here / "a.wav").read_bytes())
+        assert verdict(capsys, name, "a.wav")["score"] == pytest.approx(1, abs=1e-5)
+
+
+def test_speech_between_silence(here, capsys):
+    soundfile.write("long.wav", np.concatenate([np.zeros(30 * RATE), syllables(3)]), RATE)
+    found = verdict(capsys, "long.wav", "a.wav")
+    assert found["score"] > 0.98 and found["doubts"] == []

@@ -1,5 +1,6 @@
 """``svmixer embed --input_dir``: names, values, resume, failures, Kaldi files."""
 
+import logging
 import os
 from pathlib import Path
 
@@ -175,8 +176,9 @@ def test_kaldi_files(audio, model_dir, tmp_path, capsys):
     with pytest.raises(SystemExit):
         run(audio, out, model_dir, "--kaldi", "true")
     assert "'b/é é': a key of a Kaldi file has no spaces" in capsys.readouterr().err
+    # Before anything is embedded.
+    assert not out.exists()
     (audio / "b/é é.flac").rename(audio / "b/é.flac")
-    (out / "b/é é.npy").unlink()
     run(audio, out, model_dir, "--kaldi", "true")
     table = kaldiio.load_scp(str(out / "embeddings.scp"))
     assert sorted(table) == ["a", "b/x", "b/é"]
@@ -275,3 +277,26 @@ def test_an_embedding_that_no_log_knows_is_made_again(audio, model_dir, tmp_path
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*.npy")}
     run(audio, out, model_dir)
     assert sum(path.stat().st_mtime_ns != time for path, time in before.items()) == 1
+
+
+def test_settings_that_cannot_be_read(audio, model_dir, tmp_path, capsys):
+    out = tmp_path / "out"
+    run(audio, out, model_dir)
+    for damaged in ("{", "[]"):
+        (out / "settings.json").write_text(damaged)
+        with pytest.raises(SystemExit):
+            run(audio, out, model_dir)
+        assert f"error: {out}/settings.json: damaged" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        run(audio, audio / "b/x.wav", model_dir)
+    assert f"error: {audio}/b/x.wav: not a directory" in capsys.readouterr().err
+
+
+def test_embeddings_of_recordings_that_are_gone_are_named(audio, model_dir, tmp_path, caplog):
+    out = tmp_path / "out"
+    run(audio, out, model_dir)
+    (audio / "b/x.wav").unlink()
+    logging.getLogger("svmixer").addHandler(caplog.handler)
+    run(audio, out, model_dir)
+    logging.getLogger("svmixer").removeHandler(caplog.handler)
+    assert f"{out}: 1 embeddings are of recordings that are gone, as b/x.npy" in caplog.text
