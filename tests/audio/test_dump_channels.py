@@ -141,11 +141,11 @@ def test_two_channels_of_one_channel_in_different_jobs():
         ),
         (
             {"wav_scp": "a call.wav\n", "reco2file_and_channel": "a call 0\n"},
-            "data/reco2file_and_channel:1: utterance a: channel '0' is neither",
+            "data/reco2file_and_channel:1: recording a: channel '0' is neither",
         ),
         (
             {"wav_scp": "a call.wav\n", "reco2file_and_channel": "a call A\na call B\n"},
-            "data/reco2file_and_channel:2: utterance a: id stands twice",
+            "data/reco2file_and_channel:2: recording a: id stands twice",
         ),
     ],
 )
