@@ -27,7 +27,7 @@ from svmixer.audio.resample import to_pcm16
 from svmixer.audio.share import NamedChannel, SourcePiece, Utterance, read_share, utterance_list
 from svmixer.audio.trim import trim_silence
 from svmixer.fileio import atomic_path, atomic_write
-from svmixer.lists import ListError, find_source, write_table
+from svmixer.lists import ListError, find_source, parse_source, write_table
 from svmixer.lists.overlap import sound_lists, warn_of_overlap
 from svmixer.log import get_logger
 
@@ -268,7 +268,9 @@ def _list_originals(share: Iterable[Utterance], config: DumpConfig, job: _Job) -
                 raise _channel_error(piece.channel, utterance.name, what, "--feats_type raw")
             num_samples = original_length(utterance.name, source, config.data_dir)
             check_length(num_samples, RATE, config.min_seconds)
-            job.keep(utterance.name, source, num_samples)
+            # A file whose name looks like a place in an archive: readers of dumps don't ask which it is.
+            start = "" if find_source(source) == parse_source(source) else ":0"
+            job.keep(utterance.name, source + start, num_samples)
 
 
 class _Job:

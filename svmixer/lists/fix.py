@@ -92,7 +92,7 @@ def fix_data_dir(data_dir: str | Path, *, check_files: bool = False) -> FixRepor
         lines["spk2utt"], sizes["spk2utt"] = _table_lines(spk2utt), len(spk2utt)
     if (folder / "trials").exists():
         path, names = folder / "trials", TrialNames(listed)
-        rows = clean_trials(path, _clean_lines(path), names, tables, partial(drops.add, "trials"))
+        rows = clean_trials(path, clean_lines(path), names, tables, partial(drops.add, "trials"))
         lines["trials"], sizes["trials"] = lambda: (f"{la} {en} {te}\n" for la, en, te in rows), len(rows)
     return FixReport(sizes, drops.report(), replace_lists(folder, lines))
 
@@ -111,8 +111,12 @@ class _Drops:
         return [Dropped(name, reason, *counted) for (name, reason), counted in self._counts.items()]
 
 
-def _clean_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Numbered lines that are not blank, without byte-order mark, carriage returns and outer blanks."""
+def clean_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Numbered lines that are not blank, without byte-order mark, carriage returns and outer blanks.
+
+    Raises:
+        ListError: no UTF-8 text, or it cannot be read.
+    """
     try:
         # Universal newlines: \r\n and \r end a line as \n does.
         with open(path, encoding="utf-8-sig", newline=None) as stream:
@@ -130,7 +134,7 @@ def _clean_lines(path: Path) -> Iterator[tuple[int, str]]:
 
 def _clean_table(path: Path, check_value: ValueCheck, drops: _Drops) -> Table:
     table: Table = {}
-    for number, line in _clean_lines(path):
+    for number, line in clean_lines(path):
         if len(line.split(maxsplit=1)) < 2:
             drops.add(path.name, "no value", line)
             continue
