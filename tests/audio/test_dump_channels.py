@@ -126,6 +126,12 @@ def test_a_channel_that_the_recording_does_not_have(lists, message):
     assert not Path("dump/data/wav.1.scp").exists()
 
 
+def test_two_channels_of_one_channel_under_two_spellings():
+    lists = {"wav_scp": "a bob.wav\nb ./bob.wav\n", "reco2file_and_channel": "a call A\nb call B\n"}
+    with pytest.raises(ListError, match="utterance b: no such channel"):
+        dump(**lists)
+
+
 def test_two_channels_of_one_channel_in_different_jobs():
     lists = {"wav_scp": "a bob.wav\nb bob.wav\n", "reco2file_and_channel": "a call A\nb call B\n"}
     with pytest.raises(ListError, match="utterance b: no such channel"):
