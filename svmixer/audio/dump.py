@@ -27,7 +27,7 @@ from svmixer.audio.resample import to_pcm16
 from svmixer.audio.share import NamedChannel, SourcePiece, Utterance, read_share, utterance_list
 from svmixer.audio.trim import trim_silence
 from svmixer.fileio import atomic_path, atomic_write
-from svmixer.lists import ListError, parse_source, write_table
+from svmixer.lists import ListError, find_source, parse_source, write_table
 from svmixer.lists.overlap import sound_lists, warn_of_overlap
 from svmixer.log import get_logger
 
@@ -187,7 +187,8 @@ def _read_channel(piece: SourcePiece, cache: RecordingCache, utterance: str) -> 
 
 
 def _channel_error(named: NamedChannel, utterance: str, what: str, repair: str | None = None) -> ListError:
-    return ListError(what, path=named.path, line=named.line, utterance=utterance, repair=repair)
+    # The line may be about the recording.
+    return ListError(f"utterance {utterance}: {what}", path=named.path, line=named.line, repair=repair)
 
 
 def dump_job(config: DumpConfig) -> None:
@@ -228,7 +229,7 @@ def _check_apart(share: Iterable[Utterance], config: DumpConfig) -> None:
     if os.path.realpath(config.data_dir) == os.path.realpath(config.output_dir):
         raise ListError("output_dir and data_dir are the same folder", path=config.output_dir)
     own = os.path.realpath(JobFiles(config.output_dir, config.job).ark.parent)
-    sources = (parse_source(piece.source) for utterance in share for piece in utterance.pieces)
+    sources = (find_source(piece.source) for utterance in share for piece in utterance.pieces)
     for folder in {os.path.dirname(source.path) for source in sources if source.kind != "pipe"}:
         if os.path.realpath(folder) == own:
             what = f"its recordings lie in {folder}, which this dump is about to overwrite"
@@ -267,7 +268,9 @@ def _list_originals(share: Iterable[Utterance], config: DumpConfig, job: _Job) -
                 raise _channel_error(piece.channel, utterance.name, what, "--feats_type raw")
             num_samples = original_length(utterance.name, source, config.data_dir)
             check_length(num_samples, RATE, config.min_seconds)
-            job.keep(utterance.name, source, num_samples)
+            # A file whose name looks like a place in an archive: readers of dumps don't ask which it is.
+            start = "" if find_source(source) == parse_source(source) else ":0"
+            job.keep(utterance.name, source + start, num_samples)
 
 
 class _Job:

@@ -28,6 +28,7 @@ from svmixer.lists import (
     write_table,
     write_trials,
 )
+from svmixer.lists.trial_names import TrialNames
 from svmixer.log import get_logger
 
 logger = get_logger(__name__)
@@ -162,11 +163,13 @@ def _kept_trials(path: Path, kept: set[str], dropped: set[str]) -> Trials | None
     if not path.exists():
         return None
     trials = read_trials(path)
-    for utterance in trials.utterances:
+    for index, utterance in enumerate(trials.utterances):
         if utterance not in kept and utterance not in dropped:
-            raise ListError(
-                "a trial names an unknown utterance", path=path, utterance=utterance, repair=fix_command(path)
-            )
+            names = TrialNames.read(path.parent)
+            what = f"a trial names an unknown utterance: {names.explain(utterance)}"
+            line = int(np.argmax((trials.enrol == index) | (trials.test == index))) + 1
+            repair = fix_command(path) if names.find(utterance) else None
+            raise ListError(what, path=path, line=line, utterance=utterance, repair=repair)
     there = np.array([utterance in kept for utterance in trials.utterances])
     rows = there[trials.enrol] & there[trials.test]
     if not rows.any():

@@ -9,6 +9,7 @@ from pathlib import Path
 from svmixer.lists import ListError, fix_command, iter_table, parse_source
 from svmixer.lists.channels import RECORDING_CHANNELS, parse_recording_channel
 from svmixer.lists.segments import Piece, parse_pieces
+from svmixer.lists.source import one_spelling
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -130,8 +131,9 @@ def _recording_channels(folder: Path, sources: dict[str, str]) -> dict[str, Name
     if not path.exists():
         return {}
     # Also all others with a source of these: where a source is named with two channels, it must have them.
-    texts = set(sources.values())
-    same = {name: text for _, name, text in iter_table(folder / "wav.scp") if text in texts}
+    places = set(map(one_spelling, sources.values()))
+    listed = ((name, one_spelling(text)) for _, name, text in iter_table(folder / "wav.scp"))
+    same = {name: place for name, place in listed if place in places}
     lines: dict[str, tuple[int, int]] = {}
     named: dict[str, set[int]] = {}
     for number, recording, value in iter_sorted(path):

@@ -102,7 +102,8 @@ def differences(found: dict, wanted: dict) -> list[str]:
 
 
 def audio_changes(marker: Path, content: dict) -> list[str]:
-    """Which recordings are others than when the step was done, in words: the first one."""
+    """Which recordings are others than when the step was done, in words: the first one; or why nobody can
+    tell."""
     changes = []
     # Markers of earlier versions do not know theirs; lists and states that are gone cannot have changed.
     for wav_scp in content.get("audio", {}):
@@ -113,8 +114,9 @@ def audio_changes(marker: Path, content: dict) -> list[str]:
             try:
                 path = changed_recording(wav_scp, audio_file(marker))
             except ListError as error:
-                path = f"({error}):"
-            changes += [f"recording {path} changed"] if path else []
+                changes.append(str(error))
+            else:
+                changes += [f"recording {path} changed"] if path else []
     return changes
 
 
@@ -132,7 +134,9 @@ def staleness(marker: Path) -> str:
         if os.stat(name).st_size != size:
             return f"is damaged: {name} has {os.stat(name).st_size} bytes, it had {size}"
     changes = audio_changes(marker, content)
-    return f"is stale: {changes[0]} after it was made" if changes else ""
+    if not changes:
+        return ""
+    return f"is stale: {changes[0]}" + (" after it was made" if changes[0].endswith(" changed") else "")
 
 
 def note_audio(marker: Path, wav_scp: str) -> None:
@@ -150,9 +154,13 @@ def note_audio(marker: Path, wav_scp: str) -> None:
 def write(marker: Path, content: dict, audio: list[str]) -> None:
     """Write a marker, with the digest of the recordings that were noted for it."""
     if audio:
+        from svmixer.lists import ListError
         from svmixer.lists.audio_state import state_digest
 
-        content["audio"] = {name: state_digest(audio_file(marker)) for name in audio}
+        try:
+            content["audio"] = {name: state_digest(audio_file(marker)) for name in audio}
+        except ListError as error:
+            raise fail(str(error)) from None
     write_json(marker, content)
 
 

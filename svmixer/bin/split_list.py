@@ -18,7 +18,7 @@ class SplitListConfig:
     input: str
     # Number of parts.
     jobs: int
-    # Where part n goes; JOB in the name stands for n, e.g. dump/train/logs/wav.JOB.scp.
+    # Where part n goes; JOB in the file's name stands for n, e.g. dump/train/logs/wav.JOB.scp.
     output: str
 
     def __post_init__(self) -> None:

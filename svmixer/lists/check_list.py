@@ -20,7 +20,7 @@ import numpy as np
 from svmixer.lists.channels import RECORDING_CHANNELS, parse_recording_channel
 from svmixer.lists.errors import ListError, fix_command
 from svmixer.lists.segments import parse_pieces
-from svmixer.lists.source import check_source
+from svmixer.lists.source import check_source, one_spelling
 from svmixer.lists.table import duplicate_error, is_id, iter_lines, split_line
 
 # From the value of a line to hashes of the ids it names; ValueError for a value that cannot be right.
@@ -110,9 +110,9 @@ def pieces(value: str) -> Iterable[int]:
 
 
 def recording_source(value: str) -> Iterable[int]:
-    """For ``wav.scp``: the source."""
+    """For ``wav.scp``: the source, in one spelling."""
     check_source(value)
-    return (hash(value),)
+    return (hash(one_spelling(value)),)
 
 
 def one_channel(value: str) -> Iterable[int]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
+_NOUNS = {"reco2": "recording", "spk2": "speaker"}
+
 
 class ListError(ValueError):
     """A list that cannot be used.
 
     ``str(error)`` reads ``file:line: utterance ID: what; repair with: command``, without the parts that are
-    not known.
+    not known; in lists by recording or speaker (``reco2*``, ``spk2*``) the ID is said to be one.
 
     Attributes:
         what: what is wrong.
@@ -29,7 +31,7 @@ class ListError(ValueError):
     ) -> None:
         self.what, self.path, self.line, self.utterance, self.repair = what, path, line, utterance, repair
         place = "" if path is None else str(path) if line is None else f"{path}:{line}"
-        who = "" if utterance is None else f"utterance {utterance}"
+        who = "" if utterance is None else f"{_noun(path)} {utterance}"
         message = ": ".join(part for part in (place, who, what) if part)
         super().__init__(f"{message}; repair with: {repair}" if repair else message)
 
@@ -40,6 +42,17 @@ class ListError(ValueError):
 
 def _rebuild(what: str, *where: object) -> ListError:
     return ListError(what, **dict(zip(("path", "line", "utterance", "repair"), where, strict=True)))
+
+
+def _noun(path: str | Path | None) -> str:
+    """What the entries of a list are about."""
+    name = "" if path is None else Path(path).name
+    return next((noun for start, noun in _NOUNS.items() if name.startswith(start)), "utterance")
+
+
+def more(count: int) -> str:
+    """Behind a fault that ``count`` lines have, of which the first is named."""
+    return f" (and {count - 1} more)" if count > 1 else ""
 
 
 def fix_command(path: str | Path, *options: str) -> str | None:

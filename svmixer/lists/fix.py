@@ -1,28 +1,25 @@
 """Repair a data directory: clean and sort each list, keep what all lists have, make ``spk2utt`` again.
 
 Only what carries no information or has no counterpart is removed, and counted. What needs a decision (an id
-with two values, a pair with two labels, a line of another form, text that is not UTF-8) is an error, and then
-nothing is written.
+with two values, a pair with two labels, a trial with a name that no list has, a line of another form, text
+that is not UTF-8) is an error, and then nothing is written.
 """
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-
-import numpy as np
 
 from svmixer.lists.check_list import VALUE_CHECKS, ValueCheck, value_checks
 from svmixer.lists.errors import ListError
+from svmixer.lists.fix_trials import clean_trials
 from svmixer.lists.forms import Forms
 from svmixer.lists.replace import replace_lists
 from svmixer.lists.source import FileProbe
 from svmixer.lists.table import duplicate_error, encoding_error, refuse_foreign, spk2utt_from, split_line
-from svmixer.lists.trial_faults import CONFLICTING, MISLABELLED, find_trial_faults
 from svmixer.lists.trial_names import TrialNames
-from svmixer.lists.trials import Row, Trials, parse_trials
 
 Table = dict[str, str]
 
@@ -58,8 +55,8 @@ def fix_data_dir(data_dir: str | Path, *, check_files: bool = False) -> FixRepor
 
     Byte-order marks, carriage returns, blank lines, tabs and repeated lines go; lists are sorted; ids that
     differ from others in their Unicode form alone take the form of ``wav.scp`` or the segments; utterances,
-    speakers and trials that not all lists know are dropped; ``spk2utt`` is made from ``utt2spk``; trials take
-    the form ``1|0 utterance1 utterance2``, audio paths in them become utterance ids (see
+    speakers and their trials that not all lists know are dropped; ``spk2utt`` is made from ``utt2spk``;
+    trials take the form ``1|0 utterance1 utterance2``, audio paths in them become utterance ids (see
     :meth:`svmixer.lists.trial_names.TrialNames.find`), their order and repetitions stay. Another list
     (``utt2lang``, …) that loses all its entries is removed. Originals are kept in ``.backup``; all lists are
     replaced together at the end. A second run changes nothing.
@@ -81,6 +78,8 @@ def fix_data_dir(data_dir: str | Path, *, check_files: bool = False) -> FixRepor
     if checks.pop("spk2utt", None) and "utt2spk" not in checks:
         raise ListError("missing: write one line 'utterance speaker' an utterance", path=folder / "utt2spk")
     tables = {name: _clean_table(folder / name, check, drops) for name, check in checks.items()}
+    # As they are before anything is dropped: a trial of an utterance that goes is no riddle.
+    listed = dict(tables)
     if check_files:
         _keep(tables, "wav.scp", _absence(), drops)
     utterances = _intersect(tables, checks, drops)
@@ -92,7 +91,8 @@ def fix_data_dir(data_dir: str | Path, *, check_files: bool = False) -> FixRepor
         spk2utt = {speaker: " ".join(members) for speaker, members in spk2utt_from(tables["utt2spk"]).items()}
         lines["spk2utt"], sizes["spk2utt"] = _table_lines(spk2utt), len(spk2utt)
     if (folder / "trials").exists():
-        rows = _clean_trials(folder / "trials", tables, drops)
+        path, names = folder / "trials", TrialNames(listed)
+        rows = clean_trials(path, clean_lines(path), names, tables, partial(drops.add, "trials"))
         lines["trials"], sizes["trials"] = lambda: (f"{la} {en} {te}\n" for la, en, te in rows), len(rows)
     return FixReport(sizes, drops.report(), replace_lists(folder, lines))
 
@@ -111,8 +111,12 @@ class _Drops:
         return [Dropped(name, reason, *counted) for (name, reason), counted in self._counts.items()]
 
 
-def _clean_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Numbered lines that are not blank, without byte-order mark, carriage returns and outer blanks."""
+def clean_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Numbered lines that are not blank, without byte-order mark, carriage returns and outer blanks.
+
+    Raises:
+        ListError: no UTF-8 text, or it cannot be read.
+    """
     try:
         # Universal newlines: \r\n and \r end a line as \n does.
         with open(path, encoding="utf-8-sig", newline=None) as stream:
@@ -130,7 +134,7 @@ def _clean_lines(path: Path) -> Iterator[tuple[int, str]]:
 
 def _clean_table(path: Path, check_value: ValueCheck, drops: _Drops) -> Table:
     table: Table = {}
-    for number, line in _clean_lines(path):
+    for number, line in clean_lines(path):
         if len(line.split(maxsplit=1)) < 2:
             drops.add(path.name, "no value", line)
             continue
@@ -237,52 +241,6 @@ def _renamed(table: Table, known: Container[str], forms: Forms) -> Table:
         if twin and twin not in table:
             renamed[twin] = renamed.pop(key)
     return renamed
-
-
-def _clean_trials(path: Path, tables: dict[str, Table], drops: _Drops) -> list[Row]:
-    """The trials that can be used, with ids in the place of paths.
-
-    Raises:
-        ListError: a fault that only the owner can decide about, or no trial is left.
-    """
-    names, utt2spk = TrialNames(tables), tables.get("utt2spk")
-    utterances = names.utterances
-    resolved: dict[str, str] = {}
-
-    def to_utterance(name: str) -> str:
-        if name not in resolved:
-            resolved[name] = names.find(name) or name
-        return resolved[name]
-
-    numbers = array("q")
-
-    def rows() -> Iterator[Row]:
-        for number, row in parse_trials(path, _clean_lines(path), to_utterance):
-            numbers.append(number)
-            yield row
-
-    trials = Trials.from_rows(rows())
-    known = np.array([name in utterances for name in trials.utterances], dtype=bool)
-    speakers = None
-    if utt2spk is not None:
-        speakers = np.array([hash(utt2spk.get(name)) for name in trials.utterances], dtype=np.int64)
-    faults = find_trial_faults(trials, known, speakers)
-    kept: list[Row] = []
-    for i, row in enumerate(trials.rows()):
-        if faults.unknown[i]:
-            drops.add(path.name, "utterance not in the set", row[1] if not known[trials.enrol[i]] else row[2])
-        elif faults.itself[i]:
-            drops.add(path.name, "utterance against itself", row[1])
-        elif faults.conflicting[i] or faults.mislabelled[i]:
-            what = CONFLICTING if faults.conflicting[i] else MISLABELLED
-            raise ListError(what, path=path, line=numbers[i], utterance=row[1])
-        else:
-            kept.append(row)
-    if not kept:
-        stranger = next((name for name in trials.utterances if name not in utterances), None)
-        why = f": {names.explain(stranger)}" if stranger else ""
-        raise ListError(f"no trial is left{why}", path=path)
-    return kept
 
 
 def _table_lines(table: Table) -> Callable[[], Iterable[str]]:

@@ -75,6 +75,11 @@ def check_source(text: str) -> None:
         raise ListError(f"'{text[:80]}' names a byte beyond the end of any file")
 
 
+def one_spelling(text: str) -> str:
+    """The source with its path absolute and without ``.`` and ``..``: equal for all spellings of one file."""
+    return text if text.endswith("|") else os.path.abspath(text)
+
+
 class FileProbe:
     """Looks whether sources are there. Remembers the last archive: its entries mostly stand together."""
 
@@ -87,7 +92,7 @@ class FileProbe:
         Raises:
             ListError: as :func:`parse_source`.
         """
-        source = parse_source(text)
+        source = parse_source(text)  # not `find_source`: an archive's entries would cost a look each
         if source.kind == "file":
             return None if is_file(source.path) else f"no such file: {source.path}"
         if source.kind == "ark":

@@ -16,15 +16,17 @@ def split_list(path: str | Path, jobs: int, output: str) -> list[Path]:
     Args:
         path: any list; its lines are copied byte by byte.
         jobs: number of parts.
-        output: where part n goes: a path in which ``JOB`` stands for n, counted from 1.
+        output: where part n goes: a path in whose file name ``JOB`` stands for n, counted from 1.
 
     Raises:
         ListError: the list has fewer lines than there are jobs, or cannot be read; nothing is written.
-        ValueError: ``jobs`` is less than 1, or ``output`` does not have ``JOB``.
+        ValueError: ``jobs`` is less than 1, or the file name of ``output`` does not have ``JOB``.
     """
-    if jobs < 1 or "JOB" not in output:
-        raise ValueError(f"expected one job or more and a name with JOB in it, got {jobs} and '{output}'")
-    parts = [Path(output.replace("JOB", str(job))) for job in range(1, jobs + 1)]
+    name = Path(output).name
+    if jobs < 1 or "JOB" not in name:
+        what = "expected one job or more and a file name with JOB in it"
+        raise ValueError(f"{what}, got {jobs} and '{output}'")
+    parts = [Path(output).with_name(name.replace("JOB", str(job))) for job in range(1, jobs + 1)]
     try:
         with open(path, "rb") as stream, contextlib.ExitStack() as stack:
             lines = sum(1 for _ in stream)

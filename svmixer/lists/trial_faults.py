@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from svmixer.lists.errors import ListError
 from svmixer.lists.trials import Trials
 
+UNKNOWN = "trial with an utterance that the set does not have"
 CONFLICTING = "the pair stands earlier with the other label"
 MISLABELLED = "label and utt2spk disagree whether this is one speaker"
 
@@ -28,6 +30,28 @@ def check_classes(trials: Trials, path: str | Path) -> None:
     if targets in (0, len(trials)):
         what = f"{targets} of {len(trials)} trials are target trials: error rates need both classes"
         raise ListError(what, path=path)
+
+
+class Naming(NamedTuple):
+    """Trials that name certain utterances."""
+
+    row: int  # of the first
+    name: str  # the first such utterance there
+    count: int  # how many trials
+
+
+def first_naming(trials: Trials, utterances: np.ndarray, but: np.ndarray | None = None) -> Naming | None:
+    """The trials that name an utterance of ``utterances``, bool [U], and none of ``but``, bool [U]."""
+    enrol, test = trials.enrol, trials.test
+    mask = utterances[enrol] | utterances[test]
+    if but is not None:
+        mask &= ~(but[enrol] | but[test])
+    rows = np.flatnonzero(mask)
+    if not len(rows):
+        return None
+    row = int(rows[0])
+    index = enrol[row] if utterances[enrol[row]] else test[row]
+    return Naming(row, trials.utterances[index], len(rows))
 
 
 @dataclass(frozen=True, eq=False)

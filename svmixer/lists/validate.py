@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from svmixer.lists.check_list import VALUE_CHECKS, CheckedList, check_list, value_checks
-from svmixer.lists.errors import ListError, fix_command
+from svmixer.lists.errors import ListError, fix_command, more
 from svmixer.lists.forms import Forms, difference
 from svmixer.lists.overlap import warn_of_overlap
 from svmixer.lists.source import FileProbe
 from svmixer.lists.table import iter_table
-from svmixer.lists.trial_faults import CONFLICTING, MISLABELLED, find_trial_faults
+from svmixer.lists.trial_faults import CONFLICTING, MISLABELLED, UNKNOWN, find_trial_faults, first_naming
 from svmixer.lists.trial_names import TrialNames
 from svmixer.lists.trials import Trials, read_trials
 
@@ -110,7 +110,7 @@ def _absent_files(path: Path) -> Iterator[ListError]:
             first, count = first or (number, recording, reason), count + 1
     if first:
         number, recording, reason = first
-        what = reason + _more(count)
+        what = reason + more(count)
         repair = fix_command(path, "--check_files true")
         yield ListError(what, path=path, line=number, utterance=recording, repair=repair)
 
@@ -135,7 +135,7 @@ def _compare(lists: dict[str, CheckedList], folder: Path, trials: Trials | None)
         if whole:
             yield from _outside(lists[name], lists[name].keys, whole, f"not in {whole.path.name}")
     if trials and utterances:
-        yield from _check_trials(folder / "trials", trials, utterances, utt2spk)
+        yield from _check_trials(folder / "trials", trials, utterances, utt2spk, lists)
 
 
 def _outside(column: CheckedList, ids: np.ndarray, other: CheckedList, what: str) -> Iterator[ListError]:
@@ -198,7 +198,11 @@ def _pair(utterances: np.ndarray, speakers: np.ndarray) -> np.ndarray:
 
 
 def _check_trials(
-    path: Path, trials: Trials, utterances: CheckedList, utt2spk: CheckedList | None
+    path: Path,
+    trials: Trials,
+    utterances: CheckedList,
+    utt2spk: CheckedList | None,
+    lists: Collection[str],
 ) -> Iterator[ListError]:
     hashes = np.fromiter(map(hash, trials.utterances), dtype=np.int64, count=len(trials.utterances))
     known, speakers = np.isin(hashes, utterances.keys), None
@@ -208,8 +212,9 @@ def _check_trials(
         speakers = utt2spk.named[order[place]]
         known &= utt2spk.keys[order[place]] == hashes
     faults = find_trial_faults(trials, known, speakers)
+    if faults.unknown.any():
+        yield from _unknown_names(path, trials, known, TrialNames.read(path.parent, lists))
     for mask, what, fixable in (
-        (faults.unknown, "trial with an utterance that the set does not have", True),
         (faults.itself, "trial of an utterance against itself", True),
         (faults.conflicting, CONFLICTING, False),
         (faults.mislabelled, MISLABELLED, False),
@@ -217,17 +222,21 @@ def _check_trials(
         rows = np.flatnonzero(mask)
         if len(rows):
             row = int(rows[0])
-            # The utterance to name is the first one, unless only the second is unknown.
-            side = trials.test if mask is faults.unknown and known[trials.enrol[row]] else trials.enrol
-            name = trials.utterances[side[row]]
-            note = _unknown_note(path, name, len(rows) == len(trials)) if mask is faults.unknown else ""
-            yield _problem(path, row + 1, name, what, len(rows), fixable, note)
+            yield _problem(path, row + 1, trials.utterances[trials.enrol[row]], what, len(rows), fixable)
 
 
-def _unknown_note(path: Path, name: str, every_trial: bool) -> str:
-    """What the unknown ``name`` is, or what is accepted where no trial can be used."""
-    names = TrialNames.read(path.parent)
-    return names.explain(name) if every_trial or names.find(name) not in (None, name) else ""
+def _unknown_names(path: Path, trials: Trials, known: np.ndarray, names: TrialNames) -> Iterator[ListError]:
+    """Problems of trials with names that are not ``known``: those that no list has are for the owner."""
+    pairs = zip(known.tolist(), trials.utterances, strict=True)
+    strange = np.array([not has and not names.find(name) for has, name in pairs], dtype=bool)
+    for found, fixable in (
+        (first_naming(trials, strange), False),
+        (first_naming(trials, ~known, but=strange), True),
+    ):
+        if found:
+            # Which list lacks an id is told elsewhere.
+            note = "" if names.find(found.name) == found.name else names.explain(found.name)
+            yield _problem(path, found.row + 1, found.name, UNKNOWN, found.count, fixable, note)
 
 
 def _problem(
@@ -235,9 +244,5 @@ def _problem(
 ) -> ListError:
     """A fault that ``count`` lines have, by its first; ``note`` says more about that one."""
     repair = fix_command(path) if fixable else None
-    text = what + _more(count) + (f": {note}" if note else "")
+    text = what + more(count) + (f": {note}" if note else "")
     return ListError(text, path=path, line=line, utterance=utterance, repair=repair)
-
-
-def _more(count: int) -> str:
-    return f" (and {count - 1} more)" if count > 1 else ""

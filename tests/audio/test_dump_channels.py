@@ -126,6 +126,12 @@ def test_a_channel_that_the_recording_does_not_have(lists, message):
     assert not Path("dump/data/wav.1.scp").exists()
 
 
+def test_two_channels_of_one_channel_under_two_spellings():
+    lists = {"wav_scp": "a bob.wav\nb ./bob.wav\n", "reco2file_and_channel": "a call A\nb call B\n"}
+    with pytest.raises(ListError, match="utterance b: no such channel"):
+        dump(**lists)
+
+
 def test_two_channels_of_one_channel_in_different_jobs():
     lists = {"wav_scp": "a bob.wav\nb bob.wav\n", "reco2file_and_channel": "a call A\nb call B\n"}
     with pytest.raises(ListError, match="utterance b: no such channel"):
@@ -141,11 +147,11 @@ def test_two_channels_of_one_channel_in_different_jobs():
         ),
         (
             {"wav_scp": "a call.wav\n", "reco2file_and_channel": "a call 0\n"},
-            "data/reco2file_and_channel:1: utterance a: channel '0' is neither",
+            "data/reco2file_and_channel:1: recording a: channel '0' is neither",
         ),
         (
             {"wav_scp": "a call.wav\n", "reco2file_and_channel": "a call A\na call B\n"},
-            "data/reco2file_and_channel:2: utterance a: id stands twice",
+            "data/reco2file_and_channel:2: recording a: id stands twice",
         ),
     ],
 )

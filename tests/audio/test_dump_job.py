@@ -219,6 +219,13 @@ def test_raw_copy_points_at_the_originals(tmp_path):
     }
 
 
+def test_raw_copy_of_a_file_whose_name_looks_like_a_place_in_an_archive(tmp_path):
+    one = noise_pcm(8000, 1)
+    write_wav(tmp_path / "call_12:30", one)
+    write_lists(tmp_path / "data", wav_scp={"a": "call_12:30"})
+    np.testing.assert_array_equal(dump(feats_type="raw_copy")["a"], one)
+
+
 @pytest.mark.parametrize(
     ("name", "found"),
     [

@@ -114,8 +114,18 @@ def test_speakers_and_trials_that_do_not_fit(tmp_path, data):
     dump()
     config = MergeConfig("data", "dump", num_jobs=2, max_drop=1.0)
     trials = (data / "trials").read_text()
+    (data / "trials").write_text(trials + "1 a-1 b-1.wav\n")
+    what = (
+        r"trials:5: utterance b-1.wav: .*: a path, which stands for utterance 'b-1'; repair with: .*fix_data"
+    )
+    with pytest.raises(ListError, match=what):
+        merge_jobs(config)
+    (data / "wav.scp").write_text((data / "wav.scp").read_text().replace("b-2 b-2.wav", "b-2 b-1.wav"))
+    what = r"trials:5: utterance b-1.wav: .* is a path of 2 recordings \(b-1, b-2\): name one of them"
+    with pytest.raises(ListError, match=what):
+        merge_jobs(config)
     (data / "trials").write_text(trials + "1 a-1 x-9\n")
-    with pytest.raises(ListError, match=r"data/trials: utterance x-9: a trial names an unknown utterance"):
+    with pytest.raises(ListError, match=r"data/trials:5: utterance x-9: a trial names an unknown utterance"):
         merge_jobs(config)
     (data / "trials").write_text("0 a-1 c-1\n")
     with pytest.raises(ListError, match=r"data/trials: no trial is left"):

@@ -3,6 +3,7 @@
 import os
 import shutil
 
+import numpy as np
 import pytest
 
 from svmixer.fileio import audio_fingerprint
@@ -93,6 +94,52 @@ def test_a_list_of_another_length(folder):
     (folder / "wav.scp").write_text("a a.wav\nb |\n")
     with pytest.raises(ListError, match=r"wav\.scp:2: utterance b: '\|' is not a recording"):
         write_state("wav.scp", ".audio")
-    (folder / ".audio").write_bytes(b"half")
-    with pytest.raises(ListError, match=r"\.audio: damaged"):
-        changed_recording("wav.scp", ".audio")
+
+
+def npz(path) -> None:
+    with open(path, "wb") as stream:
+        np.savez(stream, x=np.zeros(3))
+
+
+def npy(path) -> None:
+    with open(path, "wb") as stream:
+        np.save(stream, np.zeros(3))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(b"half"),
+        lambda path: path.write_bytes(b"PK\x03\x04 no archive"),
+        lambda path: path.write_bytes(path.read_bytes()[:-30]),
+        lambda path: path.write_bytes(path.read_bytes()[:40]),
+        lambda path: path.write_bytes(b"\x93NUMPY"),
+        npz,
+        npy,
+    ],
+)
+def test_a_damaged_state_is_named(folder, damage):
+    damage(folder / ".audio")
+    for read in (lambda: changed_recording("wav.scp", ".audio"), lambda: state_digest(".audio")):
+        with pytest.raises(ListError) as error:
+            read()
+        assert str(error.value) == ".audio is damaged"
+
+
+def test_files_whose_names_look_like_places_in_archives(folder):
+    """`call_12:30` is a file where there is one, as it is for the readers."""
+    names = ["call_12:30", "call_12:45", "call_13:00"]
+    for name in names:
+        (folder / name).write_bytes(name.encode() * 2000)
+    (folder / "wav.scp").write_text("".join(f"{n} {name}\n" for n, name in enumerate([*names, "a.wav"])))
+    write_state("wav.scp", ".audio")
+    assert changed_recording("wav.scp", ".audio") == ""
+    (folder / names[1]).write_bytes(b"another call")
+    assert changed_recording("wav.scp", ".audio") == names[1]
+    # Those that are gone are no others, and the rest keep their places.
+    for name in names[:2]:
+        (folder / name).unlink()
+    assert changed_recording("wav.scp", ".audio") == ""
+    change(folder / "a.wav", 0)
+    assert changed_recording("wav.scp", ".audio") == "a.wav"

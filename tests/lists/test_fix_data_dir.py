@@ -77,7 +77,12 @@ def test_backups_are_never_overwritten(write):
         ("utt2spk", "z-1 z\n", r"no utterance is in all of: wav.scp, utt2spk"),
         ("trials", "1 a-1 a-2\n\n0 a-2 a-1\n", r"trials:3: utterance a-2: the pair stands earlier"),
         ("trials", "1 a-1 a-2\n\n1 a-2 b-1\n", r"trials:3: utterance a-2: label and utt2spk disagree"),
-        ("trials", "1 a-1 x\n", r"trials: no trial is left"),
+        ("trials", "1 a-1 a-1\n", r"trials: no trial is left: 1 utterance against itself"),
+        (
+            "trials",
+            "1 a-1 a-2\n\n0 a-1 modelX\n0 y a-1\n",
+            r"trials:3: utterance modelX: .* \(and 1 more\): 'mod",
+        ),
         ("trials", "a-1 a-2\n", r"trials:1: expected"),
     ],
 )
@@ -126,10 +131,14 @@ def test_other_lists_follow(data_dir):
 
 def test_voxceleb_paths_become_utterances(write):
     folder = write("d/wav.scp", "id1-v-1 x\nid1-v-2 y\nid2-w-1 z\n").parent
-    write("d/trials", "1 id1/v/1.wav id1/v/2.wav\n0 id1/v/1.wav id2/w/1.wav\n0 id1/v/1.wav id3/w/1.wav\n")
+    write("d/utt2spk", "id1-v-1 a\nid1-v-2 a\nid2-w-1 b\nid3-w-1 c\n")
+    write("d/trials", "1 id1/v/1.wav id1/v/2.wav\n0 id1/v/1.wav id2/w/1.wav\n0 id1/v/1.wav id3-w-1\n")
     report = fix_data_dir(folder)
     assert (folder / "trials").read_text() == "1 id1-v-1 id1-v-2\n0 id1-v-1 id2-w-1\n"
-    assert report.dropped == [Dropped("trials", "utterance not in the set", 1, "id3/w/1.wav")]
+    assert report.dropped == [
+        Dropped("utt2spk", "not in wav.scp", 1, "id3-w-1"),
+        Dropped("trials", "utterance not in the set", 1, "id3-w-1"),
+    ]
     validate_data_dir(folder)
 
 
@@ -147,6 +156,17 @@ def test_missing_files(write, tmp_path):
     assert fix_data_dir(folder, check_files=True).dropped == [Dropped("wav.scp", "file is missing", 2, "b")]
     assert (folder / "wav.scp").read_text() == f"a {sound}\nc cat x |\n"
     validate_data_dir(folder, check_files=True)
+
+
+def test_trials_of_what_goes_go_with_it(write, tmp_path):
+    """They are counted; a path of a recording that goes is known, too."""
+    folder = write(
+        "d/wav.scp", f"a {write('a.wav', '1')}\nb {write('b.wav', '1')}\nc {tmp_path}/c.wav\n"
+    ).parent
+    write("d/trials", f"1 a b\n0 a c\n0 {tmp_path}/c.wav b\n0 c b\n")
+    report = fix_data_dir(folder, check_files=True)
+    assert report.dropped[1:] == [Dropped("trials", "utterance not in the set", 3, "c")]
+    assert (folder / "trials").read_text() == "1 a b\n"
 
 
 def test_interrupted_before_the_renames(data_dir, monkeypatch):

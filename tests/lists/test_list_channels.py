@@ -94,7 +94,7 @@ def test_recording_channels_that_mean_nothing(call, value, message):
         parse_recording_channel(value)
     folder = call(wav_scp="a-1 x\nb-1 y\n", reco2file_and_channel=f"a-1 f A\nb-1 {value}\n")
     for check in (validate_data_dir, fix_data_dir):
-        with pytest.raises(ListError, match=rf"reco2file_and_channel:2: utterance b-1: {message}") as caught:
+        with pytest.raises(ListError, match=rf"reco2file_and_channel:2: recording b-1: {message}") as caught:
             check(folder)
         assert "repair" not in str(caught.value)
     assert (folder / "reco2file_and_channel").read_text() == f"a-1 f A\nb-1 {value}\n"
@@ -124,7 +124,7 @@ def test_no_repair_deletes_what_it_does_not_understand(call, line):
 def test_channels_of_recordings_that_are_not_there(call):
     folder = call(wav_scp="a-1 x\nb-1 y\n", reco2file_and_channel="a-1 x A\nc-1 x B\n")
     with pytest.raises(
-        DataDirError, match=r"reco2file_and_channel:2: utterance c-1: not in wav.scp; repair with: .*fix_data"
+        DataDirError, match=r"reco2file_and_channel:2: recording c-1: not in wav.scp; repair with: .*fix_data"
     ):
         validate_data_dir(folder)
 
@@ -239,6 +239,20 @@ def test_channels_that_do_not_tell_two_speakers_apart(call, warnings, channels):
 )
 def test_speakers_that_are_told_apart(call, warnings, lists):
     assert warnings(call(**lists)) == []
+
+
+def test_one_file_under_two_spellings(call, warnings, tmp_path, monkeypatch):
+    for first, second in (
+        ("/x/call.wav", "/x/../x/call.wav"),
+        ("call.wav", "./call.wav"),
+        ("x//c.w", "x/c.w"),
+    ):
+        folder = call(wav_scp=f"a-1 {first}\nb-1 {second}\n")
+        assert warnings(folder) == warning(folder, 1, "b-1", "a-1", "b-1")
+    monkeypatch.chdir(tmp_path)
+    folder = call(wav_scp=f"a-1 call.wav\nb-1 {tmp_path}/call.wav\n")
+    assert warnings(folder) == warning(folder, 1, "b-1", "a-1", "b-1")
+    assert warnings(call(wav_scp="a-1 cat x/../y |\nb-1 cat y |\n")) == []
 
 
 def test_noises_have_no_speakers(write, warnings):

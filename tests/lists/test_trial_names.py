@@ -29,6 +29,19 @@ def fixed(folder, trials: str) -> str:
     return (folder / "trials").read_text()
 
 
+def refusals(folder, trials: str) -> list[str]:
+    """What the fixer and the validator say, and that neither changes anything."""
+    (folder / "trials").write_text(trials)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    messages = []
+    for check, error in ((fix_data_dir, ListError), (validate_data_dir, DataDirError)):
+        with pytest.raises(error) as raised:
+            check(folder)
+        messages += [line for line in str(raised.value).splitlines() if "stands for utterance" not in line]
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    return messages
+
+
 @pytest.mark.parametrize(
     "trials",
     [
@@ -60,7 +73,14 @@ def test_paths_of_recordings_with_segments(folder, write):
     write("d/segments", "p1 u1 0 1\np2 u2 0 1\np3 u3 0 1\np4 u3 1 2\n")
     write("d/utt2spk", "p1 s1\np2 s1\np3 s2\np4 s2\n")
     write("d/spk2utt", "s1 p1 p2\ns2 p3 p4\n")
-    assert fixed(folder, "1 x/001.wav y/001.wav\n0 p1 p3\n0 p1 z/002.flac\n") == "1 p1 p2\n0 p1 p3\n"
+    assert fixed(folder, "1 x/001.wav y/001.wav\n0 p1 p3\n") == "1 p1 p2\n0 p1 p3\n"
+    for name in ("z/002.flac", "/corpus/id2/z/002.flac", "u3"):
+        for message in refusals(folder, f"1 p1 p2\n0 p1 {name}\n"):
+            assert f"trials:2: utterance {name}: " in message
+            assert f"'{name}' is a recording with 2 utterances (p3, p4): name one of them; trials" in message
+            assert "ids of segments, such as 'p1'" in message and "repair" not in message
+    for message in refusals(folder, "1 p1 p2\n0 p1 u4\n"):
+        assert "'u4' is a recording without an utterance: trials name" in message
 
 
 @pytest.mark.parametrize(
@@ -68,18 +88,56 @@ def test_paths_of_recordings_with_segments(folder, write):
     [
         ("1 model-7 u2\n0 model-7 u3\n", "'model-7' is no utterance of the set"),
         ("1 u1 s1\n0 u2 s2\n", "'s1' is a speaker, no utterance"),
-        ("1 001.wav u2\n", "'001.wav' is no utterance of the set"),
+        ("1 u1 u2\n0 u1 model-7\n1 u1 x\n", "(and 1 more): 'model-7' is no utterance of the set"),
     ],
 )
-def test_no_trial_is_left(folder, trials, what):
-    (folder / "trials").write_text(trials)
-    for check, error in ((fix_data_dir, ListError), (validate_data_dir, DataDirError)):
-        with pytest.raises(error) as raised:
-            check(folder)
-        assert f"{what}: trials name utterances by ids of wav.scp, such as 'u1'" in str(raised.value)
-        assert "by paths of wav.scp" in str(raised.value)
-        assert "enroll.map" in str(raised.value)
+def test_names_that_no_list_has(folder, trials, what):
+    """Whether one trial has them or all: no repair deletes what it does not understand."""
+    for message in refusals(folder, trials):
+        assert f"{what}: trials name utterances by ids of wav.scp, such as 'u1'" in message
+        assert "by paths of wav.scp" in message
+        assert "enroll.map" in message and "repair" not in message
     assert (folder / "trials").read_text() == trials
+
+
+@pytest.mark.parametrize(
+    ("name", "recordings"),
+    [
+        ("X/call0.wav", "2 recordings (call0-A, call0-B)"),
+        ("./X/call0.wav", "2 recordings (call0-A, call0-B)"),
+        ("call0.wav", "2 recordings (call0-A, call0-B)"),
+        ("X/call0", "2 recordings (call0-A, call0-B)"),
+        ("X/call2.wav", "2 recordings (call2-A, call2-B)"),
+        ("X/../X/call2.wav", "2 recordings (call2-A, call2-B)"),
+        ("same.wav", "4 recordings (e1, e2, e3, …)"),
+    ],
+)
+def test_a_path_of_several_recordings(write, name, recordings):
+    """Two channels of a file, two spellings of one, and an end of several: which is meant?"""
+    write(
+        "d/wav.scp",
+        "call0-A X/call0.wav\ncall0-B X/call0.wav\ncall1-A X/call1.wav\n"
+        "call2-A X/call2.wav\ncall2-B X/y/../call2.wav\n"
+        + "".join(f"e{i} {i}/same.wav\n" for i in range(1, 5)),
+    )
+    ids = ["call0-A", "call0-B", "call1-A", "call2-A", "call2-B", "e1", "e2", "e3", "e4"]
+    folder = write("d/utt2spk", "".join(f"{each} {each}\n" for each in ids)).parent
+    write("d/spk2utt", "".join(f"{each} {each}\n" for each in ids))
+    for message in refusals(folder, f"0 X/call1.wav e1\n0 {name} call1-A\n"):
+        assert f"trials:2: utterance {name}: " in message
+        assert f"'{name}' is a path of {recordings}: name one of them; trials name" in message
+        assert "repair" not in message
+    assert fixed(folder, "0 ./X/z/../call1.wav e1\n") == "0 call1-A e1\n"
+
+
+def test_lists_with_faults_do_not_hide_the_names(folder):
+    """What a broken list would say is left out; the others count."""
+    (folder / "utt2spk").write_text("u1 s1\r\nu2 s1\n")
+    (folder / "trials").write_text("1 u1 model-7\n")
+    with pytest.raises(DataDirError) as error:
+        validate_data_dir(folder)
+    assert "utt2spk:1: carriage return" in str(error.value)
+    assert "trials:1: utterance model-7: " in str(error.value)
 
 
 def test_validator_says_what_a_path_stands_for(folder):

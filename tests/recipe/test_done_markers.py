@@ -92,3 +92,31 @@ def test_a_configuration_that_names_a_missing_file(work, capsys):
     with pytest.raises(SystemExit):
         done.main(["write", "x/.done", *spec()])
     assert "no such configuration file: conf/student.yaml" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [b"", b"half", b"PK\x03\x04 half"])
+def test_a_damaged_state_of_the_recordings_is_the_reason(work, capsys, content):
+    (work / "a.wav").write_bytes(b"1" * 100)
+    (work / "wav.scp").write_text("a a.wav\n")
+    (work / "x").mkdir()
+    done.main(["audio", "x/.done", "--audio", "wav.scp"])
+    done.main(["write", "x/.done", *spec(), "--audio", "wav.scp"])
+    assert check(*spec(), "--audio", "wav.scp") == 0
+    (work / "x/.audio").write_bytes(content)
+    capsys.readouterr()
+    assert check(*spec(), "--audio", "wav.scp") == 1
+    assert capsys.readouterr().out == "x/.audio is damaged\n"
+    assert require(work, capsys).startswith("error: x is stale: x/.audio is damaged; it is made by stage ")
+    with pytest.raises(SystemExit):
+        done.main(["write", "x/.done", *spec(), "--audio", "wav.scp"])
+    assert capsys.readouterr().err == "error: x/.audio is damaged\n"
+
+
+def test_a_replaced_recording_is_the_reason(work, capsys):
+    (work / "call_12:30").write_bytes(b"1" * 100)
+    (work / "wav.scp").write_text("a call_12:30\n")
+    (work / "x").mkdir()
+    done.main(["audio", "x/.done", "--audio", "wav.scp"])
+    done.main(["write", "x/.done", *spec(), "--audio", "wav.scp"])
+    (work / "call_12:30").write_bytes(b"2" * 100)
+    assert "x is stale: recording call_12:30 changed after it was made; it is" in require(work, capsys)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import shutil
 import subprocess
@@ -190,6 +191,7 @@ def test_bad_lists_are_explained(recipe, corpus, tmp_path):
     assert absent.returncode == 1
     assert f"data/all/wav.scp:1: utterance s0-0: no such file: {corpus}/s0-0.flac" in absent.stderr
     assert "--drop_missing true leaves out recordings whose file is missing" in absent.stderr
+    assert "repair with" not in absent.stderr, "the next run would undo a repair of the copies"
     assert not (work / "data/train").exists()
     dropped = run(recipe / "local/data.sh", *options(corpus), "--drop_missing", "true", cwd=work)
     assert dropped.returncode == 0, dropped.stderr
@@ -201,6 +203,7 @@ def test_bad_lists_are_explained(recipe, corpus, tmp_path):
     assert conflict.returncode == 1
     assert "data/all/utt2spk:26: utterance s1-0: id stands twice, with different values" in conflict.stderr
     assert f"correct {corpus}/wav.scp {corpus}/utt2spk and run this again" in conflict.stderr
+    assert "--drop_missing" not in conflict.stderr
 
 
 @pytest.mark.recipe
@@ -209,7 +212,7 @@ def test_too_few_speakers_name_the_options(recipe, corpus, tmp_path):
     lists = options(corpus)[:4]
     refused = run(recipe / "local/data.sh", *lists, cwd=tmp_path)
     assert refused.returncode == 1
-    assert "data/all/utt2spk: 8 of 8 speakers have two utterances or more" in refused.stderr
+    assert f"error: {corpus}/utt2spk: 8 of 8 speakers have two utterances or more" in refused.stderr
     assert "--valid_speakers 5 --test_speakers 10 wants 15 of them" in refused.stderr
     assert "repair with: --valid_speakers 2 --test_speakers 2\n" in refused.stderr
     assert '--local_data_opts "--valid_speakers N --test_speakers N"' in refused.stderr
@@ -222,7 +225,54 @@ def test_trials_of_one_class_are_named(recipe, corpus, tmp_path):
     (corpus / "trials").write_text("1 s1-0 s1-1\n1 s1-0 s1-2\n")
     refused = run(recipe / "local/data.sh", *options(corpus), "--trials", corpus / "trials", cwd=tmp_path)
     assert refused.returncode == 1
-    assert "data/all/trials: 2 of 2 trials are target trials: error rates need both classes" in refused.stderr
+    what = "2 of 2 trials are target trials: error rates need both classes"
+    assert refused.stderr == f"error: {corpus}/trials: {what}\n"
+
+
+@pytest.mark.recipe
+def test_numbers_are_no_remedy_for_too_few_speakers(recipe, corpus, tmp_path):
+    rows = [line.split() for line in (corpus / "utt2spk").read_text().splitlines()]
+    (corpus / "utt2spk").write_text("".join(f"{name} s{int(speaker[1]) % 3}\n" for name, speaker in rows))
+    refused = run(recipe / "local/data.sh", *options(corpus), cwd=tmp_path)
+    assert refused.returncode == 1
+    assert f"error: {corpus}/utt2spk: 3 of 3 speakers have" in refused.stderr
+    assert "repair with: more speakers" in refused.stderr
+    assert "--local_data_opts" not in refused.stderr
+
+
+FOREIGN = {
+    "UTF-16": lambda content: content.decode().encode("utf-16"),
+    "gzip": gzip.compress,
+    "ISO-8859-1": lambda content: "s0-0 \u00e9\n".encode("latin-1") + content.partition(b"\n")[2],
+}
+
+
+@pytest.mark.recipe
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_the_command_for_a_foreign_list_repairs_your_file(recipe, corpus, tmp_path, kind):
+    """Not the copy, which the next run writes again."""
+    path = corpus / "utt2spk"
+    plain = path.read_bytes()
+    path.write_bytes(FOREIGN[kind](plain))
+    refused = run(recipe / "local/data.sh", *options(corpus), cwd=tmp_path)
+    assert refused.returncode == 1
+    assert f"error: {path}:" in refused.stderr and f" {path}" in refused.stderr.partition("repair with: ")[2]
+    assert "data/all" not in refused.stderr
+    if kind != "ISO-8859-1":  # that one is a guess, into a second file
+        subprocess.run(["sh", "-c", refused.stderr.partition("repair with: ")[2]], check=True)
+        assert path.read_bytes().decode("utf-8-sig").encode() == plain
+        done = run(recipe / "local/data.sh", *options(corpus), cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.recipe
+def test_trials_with_names_that_no_list_has(recipe, corpus, tmp_path):
+    (corpus / "trials").write_text("1 s1-0 s1-1\n1 s1-0 modelX\n0 s1-0 s2-0\n")
+    refused = run(recipe / "local/data.sh", *options(corpus), "--trials", corpus / "trials", cwd=tmp_path)
+    assert refused.returncode == 1
+    assert "data/all/trials:2: utterance modelX: " in refused.stderr
+    assert "'modelX' is no utterance of the set: trials name utterances by ids of wav.scp" in refused.stderr
+    assert "holds copies: correct" in refused.stderr and "repair with" not in refused.stderr
 
 
 def test_trials_of_one_speaker_name_the_list(tmp_path, capsys):

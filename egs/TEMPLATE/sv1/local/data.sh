@@ -46,6 +46,7 @@ require_int 0 seed
 
 all=$data_dir/all
 originals=()
+names=() # those of the copies, in the same order
 rm -rf "$all"
 mkdir -p "$all"
 
@@ -55,8 +56,11 @@ copy_list() {
         echo "${0##*/}: no such list: $2; give it with --$1 FILE (docs/own_data.md shows an example)" >&2
         exit 1
     fi
+    # Before it is a copy: the command in the message is for your file.
+    python -m svmixer.bin.check_text --input "$2"
     cp "$2" "$all/$3"
     originals+=("$2")
+    names+=("$3")
 }
 copy_list wav_scp "$wav_scp" wav.scp
 copy_list utt2spk "$utt2spk" utt2spk
@@ -64,18 +68,37 @@ copy_list utt2spk "$utt2spk" utt2spk
 [ -z "$reco2file_and_channel" ] || copy_list reco2file_and_channel "$reco2file_and_channel" reco2file_and_channel
 [ -z "$trials" ] || copy_list trials "$trials" trials
 
+# on_copies PROGRAM OPTION…: run a program on $all; its standard error is in `said` and goes on, without repairs of the copies,
+# which the next run would undo, and with your file where a whole list is meant. Lines may be those of the repaired copy.
+on_copies() {
+    local status=0 i shown
+    { said=$(python -m "svmixer.bin.$1" --data_dir "$all" "${@:2}" 2>&1 >&3) || status=$?; } 3>&1
+    shown=$(printf '%s\n' "$said" | sed 's/; repair with: python -m svmixer\.bin\.fix_data_dir .*//')
+    for i in "${!names[@]}"; do
+        shown=${shown//"$all/${names[i]}: "/"${originals[i]}: "}
+    done
+    [ -z "$shown" ] || printf '%s\n' "$shown" >&2
+    return "$status"
+}
 stop() {
     echo "${0##*/}: $all holds copies: correct ${originals[*]} and run this again" >&2
     exit 1
 }
-python -m svmixer.bin.fix_data_dir --data_dir "$all" --check_files "$drop_missing" || stop
-python -m svmixer.bin.validate_data_dir --data_dir "$all" --need_speakers true --check_files true || {
-    echo "${0##*/}: --drop_missing true leaves out recordings whose file is missing" >&2
+on_copies fix_data_dir --check_files "$drop_missing" || stop
+on_copies validate_data_dir --need_speakers true --check_files true || {
+    case $said in *"--check_files true"*)
+        echo "${0##*/}: --drop_missing true leaves out recordings whose file is missing" >&2
+        ;;
+    esac
     stop
 }
-python -m svmixer.bin.partition_data_dir --data_dir "$all" --output_dir "$data_dir" \
+on_copies partition_data_dir --output_dir "$data_dir" \
     --valid_speakers "$valid_speakers" --test_speakers "$test_speakers" --seed "$seed" || {
-    echo "${0##*/}: options of ${0##*/} go through run.sh as --local_data_opts \"--valid_speakers N --test_speakers N\"" >&2
+    case $said in *"; repair with: --valid_speakers "*)
+        echo "${0##*/}: options of ${0##*/} go through run.sh as" \
+            '--local_data_opts "--valid_speakers N --test_speakers N"' >&2
+        ;;
+    esac
     exit 1
 }
 for name in train valid test; do

@@ -1,0 +1,78 @@
+"""The trials of a data directory that is repaired: which can be used, which go, which are for the owner."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from svmixer.lists.errors import ListError, more
+from svmixer.lists.trial_faults import CONFLICTING, MISLABELLED, UNKNOWN, find_trial_faults, first_naming
+from svmixer.lists.trial_names import Table, TrialNames
+from svmixer.lists.trials import Row, Trials, parse_trials
+
+
+def clean_trials(
+    path: Path,
+    lines: Iterable[tuple[int, str]],
+    names: TrialNames,
+    tables: Mapping[str, Table],
+    drop: Callable[[str, str], None],
+) -> list[Row]:
+    """The trials that can be used, with ids in the place of paths.
+
+    Args:
+        path: the list, for errors.
+        lines: its numbered lines.
+        names: what its names stand for, by the other lists before their repair.
+        tables: the other lists after it.
+        drop: told the reason and the utterance of each trial that is left out.
+
+    Raises:
+        ListError: a fault that only the owner can decide about, or no trial is left.
+    """
+    utterances, utt2spk = tables[names.base], tables.get("utt2spk")
+    resolved: dict[str, str | None] = {}
+
+    def to_utterance(name: str) -> str:
+        if name not in resolved:
+            resolved[name] = names.find(name)
+        return resolved[name] or name
+
+    numbers = array("q")
+
+    def rows() -> Iterator[Row]:
+        for number, row in parse_trials(path, lines, to_utterance):
+            numbers.append(number)
+            yield row
+
+    trials = Trials.from_rows(rows())
+    strange = {name for name in resolved if resolved[name] is None}
+    found = first_naming(trials, np.array([name in strange for name in trials.utterances], dtype=bool))
+    if found:
+        what = f"{UNKNOWN}{more(found.count)}: {names.explain(found.name)}"
+        raise ListError(what, path=path, line=numbers[found.row], utterance=found.name)
+    known = np.array([name in utterances for name in trials.utterances], dtype=bool)
+    speakers = None
+    if utt2spk is not None:
+        speakers = np.array([hash(utt2spk.get(name)) for name in trials.utterances], dtype=np.int64)
+    faults = find_trial_faults(trials, known, speakers)
+    kept: list[Row] = []
+    reasons: Counter[str] = Counter()
+    for i, row in enumerate(trials.rows()):
+        if faults.unknown[i] or faults.itself[i]:
+            reason = "utterance not in the set" if faults.unknown[i] else "utterance against itself"
+            reasons[reason] += 1
+            drop(reason, row[1] if not known[trials.enrol[i]] or faults.itself[i] else row[2])
+        elif faults.conflicting[i] or faults.mislabelled[i]:
+            what = CONFLICTING if faults.conflicting[i] else MISLABELLED
+            raise ListError(what, path=path, line=numbers[i], utterance=row[1])
+        else:
+            kept.append(row)
+    if not kept:
+        why = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
+        raise ListError(f"no trial is left: {why or 'empty list'}", path=path)
+    return kept
