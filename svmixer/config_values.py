@@ -20,7 +20,10 @@ _INTEGERS = 1 << 63  # those of numpy, torch and seeds: from -2^63 to below 2^63
 
 def nearest(name: str, known: list[str]) -> str:
     """`` (did you mean 'x'?)`` for the closest known name, or the list when nothing is close."""
-    close = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.6)
+    name = name.lower()
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    # A part of a name is short beside it.
+    close += [other for other in known if len(name) > 2 and name in other]
     return f"did you mean '{close[0]}'?" if close else "known: " + ", ".join(known)
 
 

@@ -10,6 +10,7 @@ from svmixer.config import (
     from_dict,
     help_text,
     load,
+    nearest,
     parse_args,
     save,
     split_arguments,
@@ -216,3 +217,12 @@ def test_a_file_that_is_no_text_is_named(tmp_path):
         path.write_bytes(text)
         with pytest.raises(ConfigError, match=what):
             load(Outer, path)
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [("dir", "data_dir"), ("wieght", "weight"), ("VERIFY", "verify"), ("seconds", None), ("help", None)],
+)
+def test_nearest_names(name, found):
+    known = ["data_dir", "weight", "json", "channel", "verify", "ship"]
+    assert nearest(name, known) == (f"did you mean '{found}'?" if found else "known: " + ", ".join(known))

@@ -13,6 +13,9 @@ from svmixer.lists.errors import ListError, more
 from svmixer.lists.trial_faults import CONFLICTING, MISLABELLED, UNKNOWN, find_trial_faults, first_naming
 from svmixer.lists.trial_names import Table, TrialNames
 from svmixer.lists.trials import Row, Trials, parse_trials
+from svmixer.log import get_logger
+
+logger = get_logger(__name__)
 
 
 def clean_trials(
@@ -50,11 +53,13 @@ def clean_trials(
             yield row
 
     trials = Trials.from_rows(rows())
+    # A list of a larger corpus names others, too; a name that may mean several is for the owner.
     strange = {name for name in resolved if resolved[name] is None}
-    found = first_naming(trials, np.array([name in strange for name in trials.utterances], dtype=bool))
-    if found:
-        what = f"{UNKNOWN}{more(found.count)}: {names.explain(found.name)}"
-        raise ListError(what, path=path, line=numbers[found.row], utterance=found.name)
+    several = first_naming(trials, np.array([names.means_several(n) for n in trials.utterances], dtype=bool))
+    unknown = first_naming(trials, np.array([name in strange for name in trials.utterances], dtype=bool))
+    if several:
+        what = f"{UNKNOWN}{more(several.count)}: {names.explain(several.name)}"
+        raise ListError(what, path=path, line=numbers[several.row], utterance=several.name)
     known = np.array([name in utterances for name in trials.utterances], dtype=bool)
     speakers = None
     if utt2spk is not None:
@@ -72,6 +77,12 @@ def clean_trials(
             raise ListError(what, path=path, line=numbers[i], utterance=row[1])
         else:
             kept.append(row)
+    if unknown and not kept:
+        what = f"no trial is left: {UNKNOWN}{more(unknown.count)}: {names.explain(unknown.name)}"
+        raise ListError(what, path=path, line=numbers[unknown.row], utterance=unknown.name)
+    if unknown:
+        what = f"{UNKNOWN}{more(unknown.count)} left out: {names.explain(unknown.name)}"
+        logger.warning("%s", ListError(what, path=path, line=numbers[unknown.row], utterance=unknown.name))
     if not kept:
         why = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
         raise ListError(f"no trial is left: {why or 'empty list'}", path=path)

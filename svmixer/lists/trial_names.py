@@ -60,6 +60,12 @@ class TrialNames:
             found = self._of_recording.get(self._ending(tail.count("/") + 1).get(tail) or "")
         return found or self._forms.twin(name)
 
+    def means_several(self, name: str) -> bool:
+        """Whether ``name`` is known, but not as one utterance: a path that recordings share, say."""
+        if name in self.utterances or self.find(name):
+            return False
+        return name in self._recordings or bool(self._recordings_at(name))
+
     def explain(self, name: str) -> str:
         """Why ``name`` stands for no utterance, or not as it is written; what is accepted."""
         if name in self.utterances:

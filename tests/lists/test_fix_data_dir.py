@@ -80,8 +80,8 @@ def test_backups_are_never_overwritten(write):
         ("trials", "1 a-1 a-1\n", r"trials: no trial is left: 1 utterance against itself"),
         (
             "trials",
-            "1 a-1 a-2\n\n0 a-1 modelX\n0 y a-1\n",
-            r"trials:3: utterance modelX: .* \(and 1 more\): 'mod",
+            "0 a-1 modelX\n\n0 y a-1\n",
+            r"trials:1: utterance modelX: no trial is left: .* \(and 1 more\): 'mod",
         ),
         ("trials", "a-1 a-2\n", r"trials:1: expected"),
     ],

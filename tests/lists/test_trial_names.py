@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
 from svmixer.lists import DataDirError, ListError, fix_data_dir, validate_data_dir
@@ -88,16 +90,25 @@ def test_paths_of_recordings_with_segments(folder, write):
     [
         ("1 model-7 u2\n0 model-7 u3\n", "'model-7' is no utterance of the set"),
         ("1 u1 s1\n0 u2 s2\n", "'s1' is a speaker, no utterance"),
-        ("1 u1 u2\n0 u1 model-7\n1 u1 x\n", "(and 1 more): 'model-7' is no utterance of the set"),
     ],
 )
 def test_names_that_no_list_has(folder, trials, what):
-    """Whether one trial has them or all: no repair deletes what it does not understand."""
+    """In all trials: nothing is left to repair."""
     for message in refusals(folder, trials):
         assert f"{what}: trials name utterances by ids of wav.scp, such as 'u1'" in message
         assert "by paths of wav.scp" in message
         assert "enroll.map" in message and "repair" not in message
     assert (folder / "trials").read_text() == trials
+
+
+def test_names_of_a_larger_corpus_are_left_out_and_counted(folder, caplog):
+    (folder / "trials").write_text("1 u1 u2\n0 u1 model-7\n1 u1 x\n")
+    logging.getLogger("svmixer").addHandler(caplog.handler)
+    report = fix_data_dir(folder)
+    logging.getLogger("svmixer").removeHandler(caplog.handler)
+    assert (folder / "trials").read_text() == "1 u1 u2\n" and report.sizes["trials"] == 1
+    assert "trials:2: utterance model-7: " in caplog.text
+    assert "(and 1 more) left out: 'model-7' is no utterance of the set" in caplog.text
 
 
 @pytest.mark.parametrize(
