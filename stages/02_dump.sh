@@ -40,13 +40,29 @@ require_int 1 nj
 
 remembered_options=(feats_type trim min_seconds max_drop allow_pipes)
 
+# siblings_given SET: what the other sets in the same place were dumped with, of which SET, that is new, has not had its own:
+# the file of the first one, those of this run and with speakers before others.
+siblings_given() {
+    local set owner
+    for set in $train_set $valid_set $test_sets $aug_sets "$dumpdir"/*/; do
+        set=$dumpdir/$(basename "$set")
+        if [ "$set" = "$dumpdir/$1" ] || [ ! -f "$set/.done" ] || [ ! -f "$set/.given" ]; then continue; fi
+        IFS= read -r -d '' owner <"$set/.given" || true
+        [ "$owner" = "$(recipe_name)" ] || continue
+        echo "$set/.given"
+        return 0
+    done
+}
+
 # dump_set SET SHORTEST: one set, without utterances shorter than that many seconds.
 dump_set() {
-    local set=$1 shortest=$2 data=$datadir/$1 out=$dumpdir/$1 spec name options audio inputs=()
+    local set=$1 shortest=$2 data=$datadir/$1 out=$dumpdir/$1 spec name options audio given_file inputs=()
     # As this set was dumped with.
     local feats_type=$feats_type trim=$trim min_seconds=$shortest max_drop=$max_drop allow_pipes=$allow_pipes remembered=
     [ -f "$data/wav.scp" ] || die "$data/wav.scp is missing; it is made by stage 1 (data): run with --stage 1"
-    recall "$out/.given" "${remembered_options[@]}"
+    given_file=$out/.given
+    [ -f "$given_file" ] || [ -f "$out/.done" ] || given_file=$(siblings_given "$set")
+    recall "$out" "$given_file" "${remembered_options[@]}"
     options=(--feats_type "$feats_type" --trim "$trim" --min_seconds "$min_seconds" --allow_pipes "$allow_pipes")
     spec=(--stage dump --option "dump=${options[*]} --max_drop $max_drop")
     for name in wav.scp segments parts reco2file_and_channel utt2spk trials; do
