@@ -153,7 +153,7 @@ recorded_command() {
             path=${path#"$place"}
             while [[ $path == /* ]]; do path=${path#/}; done
             # Never empty, and no option.
-            if [ "$place" = "$root" ]; then path=$up${path:+/$path}; elif [[ $path == -* ]]; then path=./$path; fi
+            if [ "$place" = "$root" ] && [ "$up" != . ]; then path=$up${path:+/$path}; elif [[ $path == -* ]]; then path=./$path; fi
             path=${path:-.}
             break
         done

@@ -1,9 +1,9 @@
 """Save a run's command line, options, commit and start beside its results (``run.json``).
 
-Commit and time are those of the start: the code may change while a run lasts. ``run.json`` is about the run that
-trained the model, or evaluated it first where none is trained here. Runs that trained or scored later, from a
-later stage on, are in its list ``later``; those that only reported or exported are in ``commands.log`` alone, as
-are all others too.
+Commit and time are those of the start: the code may change while a run lasts. ``run.json`` is about the run
+that trained the model, or evaluated it first where none is trained here. Runs that began at a later stage and
+trained or scored are in its list ``later``; those that only reported or exported are in ``commands.log``
+alone, which has all of them.
 """
 
 from __future__ import annotations

@@ -96,7 +96,7 @@ def to_html(text: str, folder: Path) -> str:
 
 
 def run_lines(run: dict[str, Any]) -> list[str]:
-    """Command, commit and start of a run as Markdown, from its ``run.json``, and of those that went on later."""
+    """Command, commit and start of a run as Markdown, from its ``run.json``, and of later ones."""
     command = command_without_places(run["command"])
     lines = ["```", command, "```", "", f"Commit `{run['commit']}`, started {run['started']}."]
     for later in run.get("later", []):

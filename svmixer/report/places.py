@@ -15,8 +15,8 @@ _PATH = re.compile(r"""(?<=')/[^']+(?=')|(?<=")/[^"]+(?=")|(?<![\w/.~…*)\]}-])
 
 def without_places(text: str) -> str:
     """``text`` with the absolute paths in it relative to the working directory or the checkout, others as
-    ``…/name``; a text that is such a path as a whole may have blanks in it. A relative path from elsewhere into
-    the checkout (``../../home/me/svmixer/run.sh``) is written as from there.
+    ``…/name``; a text that is such a path as a whole may have blanks in it. A relative path from elsewhere
+    into the checkout (``../../home/me/svmixer/run.sh``) is written as from there.
     """
     if text.startswith("../") and (inside := _in_checkout(text)):
         return inside

@@ -46,8 +46,8 @@ else
     why+=", of $many_speakers that training on labels needs: the distilled student and whitening alone"
 fi
 
-# enough_epochs FILE: `why<TAB>options`, where a student would not be distilled for enough steps with FILE as it is, or its rate
-# would rise for more than a quarter of them; else nothing.
+# enough_epochs FILE: for how long a student is distilled with FILE; behind a tab the options for that, where there would be too
+# few steps with FILE as it is, or its rate would rise for more than a quarter of them.
 enough_epochs() {
     python - "$1" "$all" "$steps" "$epoch_steps" <<'EOF'
 import sys
@@ -57,28 +57,34 @@ from svmixer.yaml_files import read_yaml
 config = read_yaml(sys.argv[1])
 utterances, steps, least = map(int, sys.argv[2:])
 loop, data = config.get("loop", {}), config.get("data", {})
-if loop.get("phases"):
+if loop.get("phases") or loop.get("max_epochs") == 0:
     sys.exit()
 items = utterances * len(data.get("speeds", (0.9, 1.0, 1.1)))
+given = loop.get("max_epochs", 20)
 a_pass = items // (loop.get("batch_size", 32) * loop.get("accumulate", 1))
-an_epoch = loop.get("epoch_steps") or max(a_pass, least)
-epochs = max(loop.get("max_epochs", 20), -(-steps // an_epoch))
+# An epoch is what lies between two validations.
+epoch = loop.get("epoch_steps") or a_pass
+an_epoch = epoch if given * epoch >= steps else max(epoch, least)
+epochs = max(given, -(-steps // an_epoch))
 warmup = loop.get("schedule", {}).get("warmup_steps", 0)
 rising = min(warmup, epochs * an_epoch // 4)
 options = []
-if epochs > loop.get("max_epochs", 20):
+if epochs > given:
     options += [f"--loop.max_epochs {epochs}"]
-    options += [f"--loop.epoch_steps {an_epoch}"] if an_epoch > a_pass else []
+if an_epoch > epoch:
+    options += [f"--loop.epoch_steps {an_epoch}"]
 if rising < warmup:
     options += [f"--loop.schedule.warmup_steps {rising}"]
-if options:
-    print(f"; {epochs} epochs of {an_epoch} steps, {rising} steps of warm-up", " ".join(options), sep="\t")
+length = f"; {epochs} epochs of {an_epoch} steps, {rising} steps of warm-up"
+print(length, *([" ".join(options)] if options else []), sep="\t")
 EOF
 }
 if [ "$kind" = distill ]; then
-    for folder in "$recipe" "$SVMIXER_ROOT" .; do
-        [ ! -f "$folder/$config" ] || break
+    # The stage says where it has looked, if there is none.
+    for file in "$recipe/$config" "$SVMIXER_ROOT/$config" "$config"; do
+        [ -f "$file" ] || continue
+        why+=$(enough_epochs "$file")
+        break
     done
-    why+=$(enough_epochs "$folder/$config")
 fi
 printf '%s\t%s\n' "$config" "$why"
