@@ -13,6 +13,7 @@
 # Finished work is never done twice. --stage 3 --stop_stage 5 and --stage distill --stop_stage score are the same.
 # shellcheck disable=SC2034  # options are read by name
 set -euo pipefail
+trap 'exit 2' TERM INT HUP
 
 # First stage to run, by number or name.
 stage=1
@@ -157,7 +158,8 @@ counterpart() {
 }
 # The student that is distilled must be one that the next training can start from.
 if [ "$distill_config" = auto ] && [ "$train_config" != auto ]; then
-    distill_config=$(counterpart "$train_config" speaker distill)
+    # Still the recipe's to say for how long.
+    distill_config=auto:$(counterpart "$train_config" speaker distill)
 elif [ "$train_config" = auto ] && [ "$distill_config" != auto ]; then
     train_config=$(counterpart "$distill_config" distill speaker)
 fi
@@ -172,22 +174,41 @@ if [ -n "$model" ]; then run_child "$root/tools/setup.sh" --extras ""; else run_
 export DISPATCH_DRIVER_PID=$$
 
 # The markers as they are: a finished step has a new one. Times are compared for being equal alone, clocks may differ.
-markers() { find -L "$expdir/$tag/" -name '*.done' -printf '%i %T@ %p\n' 2>/dev/null | sort; }
+markers() { find -L "$expdir/$tag/" -name '*.done' -printf '%i %T@ %P\n' 2>/dev/null | LC_ALL=C sort; }
 found=$(markers || true)
+
+# first_done MARKERS: the first stage that this run did in the experiment, by its markers now; 7 if it only reported or exported.
+first_done() {
+    local new
+    new=$(LC_ALL=C comm -13 <(echo "$found") <(echo "$1") | cut -d' ' -f3-)
+    if grep -qx 'distill/\.done' <<<"$new"; then
+        echo 3
+    elif grep -qx 'train/\.done' <<<"$new"; then
+        echo 4
+    elif grep -qE '^(score|control[^/]*|cohort)/' <<<"$new"; then
+        echo 5
+    else
+        echo 7
+    fi
+}
 
 commit=$(python -c 'from svmixer.score.provenance import code_commit; print(code_commit())')
 
 # The command line, options, commit and start of this run, saved beside the results; those of a run that found everything done
-# are not. Paths inside the project are recorded relative to it, those in the working directory relative to that.
+# are not.
 record_run() {
-    local name record=() relative=("${command_line[@]//"$root/"/}")
-    relative=(./run.sh "${relative[@]//"$PWD/"/}")
-    if [ -f "$expdir/$tag/run.json" ] && [ "$(markers)" = "$found" ]; then
+    local name record=() now distill_config=$distill_config train_config=$train_config
+    now=$(markers)
+    if [ -f "$expdir/$tag/run.json" ] && [ "$now" = "$found" ]; then
         return 0
     fi
+    # What was chosen, rather than that it was to be chosen.
+    [[ $distill_config != auto* || ! -f $expdir/$tag/distill/.chosen ]] || distill_config=$(<"$expdir/$tag/distill/.chosen")
+    [[ $train_config != auto* || ! -f $expdir/$tag/train/.chosen ]] || train_config=$(<"$expdir/$tag/train/.chosen")
+    distill_config=${distill_config#auto:}
     while IFS=$'\t' read -r name _; do record+=(--option "$name=${!name}"); done < <(_options_of "$root/run.sh")
-    python -m svmixer.bin.record_run --exp_dir "$expdir/$tag" --command "$(quoted "${relative[@]}")" \
-        --commit "$commit" --started "$started" "${record[@]}"
+    python -m svmixer.bin.record_run --exp_dir "$expdir/$tag" --first "$(first_done "$now")" \
+        --command "$(recorded_command "$root" run.sh "${command_line[@]}")" --commit "$commit" --started "$started" "${record[@]}"
 }
 
 for ((number = first; number <= last; number++)); do

@@ -40,10 +40,13 @@ includes() {
 script=$recipe/local/data.sh
 [ -f "$script" ] || die "$script is missing: it makes $datadir/<set> (see docs/own_data.md)"
 own "$datadir"
-recall "$datadir/.given" local_data_opts
+recall "$datadir" "$datadir/.given" local_data_opts
 require_words local_data_opts
 split_words "$local_data_opts"
 options=("${words[@]}")
+# The same words in other quotes are no change.
+was=$(python -m svmixer.bin.done option "$datadir/.done" --option local_data_opts)
+if split_words "$was" && [ "$(quoted "${words[@]}")" = "$(quoted "${options[@]}")" ]; then local_data_opts=$was; fi
 read -ra sets <<<"$train_set $valid_set $test_sets $aug_sets"
 # A run that wants fewer sets than there are makes none anew.
 made=$(python -m svmixer.bin.done option "$datadir/.done" --option sets)
@@ -55,7 +58,10 @@ mapfile -d '' -t files < <(cd "$recipe" && find -L local conf lists -type f -not
 spec=(--stage data --option "local_data_opts=$local_data_opts"
     --option "recipe=$(cd "$recipe" && digest_named "${files[@]}")")
 for word in "${options[@]}"; do
-    [ ! -f "$word" ] || spec+=(--list "$word")
+    # As a word of its own, or behind `--name=`.
+    for file in "$word" "${word#--*=}"; do
+        [ ! -f "$file" ] || spec+=(--list "$file")
+    done
 done
 # Lists that were edited by hand are respected; lists that are gone are made again.
 for set in "${sets[@]}"; do
@@ -67,7 +73,7 @@ if is_done "$datadir/.done" "${spec[@]}" --option "sets=$made"; then
 fi
 
 # A recipe that can make some of its sets alone has an option for it.
-if _options_of "$script" | cut -f1 | grep -qx sets; then options=(--sets "${sets[*]}" "${options[@]}"); fi
+if _options_of "$script" | cut -f1 | grep -x sets >/dev/null; then options=(--sets "${sets[*]}" "${options[@]}"); fi
 log "stage 1: $script $(quoted "${options[@]}")"
 rm -f "$datadir/.done"
 run_child bash "$script" --data_dir "$datadir" --nj "$nj" "${options[@]}"

@@ -38,15 +38,31 @@ given=
 require_bool trim allow_pipes force
 require_int 1 nj
 
-remembered_options=(feats_type trim min_seconds max_drop allow_pipes)
+remembered_options=(feats_type trim max_drop allow_pipes)
 
-# dump_set SET SHORTEST: one set, without utterances shorter than that many seconds.
+# siblings_given SET: what the other sets in the same place were dumped with, of which SET, that is new, has not had its own:
+# the file of the first one, those of this run and with speakers before others.
+siblings_given() {
+    local set owner
+    for set in $train_set $valid_set $test_sets $aug_sets "$dumpdir"/*/; do
+        set=$dumpdir/$(basename "$set")
+        if [ "$set" = "$dumpdir/$1" ] || [ ! -f "$set/.done" ] || [ ! -f "$set/.given" ]; then continue; fi
+        IFS= read -r -d '' owner <"$set/.given" || true
+        [ "$owner" = "$(recipe_name)" ] || continue
+        echo "$set/.given"
+        return 0
+    done
+}
+
+# dump_set SET SHORTEST OPTION…: one set, without utterances shorter than that many seconds, with its own values of the options.
 dump_set() {
-    local set=$1 shortest=$2 data=$datadir/$1 out=$dumpdir/$1 spec name options audio inputs=()
+    local set=$1 shortest=$2 own_options=("${@:3}") data=$datadir/$1 out=$dumpdir/$1 spec name options audio given_file inputs=()
     # As this set was dumped with.
     local feats_type=$feats_type trim=$trim min_seconds=$shortest max_drop=$max_drop allow_pipes=$allow_pipes remembered=
     [ -f "$data/wav.scp" ] || die "$data/wav.scp is missing; it is made by stage 1 (data): run with --stage 1"
-    recall "$out/.given" "${remembered_options[@]}"
+    given_file=$out/.given
+    [ -f "$given_file" ] || [ -f "$out/.done" ] || given_file=$(siblings_given "$set")
+    recall "$out" "$given_file" "${own_options[@]}"
     options=(--feats_type "$feats_type" --trim "$trim" --min_seconds "$min_seconds" --allow_pipes "$allow_pipes")
     spec=(--stage dump --option "dump=${options[*]} --max_drop $max_drop")
     for name in wav.scp segments parts reco2file_and_channel utt2spk trials; do
@@ -67,16 +83,16 @@ dump_set() {
         python -m svmixer.bin.dump --data_dir "$data" --output_dir "$out" --num_jobs "$nj" "${options[@]}"
     finish_tasks "$out/log"
     python -m svmixer.bin.dump_merge --data_dir "$data" --output_dir "$out" --num_jobs "$nj" --max_drop "$max_drop"
-    remember "$out/.given" "${remembered_options[@]}"
+    remember "$out/.given" "${own_options[@]}"
     mark_done "$out/.done" "${spec[@]}" --output "$out/wav.scp" --output "$out/utt2num_samples"
 }
 
 own "$dumpdir"
 for set in $train_set $valid_set $test_sets; do
-    dump_set "$set" "$min_seconds"
+    dump_set "$set" "$min_seconds" min_seconds "${remembered_options[@]}"
 done
 # An impulse response or a click of noise may be as short as it likes.
 for set in $aug_sets; do
-    dump_set "$set" 0
+    dump_set "$set" 0 "${remembered_options[@]}"
 done
 log "stage 2: done"

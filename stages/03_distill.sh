@@ -14,9 +14,11 @@ tag=default
 train_set=train
 # Validation set.
 valid_set=valid
+# Further sets that augmentation uses, separated by blanks.
+aug_sets=
 # Teacher: a name (wavlm_tiny), a directory, a torchaudio bundle, or none.
 teacher=wavlm_tiny
-# Configuration of the distillation; auto: the recipe chooses one.
+# Configuration of the distillation; auto: the recipe chooses one; auto:FILE: FILE, and the recipe says for how long.
 distill_config=conf/train_distill.yaml
 # Further options of the distillation: "--loop.max_epochs 5 …".
 distill_args=
@@ -49,12 +51,18 @@ dir=$expdir/$tag/distill
 require_words distill_args
 split_words "$distill_args"
 options=("${words[@]}")
-require "$dumpdir/$train_set/.done@dump" "$dumpdir/$valid_set/.done@dump"
+augmentation_inputs
+require "$dumpdir/$train_set/.done@dump" "$dumpdir/$valid_set/.done@dump" "${aug_markers[@]/%/@dump}"
 choose_config distill "$distill_config" "$dumpdir/$train_set" "$teacher"
+split_words "$chosen_args"
+# Those of the user win.
+options=("${words[@]}" "${options[@]}")
 spec=(--stage distill --input "$dumpdir/$train_set/.done" --input "$dumpdir/$valid_set/.done" --config "$config"
-    --option "args=$distill_args" --option "seed=$seed" --option "teacher=$teacher $(teacher_digest "$teacher")")
+    --option "args=${chosen_args:+$chosen_args }$distill_args" --option "seed=$seed"
+    --option "teacher=$teacher $(teacher_digest "$teacher")" "${aug_spec[@]}")
 own "$expdir/$tag"
 if keep_or_continue "$dir" "${spec[@]}"; then
+    [ -z "$chosen" ] || echo "$chosen" >"$dir/.chosen"
     log "stage 3: $teacher → $dir (log in $dir/distill*.log)"
     run_training "$dir" distill \
         python -m svmixer.bin.distill --config "$config" --output_dir "$dir" --teacher "$teacher" \

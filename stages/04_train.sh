@@ -14,6 +14,8 @@ tag=default
 train_set=train
 # Validation set, with trials.
 valid_set=valid
+# Further sets that augmentation uses, separated by blanks.
+aug_sets=
 # Teacher: a name (wavlm_tiny), a directory, a torchaudio bundle, or none.
 teacher=wavlm_tiny
 # true: start from the student of stage 3; false: start anew. Without a teacher there is no stage 3 to start from.
@@ -48,11 +50,16 @@ distilled=$expdir/$tag/distill
 require_words train_args
 split_words "$train_args"
 options=("${words[@]}")
-require "$dumpdir/$train_set/.done@dump" "$dumpdir/$valid_set/.done@dump"
+augmentation_inputs
+require "$dumpdir/$train_set/.done@dump" "$dumpdir/$valid_set/.done@dump" "${aug_markers[@]/%/@dump}"
 if [ "$init_distilled" = true ]; then learned=$teacher; else learned=none; fi
 choose_config speaker "$train_config" "$dumpdir/$train_set" "$learned"
+split_words "$chosen_args"
+# Those of the user win.
+options=("${words[@]}" "${options[@]}")
 spec=(--stage train --input "$dumpdir/$train_set/.done" --input "$dumpdir/$valid_set/.done" --config "$config"
-    --option "args=$train_args" --option "seed=$seed" --option "teacher=$teacher $(teacher_digest "$teacher")" --option "init_distilled=$init_distilled")
+    --option "args=${chosen_args:+$chosen_args }$train_args" --option "seed=$seed"
+    --option "teacher=$teacher $(teacher_digest "$teacher")" --option "init_distilled=$init_distilled" "${aug_spec[@]}")
 start=(--teacher "$teacher")
 if [ "$teacher" = none ]; then
     start=(--teacher "" --frontend_from_teacher false)
@@ -63,6 +70,7 @@ elif [ "$init_distilled" = true ]; then
 fi
 own "$expdir/$tag"
 if keep_or_continue "$dir" "${spec[@]}"; then
+    [ -z "$chosen" ] || echo "$chosen" >"$dir/.chosen"
     log "stage 4: training in $dir (log in $dir/train*.log)"
     run_training "$dir" train \
         python -m svmixer.bin.train --config "$config" --output_dir "$dir" "${start[@]}" \

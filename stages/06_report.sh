@@ -18,12 +18,12 @@ require_bool force
 dir=$expdir/$tag
 [ -d "$dir/score" ] || die "$dir/score is missing; it is made by stage 5 (score): run with --stage 5"
 own "$dir"
-spec=(--stage report)
+spec=(--stage report --list "$dir/run.json")
 shopt -s nullglob
 for metrics in "$dir"/score/*/metrics.json "$dir"/control*/*/metrics.json; do
     spec+=(--input "$metrics")
 done
-[ ${#spec[@]} -gt 2 ] || die "$dir/score is missing; it is made by stage 5 (score): run with --stage 5"
+[ ${#spec[@]} -gt 4 ] || die "$dir/score is missing; it is made by stage 5 (score): run with --stage 5"
 notes=()
 if [ -f "$recipe/conf/notes.md" ]; then
     notes=(--notes "$recipe/conf/notes.md")

@@ -36,28 +36,38 @@ resolve() {
 }
 
 # choose_config KIND FILE TRAIN_DIR TEACHER: sets config to FILE as `resolve` finds it; for `auto` the recipe's
-# local/choose_config.sh names it, by what it finds in TRAIN_DIR.
+# local/choose_config.sh names it, by what it finds in TRAIN_DIR, for `auto:FILE` only what to change in FILE. `chosen` gets
+# that name, `chosen_args` the changes: options of the training.
+# shellcheck disable=SC2034  # for the script that sources this
 choose_config() {
-    local chosen script=$recipe/local/choose_config.sh
-    config=$2
+    local answer script=$recipe/local/choose_config.sh options=(--kind "$1" --train_dir "$3" --teacher "$4")
+    chosen='' chosen_args=''
+    config=${2#auto:}
     if [ "$config" = auto ]; then
         [ -f "$script" ] || die "$script is missing: it names the configuration where 'auto' is asked for"
-        chosen=$(bash "$script" --kind "$1" --train_dir "$3" --teacher "$4")
-        config=${chosen%%$'\t'*}
-        log "$config, because of ${chosen#*$'\t'}"
+    elif [ "$config" = "$2" ] || [ ! -f "$script" ] || ! _options_of "$script" | cut -f1 | grep -x config >/dev/null; then
+        config=$(resolve "$config")
+        return 0
+    else
+        options+=(--config "$config")
     fi
+    answer=$(bash "$script" "${options[@]}")
+    IFS=$'\t' read -r config answer chosen_args <<<"$answer"
+    log "$config, because of $answer"
+    chosen=$config
     config=$(resolve "$config")
 }
 
 # Options whose values come from a finished step.
 remembered=
 
-# recall FILE NAME…: options that were given when the step that left FILE was done, and are not given now, take the values they
-# had. `remembered` gets their names. A step of another recipe is none of ours.
+# recall DIR FILE NAME…: options that were given when the step that left FILE was done, and are not given now, take the values
+# they had, for what is made in DIR. `remembered` gets their names. A step of another recipe is none of ours.
 recall() {
-    local file=$1 owner name item
-    shift
+    local dir=$1 file=$2 made=it owner name item
+    shift 2
     [ -f "$file" ] || return 0
+    [ "${file%/*}" = "$dir" ] || made=${file%/*}
     exec 7<"$file"
     IFS= read -r -d '' -u 7 owner || true
     if [ "$owner" = "$(recipe_name)" ]; then
@@ -67,7 +77,7 @@ recall() {
             remembered+=" $name"
             [ "${!name}" != "${item#*=}" ] || continue
             printf -v "$name" %s "${item#*=}"
-            log "${file%/*}: --$name $(quoted "${!name}"), as it was made with; give --$name to change that"
+            log "$dir: --$name $(quoted "${!name}"), as $made was made with; give --$name to change that"
         done
     fi
     exec 7<&-

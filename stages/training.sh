@@ -2,6 +2,18 @@
 # What stages 3 and 4 share: a training as a job of several nodes, submitted again until it is done. Sourced after lib.sh.
 # shellcheck disable=SC2154  # options of the script that sources this, and what cmd.sh sets
 
+# augmentation_inputs: sets aug_markers to the markers of the augmentation sets that are there, and aug_spec to what they are in
+# the marker of a training. Trainings of earlier versions do not know theirs, and stay.
+augmentation_inputs() {
+    local set
+    aug_markers=() aug_spec=()
+    for set in $aug_sets; do
+        [ -d "$dumpdir/$set" ] || continue
+        aug_markers+=("$dumpdir/$set/.done")
+        aug_spec+=(--list "$dumpdir/$set/.done")
+    done
+}
+
 # run_training DIR NAME command…: dispatch the training in DIR, logged as DIR/NAME.log (NAME.<node>.log for several nodes).
 #
 # A training that a signal stopped (time limit, pre-emption) has saved its state and left DIR/.interrupted: it is submitted

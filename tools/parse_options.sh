@@ -94,17 +94,20 @@ split_words() {
     words=()
     for ((i = 0; i < ${#text}; i++)); do
         char=${text:i:1}
-        # A backslash acts on whatever follows outside quotes, on two characters within double ones.
+        # A backslash acts on whatever follows outside quotes, on five characters within double ones; with a line's end it is
+        # nothing at all.
         if [ -n "$quote" ] && [ "$char" = "$quote" ]; then
             quote=''
-        elif [ "$char" = \\ ] && [[ $quote${text:i+1:1} == ? || $quote${text:i+1:1} == \"[\\\"] ]]; then
+        elif [ "$quote" != "'" ] && [[ ${text:i:2} == \\$'\n' ]]; then
+            i=$((i + 1))
+        elif [ "$char" = \\ ] && [[ $quote${text:i+1:1} == ? || $quote${text:i+1:1} == \"[\\\"\$\`] ]]; then
             i=$((i + 1)) begun=true
             word+=${text:i:1}
         elif [ -n "$quote" ]; then
             word+=$char
         elif [[ $char == [\"\'] ]]; then
             quote=$char begun=true
-        elif [[ $char != [[:space:]] ]]; then
+        elif [[ $char != [$' \t\n'] ]]; then
             word+=$char begun=true
         elif [ "$begun" = true ]; then
             words+=("$word")
@@ -134,6 +137,29 @@ quoted() {
         line+="${line:+ }$word"
     done
     printf '%s\n' "$line"
+}
+
+# recorded_command ROOT PROGRAM WORD…: one line that runs PROGRAM of the checkout ROOT again, with these words, in the working
+# directory. Paths in either are relative, where a path is a whole word or all that stands behind `--name=`.
+recorded_command() {
+    local root=$1 program=$2 up word name path place line=()
+    shift 2
+    up=$(realpath --relative-to=. "$root")
+    for word in "$@"; do
+        name='' path=$word
+        [[ ! $word =~ ^--[A-Za-z0-9_.-]+= ]] || name=${BASH_REMATCH[0]} path=${word#*=}
+        for place in "$PWD" "$(pwd -P)" "$root"; do
+            [[ $place != / && $path/ == "$place"/* ]] || continue
+            path=${path#"$place"}
+            while [[ $path == /* ]]; do path=${path#/}; done
+            # Never empty, and no option.
+            if [ "$place" = "$root" ] && [ "$up" != . ]; then path=$up${path:+/$path}; elif [[ $path == -* ]]; then path=./$path; fi
+            path=${path:-.}
+            break
+        done
+        line+=("$name$path")
+    done
+    quoted "$up/$program" "${line[@]}"
 }
 
 # was_given NAME: whether option NAME stands on this command line, rather than having its default. A script that gets all

@@ -3,11 +3,12 @@
 #
 # A shell that waits for a foreground command would die of the signal and leave the command without its parent; a training
 # could not save then. The command gets TERM with all that it runs, and may take its time; then told_to_stop is true and the
-# status 2, as a dispatcher's, for this script to end with.
+# status 2, as a dispatcher's, for this script to end with. What the script itself does at a signal holds again afterwards.
 told_to_stop=false
 
 run_child() {
-    local status=0 child=
+    local status=0 child='' before
+    before=$(trap -p TERM INT HUP)
     trap 'told_to_stop=true; _tell_to_stop "$child"' TERM INT HUP
     "$@" &
     child=$!
@@ -21,6 +22,7 @@ run_child() {
         status=2
     fi
     trap - TERM INT HUP
+    eval "$before"
     return "$status"
 }
 

@@ -2,6 +2,7 @@
 # The runs of a recipe's tables (conf/tables.yaml), one after another, and the page of what has finished. Finished runs are kept:
 # stop it and start it again at will. Works in the current directory; a recipe's own script passes --recipe.
 set -euo pipefail
+trap 'exit 2' TERM INT HUP
 
 # Recipe directory.
 recipe=
@@ -25,16 +26,14 @@ nj=2
 ngpu=0
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-# As printed on the page: with paths inside the project relative to it, those in the working directory relative to that.
-command_line=("${@//"$root/"/}")
-command_line=(tools/run_tables.sh "${command_line[@]//"$PWD/"/}")
+command_line=("$@")
 . "$root/tools/parse_options.sh"
 . "$root/tools/run_child.sh"
 require_bool dry_run
 require_int 1 nj
 require_int 0 ngpu
 [ -n "$recipe" ] || { echo "run_tables.sh: --recipe is missing" >&2; exit 1; }
-"$root/tools/setup.sh"
+run_child "$root/tools/setup.sh"
 . "$root/path.sh"
 
 options=(--tables "$recipe/$tables" --only "[${only// /, }]" --seeds "[${seeds// /, }]")
@@ -56,5 +55,6 @@ while IFS=$'\x1f' read -r -u 3 tag seed teacher distill_args train_args; do
     [ "$told_to_stop" = false ] || exit 2
 done 3<<<"$listed"
 [ "$dry_run" = false ] || exit 0
-python -m svmixer.bin.tables "${options[@]}" --action page --expdir "$expdir" --output "$output" --command "$(quoted "${command_line[@]}")"
+python -m svmixer.bin.tables "${options[@]}" --action page --expdir "$expdir" --output "$output" \
+    --command "$(recorded_command "$root" tools/run_tables.sh "${command_line[@]}")"
 [ ${#failed[@]} -eq 0 ] || { echo "run_tables.sh: failed: ${failed[*]}" >&2; exit 1; }

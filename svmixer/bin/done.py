@@ -125,7 +125,7 @@ def staleness(marker: Path) -> str:
     if not marker.is_file():
         return "is missing"
     content = read_json(marker)
-    for name, digest in content["inputs"].items():
+    for name, digest in [*content["inputs"].items(), *content.get("lists", {}).items()]:
         if os.path.isfile(name) and md5_file(name) != digest:
             return f"is stale: {name} changed after it was made"
     for name, size in content["outputs"].items():

@@ -96,9 +96,12 @@ def to_html(text: str, folder: Path) -> str:
 
 
 def run_lines(run: dict[str, Any]) -> list[str]:
-    """Command, commit and start of a run as Markdown, from its ``run.json``."""
+    """Command, commit and start of a run as Markdown, from its ``run.json``, and of later ones."""
     command = command_without_places(run["command"])
-    return ["```", command, "```", "", f"Commit `{run['commit']}`, started {run['started']}."]
+    lines = ["```", command, "```", "", f"Commit `{run['commit']}`, started {run['started']}."]
+    for later in run.get("later", []):
+        lines += ["", "Then:", "", *run_lines(later)]
+    return lines
 
 
 def _draw(exp_dir: Path, results: Sequence[Result]) -> dict[str, str]:

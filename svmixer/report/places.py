@@ -15,8 +15,11 @@ _PATH = re.compile(r"""(?<=')/[^']+(?=')|(?<=")/[^"]+(?=")|(?<![\w/.~…*)\]}-])
 
 def without_places(text: str) -> str:
     """``text`` with the absolute paths in it relative to the working directory or the checkout, others as
-    ``…/name``; a text that is such a path as a whole may have blanks in it.
+    ``…/name``; a text that is such a path as a whole may have blanks in it. A relative path from elsewhere
+    into the checkout (``../../home/me/svmixer/run.sh``) is written as from there.
     """
+    if text.startswith("../") and (inside := _in_checkout(text)):
+        return inside
     return _relative(text) if _is_path(text) else _PATH.sub(lambda match: _relative(match[0]), text)
 
 
@@ -30,6 +33,15 @@ def command_without_places(command: str) -> str:
 
 def _is_path(text: str) -> bool:
     return text.startswith("/") and " /" not in text
+
+
+def _in_checkout(path: str) -> str:
+    """A relative path into the checkout as from there, or "": within the checkout it stays as it is."""
+    checkout, here = Path(svmixer.__file__).resolve().parent.parent, Path.cwd()
+    target = Path(os.path.normpath(here / path))
+    if here.is_relative_to(checkout) or not target.is_relative_to(checkout):
+        return ""
+    return f"./{target.relative_to(checkout)}"
 
 
 def _relative(path: str) -> str:

@@ -152,6 +152,6 @@ def read_log(path: str | Path) -> list[dict[str, Any]]:
 
 
 def read_run(exp_dir: str | Path) -> dict[str, Any]:
-    """``run.json`` of an experiment (command, commit, started, options); empty when there is none."""
+    """``run.json`` of an experiment, see :mod:`svmixer.bin.record_run`; empty when there is none."""
     path = Path(exp_dir) / "run.json"
     return read_json(path) if path.is_file() else {}

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from svmixer.fileio import read_json
+from svmixer.fileio import read_json, write_json
 
 ROOT = Path(__file__).resolve().parents[2]
 ONE_SET = ("--train_set", "", "--valid_set", "", "--max_drop", "0.9")
@@ -122,6 +122,23 @@ def test_a_list_that_options_name(work):
     assert "data is done" in data(work, *options)
 
 
+def test_a_list_behind_an_equals_sign(work):
+    """`--wav_scp=FILE` names it as `--wav_scp FILE` does; other quotes are no change."""
+    listed = work.parent / "my=lists"
+    listed.mkdir()
+    (listed / "wav.scp").write_text("a a.wav\n")
+    options = ("--local_data_opts", f"--wav_scp='{listed}/wav.scp'")
+    data(work, *options)
+    marker = (work / "data/.done").read_bytes()
+    for same in (f"--wav_scp={listed}/wav.scp", f' "--wav_scp={listed}"/wav.scp '):
+        assert "data is done" in data(work, "--local_data_opts", same)
+    assert (work / "data/.done").read_bytes() == marker
+    (listed / "wav.scp").write_text("b b.wav\n")
+    assert f"again, because {listed}/wav.scp changed" in data(work, *options)
+    assert (work / "data/test/wav.scp").read_text() == "b b.wav\n"
+    assert "option local_data_opts" in data(work, "--local_data_opts", f"--wav_scp '{listed}/wav.scp'")
+
+
 def test_options_of_finished_data_are_remembered(work):
     """Through run.sh: left out they are as they were; given, or changed in the recipe, they are taken."""
     (work / "one").write_text("a a.wav\n")
@@ -183,6 +200,79 @@ def test_options_of_a_dump_are_remembered(work):
     assert "--trim false" in read_json(work / "dump/test/.done")["options"]["dump"]
 
 
+def test_a_new_set_is_dumped_as_the_others(work):
+    """Not one that was dumped before, nor by what another recipe remembers."""
+    data(work)
+    dump(work, "--trim", "true", "--min_seconds", "0.2")
+    for set in ("far", "near", "rirs", "other"):
+        shutil.copytree(work / "data/test", work / "data" / set)
+    more = dump(work, "--test_sets", "test far", "--aug_sets", "rirs")
+    for name, seconds in (("far", "0.2"), ("rirs", "0")):
+        assert f"dump/{name}: --trim true, as dump/test was made with; give --trim to change that" in more
+        described = read_json(work / f"dump/{name}/.done")["options"]["dump"]
+        assert "--trim true" in described and f"--min_seconds {seconds} " in described
+    # Alone, too, and remembered as its own.
+    assert "--trim true, as dump/far was made with" in dump(work, "--test_sets", "near")
+    assert "dump/near: --trim true, as it was made with" in dump(work, "--test_sets", "near")
+    assert "--trim true, as" not in dump(work, "--test_sets", "other", "--trim", "false")
+    assert "--trim false" in read_json(work / "dump/other/.done")["options"]["dump"]
+    (work / "dump/near/.given").unlink()
+    assert "near: again, because option dump" in dump(work, "--test_sets", "near")
+    shutil.copytree(work.parent / "my recipe", work.parent / "another")
+    shutil.rmtree(work / "dump/near")
+    dump(work, "--test_sets", "near", "--recipe", work.parent / "another")
+    assert "--trim false" in read_json(work / "dump/near/.done")["options"]["dump"]
+
+
+# Stands in for the program of stage 3: every Python that starts imports it.
+FAKE_DISTILL = """import os, sys
+if "svmixer.bin.distill" in sys.orig_argv:
+    open("exp/default/distill/student.safetensors", "w").close()
+    os._exit(0)
+"""
+
+
+def test_trainings_know_their_augmentation_sets(work, monkeypatch):
+    """A recording that was replaced there counts as one of the training set; absent sets do not."""
+    (work / "fake").mkdir()
+    (work / "fake/sitecustomize.py").write_text(FAKE_DISTILL)
+    monkeypatch.setenv("PYTHONPATH", str(work / "fake"))
+    data(work)
+    shutil.copytree(work / "data/test", work / "data/rirs")
+    (work / "data/rirs/wav.scp").write_text("a rir.wav\n")
+    write_audio(work / "rir.wav", 11)
+    dump(work, "--train_set", "train", "--valid_set", "valid", "--aug_sets", "rirs")
+    (work.parent / "my recipe/conf/train.yaml").write_text("loop: {max_epochs: 1}\n")
+    distill = ("stages/03_distill.sh", "--distill_config", "conf/train.yaml", "--aug_sets", "rirs absent")
+    run(work, *distill)
+    assert "exp/default/distill is done" in run(work, *distill)
+    write_audio(work / "rir.wav", 12)
+    stale = start(work, *distill)
+    assert stale.returncode == 1 and "dump/rirs is stale: recording rir.wav changed" in stale.stderr
+    before = (work / "exp/default/distill/.inputs").read_text()
+    dump(work, "--train_set", "train", "--valid_set", "valid", "--aug_sets", "rirs")
+    refused = start(work, *distill)
+    assert refused.returncode == 1
+    assert (
+        "exp/default/distill was made from other inputs or options: dump/rirs/.done changed" in refused.stderr
+    )
+    assert "--force true to do it again, or --allow_changes true" in refused.stderr
+    later = start(work, "stages/04_train.sh", "--train_config", "conf/train.yaml", "--aug_sets", "rirs")
+    assert "exp/default/distill is stale: dump/rirs/.done changed after it was made" in later.stderr
+    # Trainings of earlier versions do not know theirs.
+    for name in (".inputs", ".done"):
+        content = read_json(work / "exp/default/distill" / name)
+        assert list(content.pop("lists")) == ["dump/rirs/.done"]
+        write_json(work / "exp/default/distill" / name, content)
+    assert "exp/default/distill is done" in run(work, *distill)
+    (work / "exp/default/distill/.inputs").write_text(before)
+    run(work, *distill, "--allow_changes", "true")
+    assert "exp/default/distill is done" in run(work, *distill)
+    (work / "dump/rirs/.done").unlink()
+    missing = start(work, *distill)
+    assert "dump/rirs is missing; it is made by stage 2 (dump)" in missing.stderr
+
+
 def test_a_replaced_recording(work):
     """Another one of the same name and size is noticed; a touch or a loss makes nothing anew."""
     data(work)
@@ -209,8 +299,6 @@ def test_a_replaced_recording(work):
 
 def test_dumps_of_earlier_versions_stay(work):
     """Their markers know no recordings."""
-    from svmixer.fileio import write_json
-
     data(work)
     dump(work)
     content = read_json(work / "dump/test/.done")

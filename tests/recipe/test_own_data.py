@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import shutil
 import subprocess
@@ -311,10 +312,73 @@ def test_the_configuration_follows_the_data(recipe, tmp_path, speakers, utteranc
     write_speakers(tmp_path / "set", speakers, utterances, single)
     chosen = run(recipe / "local/choose_config.sh", "--train_dir", tmp_path / "set", *more, cwd=tmp_path)
     assert chosen.returncode == 0, chosen.stderr
-    file, why = chosen.stdout.rstrip("\n").split("\t")
+    file, why = chosen.stdout.rstrip("\n").split("\t")[:2]
     assert file == f"conf/{expected}.yaml" and (recipe / file).is_file()
     number = speakers * utterances + single
     assert why.startswith(f"{speakers + single} speakers with {number} utterances in {tmp_path}/set, ")
+
+
+LONGER = "--loop.max_epochs 11 --loop.epoch_steps 20"
+SHORT_RISE = " --loop.schedule.warmup_steps 40"
+
+
+@pytest.mark.parametrize(
+    ("speakers", "utterances", "more", "length", "options"),
+    [
+        (6, 2, (), (11, 20, 50), LONGER),
+        (12, 15, (), (11, 20, 50), LONGER),
+        (24, 15, (), (7, 33, 50), "--loop.max_epochs 7"),
+        # As many as the default recipe distils for, and more: as the configuration says.
+        (34, 35, (), (2, 111, 50), ""),
+        (1000, 20, (), (2, 1875, 50), ""),
+        (1000, 20, ("--many_speakers", "2000"), (2, 1875, 50), ""),
+        # One that was chosen already; fewer steps asked for have a shorter warm-up.
+        (12, 15, ("--config", "conf/train_distill.yaml"), (11, 20, 50), LONGER),
+        (12, 15, ("--steps", "160"), (8, 20, 40), "--loop.max_epochs 8 --loop.epoch_steps 20" + SHORT_RISE),
+    ],
+)  # fmt: skip
+def test_a_student_is_distilled_for_enough_steps(
+    recipe, tmp_path, speakers, utterances, more, length, options
+):
+    from svmixer.config import load
+    from svmixer.train.config import TrainConfig
+
+    write_speakers(tmp_path / "set", speakers, utterances)
+    script = (recipe / "local/choose_config.sh", "--kind", "distill", "--train_dir", tmp_path / "set")
+    chosen = run(*script, *more, cwd=tmp_path)
+    assert chosen.returncode == 0, chosen.stderr
+    file, why, *rest = chosen.stdout.rstrip("\n").split("\t")
+    assert why.endswith("; {} epochs of {} steps, {} steps of warm-up".format(*length))
+    assert rest == ([options] if options else [])
+    words = options.split()
+    overrides = {name[2:]: value for name, value in zip(words[::2], words[1::2], strict=True)}
+    config = load(TrainConfig, recipe / file, overrides)
+    items = speakers * utterances * len(config.data.speeds)
+    steps = config.loop.max_epochs * (config.loop.epoch_steps or items // config.loop.batch_size)
+    assert steps == length[0] * length[1] and config.loop.schedule.warmup_steps <= steps / 4
+    assert "--steps" in more or steps >= 220
+
+
+def test_what_the_configuration_says_is_the_least(recipe, tmp_path):
+    """Epochs that somebody wrote there are kept; none at all stay none."""
+    write_speakers(tmp_path / "set", 12, 15)
+    script = (recipe / "local/choose_config.sh", "--kind", "distill", "--train_dir", tmp_path / "set")
+    few = recipe / "conf/train_distill_few.yaml"
+    text = few.read_text()
+    for epochs, expected in (
+        (30, "; 30 epochs of 16 steps, 50 steps of warm-up\n"),
+        (0, "whitening alone\n"),
+    ):
+        few.write_text(text.replace("max_epochs: 2", f"max_epochs: {epochs}"))
+        assert run(*script, cwd=tmp_path).stdout.endswith(expected)
+
+
+def test_an_unknown_kind_of_training(recipe, tmp_path):
+    write_speakers(tmp_path / "set", 12, 15)
+    script = (recipe / "local/choose_config.sh", "--kind", "foo", "--train_dir", tmp_path / "set")
+    refused = run(*script, cwd=tmp_path)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr == "choose_config.sh: --kind must be distill or speaker, not 'foo'\n"
 
 
 def test_few_speakers_train_nothing_on_labels():
@@ -354,3 +418,54 @@ def test_stages_say_which_configuration_they_take(tmp_path):
     assert "because of" not in goes_with and "exp/default/distill is missing" in goes_with
     missing = choose(ROOT / "egs/mini_an4/sv1", tmp_path, *auto)
     assert "local/choose_config.sh is missing: it names the configuration where 'auto' is" in missing
+
+
+FAKE_DISTILL = """import os, sys
+if "svmixer.bin.distill" in sys.orig_argv:
+    words = sys.orig_argv[sys.orig_argv.index("svmixer.bin.distill"):]
+    open(f"{words[words.index('--output_dir') + 1]}/student.safetensors", "w").close()
+    open("words", "w").write("\\n".join(words))
+    os._exit(0)
+"""
+
+
+@pytest.mark.recipe
+@pytest.mark.parametrize(
+    ("more", "lasts", "recorded"),
+    [
+        ((), "--loop.max_epochs 11 --loop.epoch_steps 20", "conf/train_distill_few.yaml"),
+        # One of the two is given: the other goes with it, and still lasts as long as it has to.
+        (
+            ("--train_config", "conf/train_speaker_few.yaml"),
+            "--loop.max_epochs 11 --loop.epoch_steps 20",
+            "conf/train_distill_few.yaml",
+        ),
+        (
+            ("--distill_args", "--loop.max_epochs 3"),
+            "--loop.max_epochs 11 --loop.epoch_steps 20 --loop.max_epochs 3",
+            "conf/train_distill_few.yaml",
+        ),
+        # What is named is taken as it is.
+        (("--distill_config", "conf/train_distill_few.yaml"), "", "conf/train_distill_few.yaml"),
+    ],
+)
+def test_what_the_distillation_is_given(tmp_path, monkeypatch, more, lasts, recorded):
+    """By a program in its place that notes its words; run.json has the configuration that was chosen."""
+    (tmp_path / "fake").mkdir()
+    (tmp_path / "fake/sitecustomize.py").write_text(FAKE_DISTILL)
+    for name in ("train", "valid"):
+        write_speakers(tmp_path / f"dump/{name}", 12, 15)
+        marker = ["write", f"dump/{name}/.done", "--stage", "dump"]
+        run(sys.executable, "-m", "svmixer.bin.done", *marker, cwd=tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "fake"))
+    options = ("--stage", "3", "--stop_stage", "3", "--distill_config", "auto", "--train_config", "auto")
+    done = run(ROOT / "run.sh", "--recipe", ROOT / "egs/TEMPLATE/sv1", *options, *more, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    words = (tmp_path / "words").read_text().split("\n")
+    assert " ".join(words[words.index("--loop.seed") + 2 : words.index("--device.ngpu")]) == lasts
+    record = json.loads((tmp_path / "exp/default/run.json").read_text())
+    assert record["options"]["distill_config"] == recorded and record["first"] == 3
+    # Pasted where it was given it runs.
+    again = run("bash", "-c", record["command"], cwd=tmp_path)
+    assert again.returncode == 0 and "exp/default/distill is done" in again.stdout
+    assert (tmp_path / "exp/default/commands.log").read_text().count("\n") == 1

@@ -32,8 +32,11 @@ def test_every_stage_leaves_what_it_promises(finished):
     assert metrics["trials_md5"] in results and "3800" in results
     assert f"{metrics['eer']:.2f}" in results
     record = json.loads((exp / "run.json").read_text())
-    assert record["command"].startswith("./run.sh --recipe ") and str(ROOT) not in record["command"]
     words = shlex.split(record["command"])
+    # Relative to the working directory, so that it can be pasted there; on the page from the checkout.
+    assert (finished / words[0]).resolve() == ROOT / "run.sh" and words[1] == "--recipe"
+    assert "\n./run.sh --recipe " in results and str(ROOT)[1:] not in results and record["first"] == 3
+    assert len((exp / "commands.log").read_text().splitlines()) == 1
     assert words[words.index("--lowpass") + 1] == "3800" and words[-1] == "false"
     # The recipe lies outside of the working directory; its name has all that a shell acts upon.
     assert words[2].endswith(HOSTILE)

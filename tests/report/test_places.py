@@ -1,6 +1,7 @@
 """Pages of results name no place of the machine that made them."""
 
 import json
+import os
 import shlex
 from pathlib import Path
 
@@ -29,6 +30,16 @@ CHECKOUT = Path(svmixer.__file__).resolve().parent.parent
 )
 def test_texts(text, expected):
     assert without_places(text) == expected
+
+
+def test_the_checkout_from_elsewhere(tmp_path, monkeypatch):
+    """The way there from another folder names places; from within it does not."""
+    way = os.path.relpath(CHECKOUT, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    command = f"{way}/run.sh --recipe {way}/egs/x/sv1 --datadir ../data --model {way}2/m"
+    assert command_without_places(command).startswith("./run.sh --recipe ./egs/x/sv1 --datadir ../data ")
+    monkeypatch.chdir(CHECKOUT / "egs/mini_an4")
+    assert command_without_places("../../run.sh --recipe sv1") == "../../run.sh --recipe sv1"
 
 
 def test_the_working_directory(tmp_path, monkeypatch):

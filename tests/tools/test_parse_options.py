@@ -1,5 +1,6 @@
 """tools/parse_options.sh: strict options, help from the comments."""
 
+import os
 import shlex
 import subprocess
 from pathlib import Path
@@ -143,6 +144,97 @@ def test_words_are_split_as_a_shell_does_and_nothing_is_expanded(tmp_path, text)
     found = done.stdout.split("\0")[:-1] if shlex.split(text) else []
     assert (done.returncode, found) == (0, shlex.split(text))
     assert not list(tmp_path.glob("PWNED"))
+
+
+# Nothing in them that a shell would expand.
+PIECES = ["a", " ", "\n", "\t", "\r", "é", "'", '"', *(f"\\{char}" for char in "\\\"'$`\n a")]
+
+
+def words_of_bash(text: str) -> list[str] | None:
+    """The words of a text by bash itself; None if it is not whole."""
+    script = f'w=({text}\n)\n[ ${{#w[@]}} -eq 0 ] || printf "%s\\0" "${{w[@]}}"'
+    done = subprocess.run(["bash", "-c", script], capture_output=True, timeout=30)
+    return done.stdout.decode().split("\0")[:-1] if done.returncode == 0 else None
+
+
+def words_of_ours(tmp_path, text: str) -> list[str] | None:
+    script = 'split_words "$words_opt" || exit 3\n[ ${#words[@]} -eq 0 ] || printf "%s\\0" "${words[@]}"'
+    (tmp_path / "words.sh").write_text(HELPERS + script)
+    command = ["bash", "-u", tmp_path / "words.sh", f"--words_opt={text}"]
+    done = subprocess.run(command, capture_output=True, timeout=30)
+    assert done.returncode in (0, 3), done.stderr
+    return done.stdout.decode().split("\0")[:-1] if done.returncode == 0 else None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (r'"\$x" "\`y\`"', ["$x", "`y`"]),
+        ('"a\\\nb" c\\\nd \\\n', ["ab", "cd"]),
+        ("'a\\\nb'", ["a\\\nb"]),
+        ("a\rb\x0bc", ["a\rb\x0bc"]),
+    ],
+)
+def test_backslashes_and_blanks_are_bash_s(tmp_path, text, expected):
+    assert words_of_bash(text) == expected
+    assert words_of_ours(tmp_path, text) == expected
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=st.lists(st.sampled_from(PIECES), max_size=8).map("".join))
+def test_any_words_are_those_of_bash(tmp_path, text):
+    assert words_of_ours(tmp_path, text) == words_of_bash(text)
+
+
+@pytest.fixture
+def places(tmp_path):
+    """A checkout, with a program that shows its words, and working directories inside and outside of it."""
+    checkout = tmp_path / "my checkout"
+    (checkout / "egs/x").mkdir(parents=True)
+    (checkout / "show").write_text('#!/bin/sh\nfor word; do echo "<$word>"; done\n')
+    (checkout / "show").chmod(0o755)
+    (tmp_path / "w").mkdir()
+    (tmp_path / "link").symlink_to(checkout / "egs")
+    return tmp_path
+
+
+def recorded(places, work: str, *words: str) -> tuple[str, list[str]]:
+    """The recorded line, and the words that the program gets when it is pasted."""
+    (places / "record.sh").write_text(HELPERS + 'recorded_command "$@"')
+    command = ["bash", "-u", places / "record.sh", "--", places / "my checkout", "show", *words]
+    here = {"cwd": places / work, "env": {**os.environ, "PWD": str(places / work)}}
+    line = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30, **here).stdout
+    pasted = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True, **here)
+    return line, [word[1:-1] for word in pasted.stdout.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("work", "word", "expected"),
+    [
+        ("w", "{t}/w/data", "data"),
+        ("w", "--wav_scp={t}/w/data", "--wav_scp=data"),
+        ("w", "/mnt{t}/w/data", "/mnt{t}/w/data"),
+        ("w", "--a=/mnt{t}/w/data", "--a=/mnt{t}/w/data"),
+        ("w", "{t}/ww/data", "{t}/ww/data"),
+        ("w", "{t}/w", "."),
+        ("w", "{t}/w//data", "data"),
+        ("w", "{t}/w/--tag", "./--tag"),
+        ("w", "{t}/my checkout/egs/x", "../my checkout/egs/x"),
+        ("w", "{t}/my checkout", "../my checkout"),
+        ("w", "/x=/{t}/w/data", "/x=/{t}/w/data"),
+        ("my checkout", "{t}/my checkout/egs/x", "egs/x"),
+        ("my checkout/egs/x", "{t}/my checkout/egs/x", "."),
+        ("my checkout/egs/x", "{t}/my checkout/conf/a.yaml", "../../conf/a.yaml"),
+        ("link", "{t}/link/x", "x"),
+        ("link", "{t}/my checkout/conf", "../conf"),
+    ],
+)
+def test_a_recorded_command_runs_where_it_was_given(places, work, word, expected):
+    word, expected = (text.format(t=places) for text in (word, expected))
+    line, words = recorded(places, work, "--name", word)
+    assert words == ["--name", expected]
+    program = os.path.relpath(places / "my checkout", (places / work).resolve())
+    assert shlex.split(line)[0] == f"{program}/show"
 
 
 @pytest.mark.parametrize(("text", "quote"), [("it's", "'"), ('--a "b', '"'), ("\"it's", '"'), ('"a\\"', '"')])

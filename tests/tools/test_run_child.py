@@ -49,6 +49,13 @@ def test_what_has_a_process_group_of_its_own_is_not_told(tmp_path):
     assert not (tmp_path / "told").exists()
 
 
+def test_what_the_script_does_at_a_signal_holds_again_afterwards(tmp_path):
+    run = start("trap 'exit 2' TERM INT HUP; run_child true; echo >a.pid; sleep 1; echo on", tmp_path)
+    wait_until((tmp_path / "a.pid").exists)
+    run.terminate()
+    assert run.communicate(timeout=10)[0] == "" and run.returncode == 2
+
+
 def test_a_child_that_ends_well_all_the_same_does_not_hide_the_signal(tmp_path):
     child = "trap 'sleep 0.5; exit 0' TERM; echo $$ >a.pid; while :; do sleep 0.02; done"
     run = start('run_child bash child; echo "went on"', tmp_path, child)

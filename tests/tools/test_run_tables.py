@@ -64,6 +64,47 @@ def test_no_further_run_begins_after_a_signal(recipe, tmp_path):
     assert (recipe / "calls").read_text() == "\n"
 
 
+def test_the_page_has_the_command_as_it_was_given(recipe, tmp_path):
+    """Not cut inside of a word."""
+    run(
+        recipe, tmp_path, "--expdir", f"{tmp_path}/exp", "--only", "one", "--test_sets", f"/mnt{tmp_path}/x y"
+    )
+    text = (tmp_path / "tables.md").read_text()
+    assert "./tools/run_tables.sh --recipe 'my recipe' --expdir exp --only one --test_sets '…/x y'" in text
+
+
+def test_a_signal_while_the_environment_is_made(tmp_path):
+    """setup.sh gets it, too; the status is that of a run that was told to stop."""
+    (tmp_path / "tools").mkdir()
+    for name in ("parse_options.sh", "run_child.sh", "run_tables.sh"):
+        (tmp_path / "tools" / name).write_text((ROOT / "tools" / name).read_text())
+    setup = tmp_path / "tools/setup.sh"
+    setup.write_text("#!/bin/bash\ntrap 'touch told; exit 1' TERM\ntouch began\nsleep 60 & wait\n")
+    setup.chmod(0o755)
+    tables = subprocess.Popen(["bash", "tools/run_tables.sh", "--recipe", "."], cwd=tmp_path)
+    deadline = time.monotonic() + 30
+    while not (tmp_path / "began").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    tables.send_signal(signal.SIGTERM)
+    assert tables.wait(timeout=20) == 2
+    assert (tmp_path / "told").exists()
+
+
+@pytest.mark.parametrize("script", ["run.sh", "tools/run_tables.sh"])
+def test_a_signal_before_anything_has_begun(tmp_path, script):
+    """While options are still being read."""
+    (tmp_path / "tools").mkdir()
+    (tmp_path / script).write_text((ROOT / script).read_text())
+    (tmp_path / "tools/parse_options.sh").write_text("touch began\nsleep 1\necho reached\n")
+    words = ["bash", script, "--recipe", "."]
+    driver = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 30
+    while not (tmp_path / "began").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    driver.send_signal(signal.SIGTERM)
+    assert driver.communicate(timeout=20)[0] == "" and driver.returncode == 2
+
+
 def test_dry_run_runs_nothing(recipe, tmp_path):
     result = run(recipe, tmp_path, "--dry_run", "true", "--only", "one")
     assert result.returncode == 0, result.stderr

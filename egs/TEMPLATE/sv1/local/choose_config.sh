@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Which configuration suits a training set: `conf/NAME.yaml<TAB>why`, for --distill_config auto and --train_config auto.
+# Which configuration suits a training set, for --distill_config auto and --train_config auto: `conf/NAME.yaml<TAB>why`, and
+# behind another tab options of the training, where the configuration has to be changed for a set of this size.
 #
 # Few speakers are enough to learn which directions of an embedding differ within speakers, not to learn the embedding itself:
 # with 34 and with 300 speakers, training on their labels made validation speakers worse epoch by epoch, and the distilled
@@ -15,23 +16,75 @@ kind=speaker
 train_dir=dump/train
 # Teacher, or none.
 teacher=wavlm_tiny
+# Configuration that was chosen already; empty chooses one.
+config=
 # Speakers from which on the student and a backend learn from their labels.
 many_speakers=300
 # Utterances that a speaker must have to count as one of them.
 utterances=10
+# Steps that a student is distilled for at least: as many as in the default recipe, whose whitened students docs/light.md has.
+steps=220
+# Steps between two validations at least: sets that are passed through in fewer have longer epochs.
+epoch_steps=20
 # shellcheck disable=SC1091
 . "$SVMIXER_ROOT/tools/parse_options.sh"
-require_int 1 many_speakers utterances
+require_int 1 many_speakers utterances steps epoch_steps
+[[ $kind =~ ^(distill|speaker)$ ]] || { echo "${0##*/}: --kind must be distill or speaker, not '$kind'" >&2; exit 1; }
 
 [ -f "$train_dir/spk2utt" ] || { echo "${0##*/}: $train_dir/spk2utt is missing: it has the speakers" >&2; exit 1; }
 read -r speakers all able < <(awk -v least="$utterances" \
     '{ all += NF - 1; if (NF > least) able++ } END { print NR, all + 0, able + 0 }' "$train_dir/spk2utt")
-found="$speakers speakers with $all utterances in $train_dir, $able speakers with $utterances or more"
-if [ "$able" -ge "$many_speakers" ]; then
-    printf 'conf/train_%s.yaml\t%s: enough to train on their labels\n' "$kind" "$found"
+why="$speakers speakers with $all utterances in $train_dir, $able speakers with $utterances or more"
+if [ -n "$config" ]; then
+    why+=": $config was chosen"
+elif [ "$able" -ge "$many_speakers" ]; then
+    config=conf/train_$kind.yaml why+=": enough to train on their labels"
 elif [ "$teacher" = none ]; then
-    printf 'conf/train_%s.yaml\t%s: too few, but without a teacher there is nothing else to learn from\n' "$kind" "$found"
+    config=conf/train_$kind.yaml why+=": too few, but without a teacher there is nothing else to learn from"
 else
-    printf 'conf/train_%s_few.yaml\t%s, of %s that training on labels needs: %s\n' "$kind" "$found" "$many_speakers" \
-        "the distilled student and whitening alone"
+    config=conf/train_${kind}_few.yaml
+    why+=", of $many_speakers that training on labels needs: the distilled student and whitening alone"
 fi
+
+# enough_epochs FILE: for how long a student is distilled with FILE; behind a tab the options for that, where there would be too
+# few steps with FILE as it is, or its rate would rise for more than a quarter of them.
+enough_epochs() {
+    python - "$1" "$all" "$steps" "$epoch_steps" <<'EOF'
+import sys
+
+from svmixer.yaml_files import read_yaml
+
+config = read_yaml(sys.argv[1])
+utterances, steps, least = map(int, sys.argv[2:])
+loop, data = config.get("loop", {}), config.get("data", {})
+if loop.get("phases") or loop.get("max_epochs") == 0:
+    sys.exit()
+items = utterances * len(data.get("speeds", (0.9, 1.0, 1.1)))
+given = loop.get("max_epochs", 20)
+a_pass = items // (loop.get("batch_size", 32) * loop.get("accumulate", 1))
+# An epoch is what lies between two validations.
+epoch = loop.get("epoch_steps") or a_pass
+an_epoch = epoch if given * epoch >= steps else max(epoch, least)
+epochs = max(given, -(-steps // an_epoch))
+warmup = loop.get("schedule", {}).get("warmup_steps", 0)
+rising = min(warmup, epochs * an_epoch // 4)
+options = []
+if epochs > given:
+    options += [f"--loop.max_epochs {epochs}"]
+if an_epoch > epoch:
+    options += [f"--loop.epoch_steps {an_epoch}"]
+if rising < warmup:
+    options += [f"--loop.schedule.warmup_steps {rising}"]
+length = f"; {epochs} epochs of {an_epoch} steps, {rising} steps of warm-up"
+print(length, *([" ".join(options)] if options else []), sep="\t")
+EOF
+}
+if [ "$kind" = distill ]; then
+    # The stage says where it has looked, if there is none.
+    for file in "$recipe/$config" "$SVMIXER_ROOT/$config" "$config"; do
+        [ -f "$file" ] || continue
+        why+=$(enough_epochs "$file")
+        break
+    done
+fi
+printf '%s\t%s\n' "$config" "$why"
