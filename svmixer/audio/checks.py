@@ -210,14 +210,14 @@ class Downmix:
             AudioError: ``all-zero``.
         """
         powers = np.atleast_1d(self._powers)
-        if self.differing and not self._warned:
-            self._warned = True
-            logger.warning("%s%s", f"{self.name}: " if self.name else "", DIFFERING)
         if self._mean_power < CANCELLED * powers.mean():
             what = (
                 f"the mean of the {len(powers)} channels is silent, they cancel each other (opposite phase)"
             )
             raise AudioError("all-zero", f"{what}; take one of them: channel 0 to {len(powers) - 1}")
+        if self.differing and not self._warned:
+            self._warned = True
+            logger.warning("%s%s", f"{self.name}: " if self.name else "", DIFFERING)
 
 
 def silence(num_samples: int, rate: int) -> str:

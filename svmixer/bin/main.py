@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -40,6 +41,11 @@ def main(argv: list[str] | None = None) -> None:
     sys.argv[0] = f"svmixer {verb}"
     try:
         import_module(f"svmixer.bin.{verb}").main(argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever reads the output has enough of it (| head). Python would complain at its own end, too.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
     except ModuleNotFoundError as error:
         package = str(error.name).partition(".")[0]
         if package == "svmixer":

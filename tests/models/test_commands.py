@@ -273,3 +273,9 @@ def test_embed_needs_the_base_install_only(model_dir, files, expected, tmp_path)
     )
     subprocess.run([sys.executable, "-c", code], check=True)
     np.testing.assert_allclose(np.load(output), expected, atol=1e-6)
+
+
+def test_a_reader_that_has_enough_is_no_error():
+    command = f"{sys.executable} -m svmixer.bin.main train --help | head -1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert done.stderr == "" and done.stdout.startswith("Stage 4")
