@@ -18,6 +18,7 @@ from svmixer.audio.checks import (
     lies_samples_first,
 )
 from svmixer.audio.errors import AudioError
+from svmixer.audio.resample import Resampler
 from svmixer.models.utterance import WINDOWS_AT_ONCE, SpeechSum, unit_length, unit_vector, window_powers
 from svmixer.models.windows import repeat_pad
 
@@ -91,11 +92,7 @@ class EmbeddingStream:
         # Of pieces of several channels: whether they are (n, channels); known from the first one on.
         self._samples_first: bool | None = None
         self._finished = False
-        self._resampler = None
-        if sample_rate is not None and check_rate(sample_rate) != rate:
-            import soxr
-
-            self._resampler = soxr.ResampleStream(int(sample_rate), rate, 1, dtype="float32", quality="HQ")
+        self._resample = Resampler(rate if sample_rate is None else check_rate(sample_rate), rate)
         # The last samples: one window at most, and what has come since.
         self._recent = np.zeros(0, np.float32)
         # Samples that have come, and the first sample of the next window, at the model's rate.
@@ -129,9 +126,7 @@ class EmbeddingStream:
         if self._finished:
             raise ValueError("the stream is finished; start another one")
         wave = self._downmix(as_channels(wave, self._orientation(wave)))
-        if self._resampler is not None:
-            wave = self._resampler.resample_chunk(np.ascontiguousarray(wave))
-        return self._take(wave)
+        return self._take(self._resample(wave, last=False))
 
     def _orientation(self, wave: np.ndarray) -> bool | None:
         """Whether a piece is ``(n, channels)``, as the first one was: short pieces do not show it.
@@ -150,12 +145,10 @@ class EmbeddingStream:
 
     def finish(self) -> int:
         """Take what the resampler still holds; no samples can follow. Returns the windows it completed."""
-        self._finished = True
-        if self._resampler is None:
+        if self._finished:
             return 0
-        rest = self._resampler.resample_chunk(np.zeros(0, np.float32), last=True)
-        self._resampler = None
-        return self._take(rest)
+        self._finished = True
+        return self._take(self._resample(np.zeros(0, np.float32), last=True))
 
     def _take(self, wave: np.ndarray) -> int:
         before = self.windows
