@@ -163,6 +163,7 @@ def test_no_number_is_nan_or_infinite_or_negative(cls):
     ("key", "text", "message"),
     [
         ("data.speeds", "[1.0, 1.0]", "data.speeds: a value stands twice: 1.0, 1.0"),
+        ("distill.layers", "[2, 2]", "distill.layers: a value stands twice: 2, 2"),
         ("data.speeds", "[1.0, 1.0000001]", "data.speeds: too near to each other"),
         ("data.speeds", "[]", "data.speeds: one value at least, found none"),
         ("data.speeds", "[0.1]", "data.speeds: must be between 0.5 and 2, found 0.1"),

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from svmixer.limits import different
+
 
 @dataclass(frozen=True)
 class AAMConfig:
@@ -51,3 +53,4 @@ class DistillConfig:
             raise ValueError(f"cosine_weight: must not be negative, found {self.cosine_weight}")
         if not self.layers or min(self.layers) < 0:
             raise ValueError(f"layers: expected one or more layer numbers from 0, found {list(self.layers)}")
+        different(self, "layers")
