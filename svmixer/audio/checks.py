@@ -19,8 +19,9 @@ logger = get_logger(__name__)
 MIN_SECONDS = 0.3
 # A damaged header may claim any rate. At 1 Hz a megabyte would become sixteen gigabytes.
 LOWEST_RATE, HIGHEST_RATE = 1000, 1_000_000
-# 24 dB above full scale: more than any gain leaves, less than integers that were stored as floating point.
-HIGHEST_SAMPLE = 16.0
+# 48 dB above full scale: more than overloaded recordings reach that are decoded to floating point (60 times
+# full scale was seen), less than integers of 16 bits that were stored as such.
+HIGHEST_SAMPLE = 256.0
 # An array with more rows is a batch of recordings rather than one with so many channels.
 MOST_CHANNELS = 8
 # Share of the channels' power below which their mean has lost what they hold.

@@ -132,15 +132,15 @@ def ogg_pages(span: Span) -> Iterator[tuple[int, int]]:
         position += size
 
 
-def is_chained(span: Span) -> bool:
-    """Whether an Ogg file is several one after another, of which libsndfile reads the first alone."""
-    began = False
+def ogg_links(span: Span) -> list[int]:
+    """Where the recordings of an Ogg file begin: several may stand one after another."""
+    links, began = [0], False
     for position, _ in ogg_pages(span):
         first = bool(span.take(position + 5, 1)[0] & 2)  # the page begins a stream
         if first and began:
-            return True
-        began = began or not first
-    return False
+            links.append(position)
+        began = not first
+    return links
 
 
 def _mp3(span: Span) -> None:

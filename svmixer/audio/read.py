@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import os
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
@@ -23,12 +24,15 @@ from svmixer.audio.decode import (
 )
 from svmixer.audio.errors import AudioError, about
 from svmixer.audio.formats import Format, recognise
-from svmixer.audio.lengths import check_complete, is_chained
+from svmixer.audio.lengths import check_complete, ogg_links
 from svmixer.audio.resample import Resampler, from_pcm16
 from svmixer.audio.span import Span
 from svmixer.audio.wav import WavHeader, wav_header_of
 from svmixer.lists import find_source
 from svmixer.lists.source import Source
+from svmixer.log import get_logger
+
+logger = get_logger(__name__)
 
 # A segment may end this much after its recording: lists are written from rounded times.
 _OVERSHOOT = 0.5  # seconds
@@ -221,8 +225,10 @@ def _samples(place: str | bytes, header: WavHeader, start: int, count: int) -> n
 
 def _decoded(source: str, file: str | BytesIO, known: Format, span: Span, mix: Mix | None) -> Recording:
     """A recording that needs a decoder."""
-    if not known.sndfile or (known.name == "Ogg" and is_chained(span)):
+    if not known.sndfile:
         return _held(source, ffmpeg_blocks(file, known.demuxer), mix)
+    if known.name == "Ogg" and len(links := ogg_links(span)) > 1:
+        return _held(source, _linked(source, span, links, known), mix)
     try:
         rate, num_samples = sndfile_layout(file)
     except AudioError as error:
@@ -242,6 +248,29 @@ def _second_try(file: str | BytesIO, known: Format, refusal: AudioError) -> Iter
     except AudioError as error:
         what = f"{known.name} that libsndfile does not read ({refusal.detail}); {error.detail}"
         raise AudioError("unreadable", what) from None
+
+
+def _linked(source: str, span: Span, links: list[int], known: Format) -> Iterator[tuple[np.ndarray, int]]:
+    """Recordings that begin at ``links``, one after the other: libsndfile reads the first of them alone.
+
+    One with another number of channels or rate cannot be joined: it is left out with what follows, and a
+    warning.
+    """
+    layout = None
+    for begin, end in itertools.pairwise([*links, span.size]):
+        file = BytesIO(span.take(begin, end - begin))
+        try:
+            sndfile_layout(file)
+            blocks = sndfile_blocks(file)
+        except AudioError as error:
+            blocks = _second_try(file, known, error)
+        for block, rate in blocks:
+            layout = layout or (len(block), rate)
+            if (len(block), rate) != layout:
+                what = "%s: %d channels at %d Hz become %d at %d Hz after byte %d; the rest is left out"
+                logger.warning(what, source, *layout, len(block), rate, begin)
+                return
+            yield block, rate
 
 
 def _held(source: str, blocks: Iterator[tuple[np.ndarray, int]], mix: Mix | None) -> Recording:

@@ -89,7 +89,7 @@ def test_shapes_of_no_recording_are_named(shape):
         (1e300, "non-finite: 1 of 3"),
         (3e38, "over full scale: samples of up to 3e+38 where full scale is 1"),
         (-32768.0, "over full scale: samples of up to 32768 where"),
-        (16.1, "over full scale: samples of up to 16.1 where"),
+        (256.1, "over full scale: samples of up to 256.1 where"),
     ],
 )
 def test_values_that_no_recording_has(value, what):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 import subprocess
 
@@ -315,3 +316,22 @@ def test_failing_pipes(tmp_path):
         reason(f"(cat {path}; exit 4) | cat |", allow_pipes=True) == "pipe failed: exit status 4: no message"
     )
     assert reason("true |", allow_pipes=True) == "empty: no bytes"
+
+
+def test_ogg_files_one_after_another(tmp_path, caplog):
+    """Read through; where the channels change, to there, with a warning."""
+    parts = {}
+    for name, channels, seconds in (("one", 1, 1.0), ("two", 1, 0.5), ("stereo", 2, 0.7)):
+        wave = tone(16000, seconds)
+        soundfile.write(tmp_path / f"{name}.ogg", np.stack([wave] * channels, axis=1), 16000)
+        parts[name] = (tmp_path / f"{name}.ogg").read_bytes()
+    path = tmp_path / "joined.ogg"
+    path.write_bytes(parts["one"] + parts["two"])
+    wave, rate = read_audio(str(path))
+    assert (wave.shape, rate) == ((1, 24000), 16000)
+    np.testing.assert_array_equal(wave[0, 16000:], soundfile.read(tmp_path / "two.ogg", dtype="float32")[0])
+    path.write_bytes(parts["one"] + parts["stereo"] + parts["two"])
+    logging.getLogger("svmixer").addHandler(caplog.handler)
+    assert read_audio(str(path))[0].shape == (1, 16000)
+    logging.getLogger("svmixer").removeHandler(caplog.handler)
+    assert "1 channels at 16000 Hz become 2 at 16000 Hz after byte" in caplog.text

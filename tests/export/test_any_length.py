@@ -24,7 +24,7 @@ def test_lengths(model, exported, num, protocol):
 @pytest.mark.parametrize("precision", ["float32", "int8"])
 def test_utterances_together_are_as_alone(exported, precision):
     model = load_onnx(exported, precision)
-    waves = {str(num): noise(num) for num in range(3000, 33_000, 1000)}
+    waves = {str(num): noise(num) for num in range(5000, 35_000, 1000)}
     found = dict(model.embed_sources(wave_source(wave, name) for name, wave in waves.items()))
     assert list(found) == list(waves)
     for name, wave in waves.items():
@@ -39,5 +39,5 @@ def test_stream(exported, size):
     for start in range(0, len(wave), size):
         stream.push(wave[start : start + size])
     np.testing.assert_allclose(stream.embedding(), onnx_model.embed(wave, protocol="stream"), atol=1e-5)
-    with pytest.raises(ValueError, match="empty waveform"):
+    with pytest.raises(ValueError, match="empty: no samples"):
         onnx_model.embed(np.zeros(0))
