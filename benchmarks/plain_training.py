@@ -94,6 +94,7 @@ class PlainStudent(nn.Module):
             raise ValueError("the plain form is that of svmixer_tiny: layer norms, no dropout")
         inputs = (1, *front.channels[:-1])
         shapes = zip(inputs, front.channels, front.kernels, front.strides, strict=True)
+        self.level = front.level
         self.conv_layers = nn.Sequential(*(PlainConvLayer(*shape) for shape in shapes))
         self.feat_projection = Projection(front.channels[-1], config.hidden)
         self.layers = nn.ModuleList(PlainBlock(config) for _ in range(config.layers))
@@ -101,6 +102,9 @@ class PlainStudent(nn.Module):
 
     def forward(self, wave: Tensor) -> Tensor:
         """See the class."""
+        if self.level is not None:
+            power = torch.mean(wave**2, dim=1, keepdim=True) + 1e-9
+            wave = wave * 10 ** (self.level / 20) / torch.sqrt(power)
         x = self.feat_projection(self.conv_layers(wave.unsqueeze(1)).transpose(1, 2))
         states = [x]
         for layer in self.layers:
