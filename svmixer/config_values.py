@@ -20,10 +20,10 @@ _INTEGERS = 1 << 63  # those of numpy, torch and seeds: from -2^63 to below 2^63
 
 def nearest(name: str, known: list[str]) -> str:
     """`` (did you mean 'x'?)`` for the closest known name, or the list when nothing is close."""
-    name = name.lower()
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    name, lower = name.lower(), {other.lower(): other for other in known}
+    close = [lower[other] for other in difflib.get_close_matches(name, lower, n=1, cutoff=0.6)]
     # A part of a name is short beside it.
-    close += [other for other in known if len(name) > 2 and name in other]
+    close += [lower[other] for other in lower if len(name) > 2 and name in other]
     return f"did you mean '{close[0]}'?" if close else "known: " + ", ".join(known)
 
 

@@ -95,7 +95,7 @@ def main(argv: list[str] | None = None) -> None:
     spaced = [name for name in files if kaldi and any(map(str.isspace, name))]
     if spaced:
         raise fail(
-            f"'{spaced[0]}': Kaldi's form, which is printed without --output, has no keys with spaces; "
+            f"'{spaced[0]}': a key of a Kaldi file has no spaces, and Kaldi's form is what is printed; "
             "choose --output FILE.npz"
         )
     try:
