@@ -268,10 +268,15 @@ def test_the_command_for_a_foreign_list_repairs_your_file(recipe, corpus, tmp_pa
 
 @pytest.mark.recipe
 def test_trials_with_names_that_no_list_has(recipe, corpus, tmp_path):
+    words = [recipe / "local/data.sh", *options(corpus), "--trials", corpus / "trials"]
     (corpus / "trials").write_text("1 s1-0 s1-1\n1 s1-0 modelX\n0 s1-0 s2-0\n")
+    left_out = run(*words, cwd=tmp_path)
+    assert "trials:2: utterance modelX: " in left_out.stderr
+    assert "left out: 'modelX' is no utterance of the set: trials name utterances by ids" in left_out.stderr
+    (corpus / "trials").write_text("1 modelX s1-0\n0 modelX s2-0\n")
     refused = run(recipe / "local/data.sh", *options(corpus), "--trials", corpus / "trials", cwd=tmp_path)
     assert refused.returncode == 1
-    assert "data/all/trials:2: utterance modelX: " in refused.stderr
+    assert "data/all/trials:1: utterance modelX: no trial is left: " in refused.stderr
     assert "'modelX' is no utterance of the set: trials name utterances by ids of wav.scp" in refused.stderr
     assert "holds copies: correct" in refused.stderr and "repair with" not in refused.stderr
 
