@@ -75,6 +75,11 @@ def cases(config: LengthsConfig) -> Iterator[Case]:
                         yield Case(system, runtime, way, threads, seconds)
 
 
+def noise(rng: np.random.Generator, count: int) -> np.ndarray:
+    """White noise ``(count,)``, its standard deviation 0.1."""
+    return 0.1 * rng.standard_normal(count, dtype=np.float32)
+
+
 def write_noise(path: Path, seconds: float) -> None:
     """16-bit noise at 16 kHz, a minute at a time."""
     rng = np.random.default_rng(0)
@@ -82,7 +87,7 @@ def write_noise(path: Path, seconds: float) -> None:
     with soundfile.SoundFile(path, "w", RATE, 1, "PCM_16") as file:
         while left:
             count = min(left, 60 * RATE)
-            file.write(0.1 * rng.standard_normal(count, dtype=np.float32))
+            file.write(noise(rng, count))
             left -= count
 
 
@@ -107,8 +112,8 @@ def run_case(model: str, path: str, runtime: str, way: str, once: bool) -> dict[
     """Seconds of one embedding (the median of some) and the peak memory of this process in MiB."""
     embedder = load_system(model, runtime)
     embed: Callable[[Any, str], np.ndarray] = {"whole": embed_whole, "stream": embed_stream}[way]
-    # What is made once, threads and plans, is made by one window.
-    embedder.embed(np.zeros(embedder.window, np.float32))
+    # What is made once, threads and plans, is made by one window of noise: silence is refused.
+    embedder.embed(noise(np.random.default_rng(0), embedder.window))
     times: list[float] = []
     while not times or (not once and sum(times) < _ENOUGH and len(times) < _MOST):
         began = time.perf_counter()
