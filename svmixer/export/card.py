@@ -133,7 +133,7 @@ def _file_table(description: _Section) -> list[str]:
     ratio = checks["int8"]["ms_per_window"] / checks["float32"]["ms_per_window"]
     lines += [
         "",
-        f"{_int8_time(ratio)} Parts with 8-bit weights and activations, calibrated on training speech: "
+        f"{_int8_time(ratio)} Parts that are computed in 8 bits: "
         f"{parts}; the others are float32. Recommended, and taken when nothing else is asked for: "
         f"{description['precisions'][0]}.",
     ]
