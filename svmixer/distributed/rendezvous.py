@@ -1,8 +1,8 @@
 """How the nodes of one training find each other, and notice within seconds that one of them is gone.
 
 Every node runs one launcher (:mod:`svmixer.distributed.launch`). The first node's listens, the others
-connect, and the connections stay: each side sends a sign of life every second, says how it ended, and takes silence for
-the other's death. Where the first node listens is found in one of two ways:
+connect, and the connections stay: each side sends a sign of life every second, says how it ended, and
+takes silence for the other's death. Where the first node listens is found in one of two ways:
 
 - a *file* on the shared file system, which the first node writes with its host, port and a random token. It
   needs nothing but an array of tasks, so it works alike on one machine, on Slurm and on Grid Engine, and on

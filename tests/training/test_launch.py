@@ -47,7 +47,8 @@ class Nodes:
     def start(self, node: int, *more: str, env: dict[str, str] | None = None) -> subprocess.Popen:
         command = [
             sys.executable, "-m", "svmixer.distributed.launch", "--nodes", str(self.nodes),
-            "--node", str(node), "--processes", str(self.processes), "--folder", str(self.folder), "--patience", "30", *more, "--",
+            "--node", str(node), "--processes", str(self.processes), "--folder", str(self.folder),
+            "--patience", "30", *more, "--",
             sys.executable, "-c", RANK, str(self.folder), json.dumps(self.actions),
         ]  # fmt: skip
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("SLURM_", "PE_"))}
