@@ -26,7 +26,6 @@ VERBS = {
     "convert_released": ("svmixer.cli.convert_released:main", "Read the released PyTorch checkpoints."),
     "convert_espnet": ("svmixer.cli.convert_espnet:main", "Make a model directory of an ESPnet checkpoint."),
     "package_model": ("svmixer.cli.package_model:main", "Copy an export into the package."),
-    "calibrate": ("svmixer.cli.calibrate:main", "Prepare a model for int8 on CPUs."),
 }
 # What the shell stages call: program → module and function.
 STAGES = {
