@@ -12,11 +12,12 @@ from functools import lru_cache
 import numpy as np
 import torch
 from scipy.fft import rfft
-from torch import Tensor, nn
+from torch import Tensor
 
 from svmixer.audio.dumpset import DumpSet
 from svmixer.errors import SvmixerError
 from svmixer.inference.windows import utterance_windows
+from svmixer.models.embedding import EmbeddingModule
 from svmixer.models.filterbank import mel_centres
 from svmixer.models.whitening import Whitening
 from svmixer.scoring.filters import lowpass
@@ -32,7 +33,7 @@ MEAN_OVER = 128
 WHITEN_OVER, SHRINKAGE = 2048, 0.1
 
 
-class LogMelControl(nn.Module):
+class LogMelControl(EmbeddingModule):
     """The control behind the interface of a speaker model: it takes the same crops and the same scoring.
 
     Its "embedding" is :func:`log_mel_statistics` less their mean over other speakers' speech. Without that
@@ -40,7 +41,7 @@ class LogMelControl(nn.Module):
     """
 
     window = 48000
-    device = torch.device("cpu")
+    sample_rate = 16000
 
     def __init__(self, mean: np.ndarray) -> None:
         """``mean [80]``: see :func:`mean_statistics`."""

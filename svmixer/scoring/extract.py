@@ -77,7 +77,7 @@ def extract(
 
     Args:
         embed: utterances → (name, embedding ``[D]``) in the same order, as
-            :func:`svmixer.models.embedding.utterance_embeddings`.
+            ``embed_sources`` of models.
         dump, lowpass_hz, max_seconds: see :func:`dump_source`.
         indices: positions in ``dump.utterances``.
 
