@@ -25,7 +25,7 @@ from systems import described, open_model
 
 from svmixer.audio.dumpset import RATE, DumpSet
 from svmixer.config import from_dict, parse_args
-from svmixer.inference.utterance import WINDOWS_AT_ONCE, embed_utterances, source_windows
+from svmixer.inference.utterance import WINDOWS_AT_ONCE, embed_utterance, embed_utterances, source_windows
 from svmixer.inference.windows import utterance_starts
 from svmixer.lists import write_table
 from svmixer.models.speaker_model import SpeakerModel
