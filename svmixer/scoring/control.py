@@ -44,7 +44,7 @@ class LogMelControl(EmbeddingModule):
     sample_rate = 16000
 
     def __init__(self, mean: np.ndarray) -> None:
-        """``mean [80]``: see :func:`mean_statistics`."""
+        """``mean (80,)``: see :func:`mean_statistics`."""
         super().__init__()
         self.mean = mean
 
@@ -67,7 +67,7 @@ class WhitenedControl(LogMelControl):
 
 
 def mean_statistics(dump: DumpSet, lowpass_hz: float = 0.0) -> np.ndarray:
-    """Mean statistics ``[80]`` of a set whose speakers are not tested, low-passed like the test set."""
+    """Mean statistics ``(80,)`` of a set whose speakers are not tested, low-passed like the test set."""
     return np.mean(_statistics(dump, _evenly_spaced(len(dump), MEAN_OVER), lowpass_hz), axis=0)
 
 
@@ -104,7 +104,7 @@ def _statistics(dump: DumpSet, indices: list[int], lowpass_hz: float) -> np.ndar
 
 
 def log_mel_statistics(waves: np.ndarray, sample_rate: int = 16000) -> np.ndarray:
-    """Mean over time, then standard deviation, of 40 log-mel bands: waves ``[B, N]`` → float32 ``[B, 80]``.
+    """Mean over time, then standard deviation, of 40 log-mel bands: waves ``(B, N)`` → float32 ``(B, 80)``.
 
     Frames of 25 ms under a Hann window every 10 ms; natural logarithm of the energies, floored 80 dB under
     the strongest of each wave. A factor on a wave adds its logarithm to the means and changes nothing else. N
