@@ -19,7 +19,7 @@ from svmixer.models.init_param import InitParam, init_param
 from svmixer.models.io import ModelError, load_tensors, save_model, save_tensors
 from svmixer.models.speaker_model import SpeakerModel
 from svmixer.scoring.evaluate import evaluate
-from svmixer.scoring.extract import dump_source
+from svmixer.scoring.utterances import dump_source
 from svmixer.teachers import init_frontend_from_teacher, load_teacher
 from svmixer.training.config import DataConfig, TrainConfig
 from svmixer.training.data import TrainSet

@@ -11,9 +11,9 @@ from svmixer.audio.dumpset import DumpSet
 from svmixer.cli.main import run_program
 from svmixer.lists import ListError, read_trials
 from svmixer.scoring.cohort import cohort_indices, read_cohort, speaker_means, write_cohort
-from svmixer.scoring.embeddings import EmbeddingError, load_embeddings, merge_jobs, write_job
 from svmixer.scoring.metrics import summary
 from svmixer.scoring.result import read_scores
+from svmixer.scoring.vectors import EmbeddingError, load_embeddings, merge_jobs, write_job
 
 SETTINGS = {"model": "m", "protocol": "whole", "num_crops": 10, "lowpass_hz": 0.0, "md5": {"weights": "1"}}
 
