@@ -2,8 +2,8 @@
 
 import pytest
 
-from svmixer.bin import done
 from svmixer.fileio import read_json
+from svmixer.stages import done
 
 
 @pytest.fixture
