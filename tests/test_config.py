@@ -96,6 +96,8 @@ def test_files_overrides_and_a_section_from_a_file(tmp_path):
     assert load(Outer, tmp_path / "conf/outer.yaml").inner.width == 7
     config = load(Outer, tmp_path / "conf/outer.yaml", {"inner.pair": "[5, 6]", "name": "b", "limit": "2e-4"})
     assert config == Outer("b", False, 2e-4, Inner(7, (0.9, 1.0), (5, 6)))
+    changed = {"inner.pair": "[5, 6]", "inner": str(tmp_path / "conf/inner.yaml")}
+    assert load(Outer, None, {"name": "a", **changed}).inner == Inner(7, (0.9, 1.0), (5, 6))
     with pytest.raises(ConfigError, match="no such configuration file: nowhere"):
         load(Outer, tmp_path / "conf/outer.yaml", {"inner": "nowhere.yaml"})
 
