@@ -29,7 +29,9 @@ def test_the_papers_training(name):
 
 def test_the_papers_speaker_loss_and_scoring():
     config = load(TrainConfig, CONF / "paper/train_speaker.yaml")
-    assert config.speaker == AAMConfig(0.2, 30.0, 5, "weight", top_k_weight=10.0)
+    assert config.speaker == AAMConfig(
+        margin=0.2, scale=30.0, top_k=5, top_k_mode="weight", top_k_weight=10.0
+    )
     assert (config.model.backend.name, config.model.backend.embedding) == ("ecapa", 192)
     assert (config.valid.protocol, config.valid.num_crops) == ("crops", 10)
     scoring = load(ScoringConfig, CONF / "paper/score.yaml")
@@ -45,7 +47,10 @@ def test_the_released_training():
     assert (adamw.start_lr, adamw.lr) == (1e-4, 1e-3)
     assert (sgd.optimizer, sgd.momentum, sgd.lr, sgd.final_lr) == ("sgd", 0.9, 0.1, 1e-4)
     assert sgd.steps - sgd.warmup_steps == 9 * 30_000 and adamw.steps + sgd.steps == 304_000
-    assert config.speaker == AAMConfig(0.2, 30.0, 5, "angle", top_k_margin=0.1, class_weights=True)
+    speaker = AAMConfig(
+        margin=0.2, scale=30.0, top_k=5, top_k_mode="angle", top_k_margin=0.1, class_weights=True
+    )
+    assert config.speaker == speaker
     assert config.distill == DistillConfig("distilhubert", 1.0, (8, 16, 24), 1.0, "sum")
     assert config.augment.prob == 0.8
     assert config.augment.sources == (
