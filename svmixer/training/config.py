@@ -147,6 +147,11 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.init_student and self.init_model:
             raise ValueError("init_model: not beside init_student (--init_distilled false leaves that out)")
+        last, epochs = self.speaker.margin_epochs[1], self.loop.max_epochs
+        if last > epochs > 0 and not self.loop.phases:
+            raise ValueError(
+                f"speaker.margin_epochs: {last:g} epochs never come, loop.max_epochs is {epochs}"
+            )
         if self.data.windows > 1 and self.teacher_cache.dir:
             raise ValueError("teacher_cache: has states of single windows, and data.windows is more than 1")
 
