@@ -286,7 +286,7 @@ def test_without_a_teacher(finished, recipe, tmp_path):
 
 
 def test_large_margin_fine_tuning_of_a_finished_training(finished, recipe, tmp_path):
-    """A second stage 4 without teacher or speeds, on longer crops; it extends the first one's configuration."""
+    """A second stage 4 without teacher or speeds, on longer crops; it extends the first configuration."""
     work = tmp_path / "tuned"
     shutil.copytree(finished, work)
     tuned = {
