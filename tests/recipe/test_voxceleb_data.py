@@ -557,7 +557,7 @@ def test_through_data_dump_and_score(own, m4a):
     from svmixer.models.io import save_model
     from svmixer.models.speaker_model import SpeakerModel
 
-    sys.path.insert(0, str(ROOT / "tests/train"))
+    sys.path.insert(0, str(ROOT / "tests/training"))
     from toy import write_config
 
     as_m4a(own / "corpora/voxceleb2", m4a)
@@ -587,7 +587,7 @@ def test_through_data_dump_and_score(own, m4a):
     save_model(model, own / "exp/toy/train/model", ["a"])
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     marker = ["write", "exp/toy/train/.done", "--stage", "train"]
-    subprocess.run([sys.executable, "-m", "svmixer.stages.done", *marker], cwd=own, env=env, check=True)
+    subprocess.run([sys.executable, "-m", "svmixer", "done", *marker], cwd=own, env=env, check=True)
     config = ("--recipe", str(RECIPE), "--score_config", "conf/score.yaml", "--train_set", "voxceleb2_dev")
     scored = {"vox1_o": (3, 2), "vcmix": (2, None), "voices_dev": (2, 2)}  # trials, speakers
     stage(own, "05_score.sh", "--tag", "toy", *config, "--test_sets", " ".join(scored))
