@@ -25,12 +25,12 @@ from systems import described, open_model
 
 from svmixer.audio.dumpset import RATE, DumpSet
 from svmixer.config import from_dict, parse_args
+from svmixer.inference.utterance import WINDOWS_AT_ONCE, embed_utterances, source_windows
+from svmixer.inference.windows import utterance_starts
 from svmixer.lists import write_table
 from svmixer.models.embedding import utterance_embedding, window_embedder
 from svmixer.models.speaker_model import SpeakerModel
-from svmixer.models.utterance import WINDOWS_AT_ONCE, embed_utterances, source_windows
-from svmixer.models.windows import utterance_starts
-from svmixer.score.extract import dump_source, extract
+from svmixer.scoring.extract import dump_source, extract
 
 # What is taken without a model directory: the default recipe's.
 SYSTEM = "svmixer_tiny+statistics"

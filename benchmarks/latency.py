@@ -21,12 +21,12 @@ from systems import described, open_model
 from torch import nn
 
 from svmixer.audio import read_audio
-from svmixer.complexity import measure
 from svmixer.config import from_dict, parse_args
 from svmixer.export.check import cosines
 from svmixer.fast import calibrate, optimise
+from svmixer.inference.windows import utterance_windows
+from svmixer.models.complexity import measure
 from svmixer.models.speaker_model import SpeakerModel
-from svmixer.models.windows import utterance_windows
 
 PARTS = ("front end", "encoder", "backend", "whole")
 # Number format of a form's products, where it is not float32.

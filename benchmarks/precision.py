@@ -16,7 +16,7 @@ from svmixer.fast import PRECISIONS, calibrate, optimise
 from svmixer.lists import Trials, read_trials
 from svmixer.models.io import load_model
 from svmixer.models.speaker_model import SpeakerModel
-from svmixer.score.evaluate import evaluate
+from svmixer.scoring.evaluate import evaluate
 
 
 @dataclass(frozen=True)

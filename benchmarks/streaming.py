@@ -20,8 +20,8 @@ from scoring import resident
 from systems import described, open_model
 
 from svmixer.config import from_dict, parse_args
+from svmixer.inference.stream import EmbeddingStream
 from svmixer.models.embedding import window_embedder
-from svmixer.models.stream import EmbeddingStream
 
 RATE = 16000
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import svmixer
-from svmixer.bin import train
 from svmixer.devices import DeviceError, count_gpus, find_device
+from svmixer.stages import train
 
 
 @pytest.fixture(params=[0, 1, 2])

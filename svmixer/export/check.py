@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from svmixer.inference.onnx_model import open_session, run_session
 from svmixer.log import get_logger
-from svmixer.runtime.onnx_model import open_session, run_session
 
 log = get_logger(__name__)
 

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from svmixer.export.textbook import textbook_form
 from svmixer.fileio import atomic_path
+from svmixer.inference.onnx_model import INPUT, OUTPUT
 from svmixer.models.embedding import evaluating
 from svmixer.models.speaker_model import SpeakerModel
-from svmixer.runtime.onnx_model import INPUT, OUTPUT
 
 # The first one with the GELU operator.
 OPSET = 20

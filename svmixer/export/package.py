@@ -22,11 +22,11 @@ from svmixer.export.int8 import Quantiser
 from svmixer.export.rates import graph_rates, scored_rates
 from svmixer.export.windows import CHECKING, model_embeddings, speech_windows
 from svmixer.fileio import write_json
+from svmixer.inference.onnx_model import DESCRIPTION, FILES, FORMAT, open_session, run_session
 from svmixer.log import get_logger
 from svmixer.models.embedding import window_embedder
 from svmixer.models.io import read_speakers
 from svmixer.models.speaker_model import SpeakerModel
-from svmixer.runtime.onnx_model import DESCRIPTION, FILES, FORMAT, open_session, run_session
 
 log = get_logger(__name__)
 

@@ -7,7 +7,7 @@ import numpy as np
 from svmixer.audio.dumpset import DumpSet
 from svmixer.models.embedding import window_embedder
 from svmixer.models.speaker_model import SpeakerModel
-from svmixer.train.crops import read_crop
+from svmixer.training.crops import read_crop
 
 # Windows of test speech for a check.
 CHECKING = 64

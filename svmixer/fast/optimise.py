@@ -17,7 +17,7 @@ from svmixer.fast.forms import FORMS, context_convolution
 from svmixer.fast.frontend import StretchedFrontend
 from svmixer.fast.kits import FloatKit, Int8Kit, RecordingKit, base_name
 from svmixer.fast.ranges import Calibration, best_range, load_calibration
-from svmixer.model_dir import ModelError, find_directory
+from svmixer.inference.model_dir import ModelError, find_directory
 from svmixer.models.backends.ecapa import Ecapa
 from svmixer.models.embedding import window_embedder
 from svmixer.models.frontend import ConvFrontend

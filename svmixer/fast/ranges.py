@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from svmixer.model_dir import ModelError
+from svmixer.inference.model_dir import ModelError
 from svmixer.models.io import read_safetensors, save_tensors
 
 LEVELS = 255

@@ -62,4 +62,4 @@ def fix_command(path: str | Path, *options: str) -> str | None:
     if not known and not name.startswith(("utt2", "spk2", "reco2")):
         return None
     folder = shlex.quote(str(Path(path).parent))
-    return " ".join(["python -m svmixer.bin.fix_data_dir --data_dir", folder, *options])
+    return " ".join(["python -m svmixer.cli.fix_data_dir --data_dir", folder, *options])

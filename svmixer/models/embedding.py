@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from svmixer.models.stream import FrameSharing
-from svmixer.models.utterance import LongWave, Source, embed_utterance, embed_utterances
-from svmixer.models.windows import Protocol
+from svmixer.inference.stream import FrameSharing
+from svmixer.inference.utterance import LongWave, Source, embed_utterance, embed_utterances
+from svmixer.inference.windows import Protocol
 
 if TYPE_CHECKING:
     from svmixer.models.speaker_model import SpeakerModel
@@ -77,7 +77,7 @@ def utterance_embedding(
     """The embedding ``float32 (D,)`` of one utterance ``(N,)`` at the model's rate.
 
     Raises:
-        ValueError: see :func:`svmixer.models.utterance.embed_utterance`.
+        ValueError: see :func:`svmixer.inference.utterance.embed_utterance`.
     """
     return embed_utterance(window_embedder(model), wave, model.window, protocol, num_crops)
 
@@ -88,6 +88,6 @@ def utterance_embeddings(
     """(name, embedding ``float32 (D,)``) of many utterances, whose windows fill the model's batches together.
 
     Raises:
-        UtteranceError: see :func:`svmixer.models.utterance.embed_utterances`.
+        UtteranceError: see :func:`svmixer.inference.utterance.embed_utterances`.
     """
     return embed_utterances(window_embedder(model), sources, model.window, protocol, num_crops)

@@ -10,6 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from svmixer.audio.checks import MIN_SECONDS
+from svmixer.inference.stream import EmbeddingStream
+from svmixer.inference.utterance import LongWave, Source, one_channel_at
+from svmixer.inference.windows import Protocol
 from svmixer.models.backends import build_backend
 from svmixer.models.config import ModelConfig
 from svmixer.models.embedding import (
@@ -19,11 +22,8 @@ from svmixer.models.embedding import (
     utterance_embeddings,
     window_embedder,
 )
-from svmixer.models.stream import EmbeddingStream
 from svmixer.models.student import Student, states_of_any_length
-from svmixer.models.utterance import LongWave, Source, one_channel_at
 from svmixer.models.whitening import Whitening
-from svmixer.models.windows import Protocol
 
 
 class SpeakerModel(nn.Module):
@@ -81,7 +81,7 @@ class SpeakerModel(nn.Module):
                 or integers, which are scaled by their range; or what ``svmixer.audio.open_wave`` gives.
             sample_rate: of the samples in Hz; without it the model's.
             protocol: ``whole`` and ``stream`` (unit length, every sample used) or ``crops`` (the paper's
-                evaluation); see :mod:`svmixer.models.windows`.
+                evaluation); see :mod:`svmixer.inference.windows`.
             num_crops: windows of the ``crops`` protocol.
             channel: the one to take, from 0; without it channels are averaged.
 
@@ -104,7 +104,7 @@ class SpeakerModel(nn.Module):
         enrolled: np.ndarray | None = None,
         channel: int | None = None,
     ) -> EmbeddingStream:
-        """For audio that arrives piece by piece; see :class:`svmixer.models.stream.EmbeddingStream`.
+        """For audio that arrives piece by piece; see :class:`svmixer.inference.stream.EmbeddingStream`.
 
         Args:
             sample_rate: of that audio in Hz; None takes the model's.

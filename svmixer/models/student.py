@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from svmixer.inference.utterance import WINDOWS_AT_ONCE
+from svmixer.inference.windows import frame_windows, repeat_pad
 from svmixer.models.config import StudentConfig
 from svmixer.models.frontend import ConvFrontend, FeatureProjection
 from svmixer.models.students import build_layers
-from svmixer.models.utterance import WINDOWS_AT_ONCE
-from svmixer.models.windows import frame_windows, repeat_pad
 
 
 class Student(nn.Module):
@@ -38,7 +38,7 @@ class Student(nn.Module):
         """``(B, N)`` → L + 1 states ``(B, T, H)``, for whoever needs only some of them.
 
         Raises:
-            ValueError: N samples do not give T frames; ``svmixer.models.windows`` cuts audio of any length.
+            ValueError: N samples do not give T frames; ``svmixer.inference.windows`` cuts longer audio.
         """
         config = self.config
         frames = config.frontend.num_frames(wave.shape[-1])

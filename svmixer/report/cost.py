@@ -31,7 +31,7 @@ def group_costs(groups: dict[str, list[str]]) -> dict[str, dict[str, Any]]:
 
 
 def _cost_of(folder: Path) -> dict[str, Any]:
-    from svmixer.bin.complexity import ComplexityConfig, model_rows
+    from svmixer.cli.complexity import ComplexityConfig, model_rows
 
     try:
         *_, system = model_rows(load(ComplexityConfig, folder / "train/model/config.yaml"))

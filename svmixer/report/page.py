@@ -133,7 +133,7 @@ def _provenance(results: Sequence[Result], run: dict[str, Any]) -> list[str]:
 
 def _complexity(results: Sequence[Result]) -> list[str]:
     """Cost of each model whose directory is still there."""
-    from svmixer.bin.complexity import ComplexityConfig, model_rows
+    from svmixer.cli.complexity import ComplexityConfig, model_rows
 
     lines = []
     for model in dict.fromkeys(result.metrics["model"] for result in results if result.kind == MODEL):

@@ -11,7 +11,7 @@ import numpy as np
 
 from svmixer.fileio import md5_file, read_json
 from svmixer.lists import Trials, read_trials
-from svmixer.score.result import read_metrics, read_scores, trial_speakers
+from svmixer.scoring.result import read_metrics, read_scores, trial_speakers
 
 # Folders of an experiment that hold results of the model; of the controls, with their names in tables.
 MODEL = "score"
@@ -152,6 +152,6 @@ def read_log(path: str | Path) -> list[dict[str, Any]]:
 
 
 def read_run(exp_dir: str | Path) -> dict[str, Any]:
-    """``run.json`` of an experiment, see :mod:`svmixer.bin.record_run`; empty when there is none."""
+    """``run.json`` of an experiment, see :mod:`svmixer.stages.record_run`; empty when there is none."""
     path = Path(exp_dir) / "run.json"
     return read_json(path) if path.is_file() else {}

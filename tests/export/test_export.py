@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from svmixer.audio.dumpset import DumpSet
-from svmixer.bin import export as export_cli
+from svmixer.cli import export as export_cli
 from svmixer.export import int8, package
 from svmixer.export.check import ParityError, check_parity, cosines, run_windows
 from svmixer.export.graph import OPSET, GraphError, write_graph
@@ -234,7 +234,7 @@ def test_a_part_of_the_trials():
 
 def test_the_threshold_of_scored_embeddings_is_for_unit_length(tmp_path):
     """Two speakers; embeddings of crops are shorter than one, verification compares at length one."""
-    from svmixer.score.embeddings import write_vectors
+    from svmixer.scoring.embeddings import write_vectors
 
     angles = {"a": 0.0, "b": 0.6, "c": 2.0, "d": 2.8}
     vectors = [(name, 0.5 * np.float32([np.cos(angle), np.sin(angle)])) for name, angle in angles.items()]
@@ -284,7 +284,7 @@ def test_command(model, speech, tmp_path):
 
 def test_onnx_needs_speech(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-m", "svmixer.bin.export", "--model", "m", "--output_dir", "o", "--onnx", "true"],
+        [sys.executable, "-m", "svmixer.cli.export", "--model", "m", "--output_dir", "o", "--onnx", "true"],
         cwd=tmp_path, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 2 and "onnx: needs --calibration and --test" in done.stderr

@@ -15,9 +15,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "train"))
 from fast_models import toy
 from toy import write_dump
 
-from svmixer.bin import calibrate, embed, extract
+from svmixer.cli import calibrate, embed
 from svmixer.export.check import cosines
 from svmixer.models.io import save_model
+from svmixer.stages import extract
 
 
 @pytest.fixture

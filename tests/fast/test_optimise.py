@@ -13,7 +13,7 @@ from svmixer.fast import Calibration, calibrate, load_calibration, optimise, sav
 from svmixer.fast.frontend import folded_norm
 from svmixer.fast.kits import FloatKit, Int8Kit, eight_bits, quantised
 from svmixer.fast.ranges import Range, best_range
-from svmixer.model_dir import ModelError
+from svmixer.inference.model_dir import ModelError
 from svmixer.models.io import load_model
 from svmixer.models.layers import FrameConv, TimeGroupNorm
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from svmixer.bin import fix_data_dir, make_trials, partition_data_dir, split_list, validate_data_dir
+from svmixer.cli import fix_data_dir, make_trials, partition_data_dir, validate_data_dir
 from svmixer.lists import read_trials, write_table
+from svmixer.stages import split_list
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -21,7 +22,7 @@ def test_validate(data_dir, capsys):
     with pytest.raises(SystemExit) as caught:
         validate_data_dir.main(["--data_dir", str(data_dir)])
     assert caught.value.code == 1
-    repair = f"; repair with: python -m svmixer.bin.fix_data_dir --data_dir {data_dir}\n"
+    repair = f"; repair with: python -m svmixer.cli.fix_data_dir --data_dir {data_dir}\n"
     assert capsys.readouterr().err == (
         f"error: {data_dir}/spk2utt: missing{repair}"
         f"error: {data_dir}/wav.scp:1: carriage return (Windows line end){repair}"

@@ -11,9 +11,9 @@ import pytest
 import soundfile
 
 from svmixer import __version__
-from svmixer.bin import complexity, embed, main
+from svmixer.cli import complexity, embed, main
 from svmixer.config import save, split_arguments
-from svmixer.model_dir import DEFAULT_MODEL
+from svmixer.inference.model_dir import DEFAULT_MODEL
 from svmixer.models.config import ModelConfig
 from svmixer.models.io import load_model, save_model
 
@@ -268,7 +268,7 @@ def test_embed_needs_the_base_install_only(model_dir, files, expected, tmp_path)
         "for name in ('torchaudio', 'espnet2', 'espnet', 'lightning_fabric', 'lightning', 'transformers',"
         " 'sklearn', 'matplotlib', 'pyroomacoustics', 'tensorboard'):\n"
         "    sys.modules[name] = None\n"
-        "from svmixer.bin.main import main\n"
+        "from svmixer.cli.main import main\n"
         f"main(['embed', *{files!r}, '--model', {str(model_dir)!r}, '--output', {str(output)!r}])\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -276,6 +276,6 @@ def test_embed_needs_the_base_install_only(model_dir, files, expected, tmp_path)
 
 
 def test_a_reader_that_has_enough_is_no_error():
-    command = f"{sys.executable} -m svmixer.bin.main train --help | head -1"
+    command = f"{sys.executable} -m svmixer.cli.main train --help | head -1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert done.stderr == "" and done.stdout.startswith("Stage 4")

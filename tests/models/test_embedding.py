@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from svmixer.inference.utterance import combine
+from svmixer.inference.windows import utterance_windows
 from svmixer.models.embedding import utterance_embedding
-from svmixer.models.utterance import combine
-from svmixer.models.windows import utterance_windows
 
 WINDOW, FRAMES, HOP = 8000, 24, 320
 

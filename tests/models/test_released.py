@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from svmixer.bin import convert_released
+from svmixer.cli import convert_released
 from svmixer.models.io import load_model
 
 H, T, EMBEDDING = 1024, 149, 192

@@ -8,9 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from svmixer.audio.dumpset import DumpSet
-from svmixer.lists import write_table
-from svmixer.models.embedding import utterance_embedding, utterance_embeddings
-from svmixer.models.utterance import (
+from svmixer.inference.utterance import (
     WINDOWS_AT_ONCE,
     Source,
     UtteranceError,
@@ -18,7 +16,9 @@ from svmixer.models.utterance import (
     embed_utterance,
     embed_utterances,
 )
-from svmixer.score.extract import extract
+from svmixer.lists import write_table
+from svmixer.models.embedding import utterance_embedding, utterance_embeddings
+from svmixer.scoring.extract import extract
 
 WINDOW, DIM = 50, 6
 MIXING = np.random.default_rng(3).standard_normal((WINDOW, DIM)).astype(np.float32)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from svmixer.bin import done
+from svmixer.stages import done
 
 
 @pytest.fixture

@@ -54,7 +54,7 @@ def program(
         *before,
         sys.executable,
         "-m",
-        f"svmixer.bin.{name}",
+        f"svmixer.stages.{name}",
         "--data_dir",
         "data",
         "--output_dir",

@@ -14,6 +14,8 @@ import pytest
 from chaos import MARK, processes
 from toy_recipe import command
 
+from svmixer.cli.main import PROGRAMS as MODULES
+
 pytestmark = [pytest.mark.slow, pytest.mark.recipe, pytest.mark.timeout(900)]
 
 # Seconds from the signal until nothing is left; a few on an idle machine.
@@ -103,7 +105,7 @@ def test_every_stage_ends(finished, recipe, slow, tmp_path, stage, program, how)
     work = tmp_path / "work"
     shutil.copytree(finished, work)
     words = command(recipe, "--stage", str(stage), "--stop_stage", str(stage), "--force", "true")
-    run = start(words, work, **slow, SLOW_PROGRAM=f"svmixer.bin.{program}")
+    run = start(words, work, **slow, SLOW_PROGRAM=MODULES[program])
     wait_for(Path(slow["SLOW_BEGAN"]), run)
     how(run)
     assert ended(run, work) == 2

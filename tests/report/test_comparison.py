@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from svmixer.bin import compare as compare_cli
+from svmixer.cli import compare as compare_cli
 from svmixer.config import load, save
 from svmixer.fileio import read_json, write_json
 from svmixer.models.config import ModelConfig
 from svmixer.report.compare import GroupFigures, difference, group_figures, write_comparison
 from svmixer.report.results import ReportError, Result
-from svmixer.score.bootstrap import eer_replicates, percentile_interval
+from svmixer.scoring.bootstrap import eer_replicates, percentile_interval
 
 ROOT = Path(__file__).resolve().parents[2]
 GROUPS = {"with teacher": ["exp/a1", "exp/a2", "exp/a3"], "without teacher": ["exp/b1", "exp/b2", "exp/b3"]}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from svmixer.bin import tables as tables_cli
+from svmixer.cli import tables as tables_cli
 from svmixer.config import ConfigError, load
 from svmixer.report.compare import group_figures
 from svmixer.report.paper_tables import cell, read_tables, runs, write_tables
@@ -158,7 +158,7 @@ def test_options_of_the_rows_are_known(recipe):
     """Every option in a row is a key of the training configuration."""
     from svmixer.models.backends import BACKENDS
     from svmixer.models.students import ENCODER_LAYERS
-    from svmixer.train.tasks import TrainConfig
+    from svmixer.training.tasks import TrainConfig
 
     folder = ROOT / f"egs/{recipe}/sv1"
     for one in read_tables(folder / "conf/tables.yaml").tables:

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from svmixer.bin import report as report_cli
 from svmixer.fileio import read_json
 from svmixer.models.config import BackendConfig, EcapaConfig, FrontendConfig, ModelConfig, StudentConfig
 from svmixer.models.io import save_model
@@ -15,7 +14,8 @@ from svmixer.models.speaker_model import SpeakerModel
 from svmixer.report.compare import group_figures
 from svmixer.report.page import write_report
 from svmixer.report.results import Condition, ReportError, find_results, read_log
-from svmixer.score.result import score_set
+from svmixer.scoring.result import score_set
+from svmixer.stages import report as report_cli
 
 
 @pytest.fixture
