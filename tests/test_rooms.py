@@ -25,6 +25,7 @@ ROOMS = {
     "lists": "base",
     "audio": "base lists",
     "inference": "base audio",
+    "runtime": "inference",
     "models": "base audio inference",
     "teachers": "base inference models",
     "losses": "base",
@@ -36,6 +37,7 @@ ROOMS = {
     "espnet": "base inference models",
     "stages": "base lists audio inference models distributed scoring training report",
     "cli": "base lists audio inference models scoring export report",
+    "bin": "cli",
 }
 # What these rooms need is in the base install: numpy and ONNX Runtime.
 WITHOUT_TORCH = ("lists", "audio", "inference")
