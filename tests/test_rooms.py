@@ -1,7 +1,8 @@
 """The rooms of the package: which may import which, and no circle among its modules.
 
 Every import counts: at the top, inside a function, under TYPE_CHECKING, and ``import_module("a literal")``.
-`svmixer/__init__.py` is the front door: it names things of several rooms, but loads them only at first use.
+`svmixer/__init__.py` and `__main__.py` are the front door: they name what is in the rooms, and the first loads it only at
+first use.
 """
 
 from __future__ import annotations
@@ -31,12 +32,12 @@ ROOMS = {
     "losses": "base",
     "distributed": "base",
     "scoring": "base lists audio inference models",
-    "training": "base lists audio inference models teachers losses distributed scoring",
+    "training": "base lists audio models teachers losses distributed scoring",
     "export": "base lists audio inference models scoring",
     "report": "base lists models scoring",
     "espnet": "base inference models",
-    "stages": "base lists audio inference models distributed scoring training report",
-    "cli": "base lists audio inference models scoring export report",
+    "stages": "base lists audio inference models scoring training report",
+    "cli": "base lists audio inference models scoring export report espnet",
     "bin": "cli",
 }
 # What these rooms need is in the base install: numpy and ONNX Runtime.
@@ -47,7 +48,7 @@ class Modules:
     """The modules of a package and what each of them imports from it.
 
     Attributes:
-        rooms: module (dotted name) → its room, FRONT_DOOR for the package itself.
+        rooms: module (dotted name) → its room, FRONT_DOOR for what lies before them.
         imports: module → the names it imports, of this package and others, each as `module.name`.
     """
 
@@ -56,10 +57,12 @@ class Modules:
         self.imports: dict[str, list[str]] = {}
         for path in sorted(package.rglob("*.py")):
             parts = path.relative_to(package).with_suffix("").parts
-            folder = parts[0] if len(parts) > 1 else "base"
-            parts = parts[:-1] if parts[-1] == "__init__" else parts
-            module = ".".join((package.name, *parts))
-            self.rooms[module] = folder if parts else FRONT_DOOR
+            if len(parts) > 1:
+                room = parts[0]
+            else:
+                room = FRONT_DOOR if parts[0] in ("__init__", "__main__") else "base"
+            module = ".".join((package.name, *parts)).removesuffix(".__init__")
+            self.rooms[module] = room
             self.imports[module] = list(imported_names(path.read_text(encoding="utf-8")))
 
     def arrows(self) -> Iterator[tuple[str, str]]:
