@@ -1,8 +1,8 @@
 """The rooms of the package: which may import which, and no circle among its modules.
 
 Every import counts: at the top, inside a function, under TYPE_CHECKING, and ``import_module("a literal")``.
-`svmixer/__init__.py` and `__main__.py` are the front door: they name what is in the rooms, and the first loads it only at
-first use.
+`svmixer/__init__.py` and `__main__.py` are the front door: they may name anything, the first loads it
+only when it is asked for.
 """
 
 from __future__ import annotations
