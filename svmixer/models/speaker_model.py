@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from svmixer.audio import LongWave
 from svmixer.audio.checks import MIN_SECONDS
 from svmixer.inference.stream import EmbeddingStream
-from svmixer.inference.utterance import LongWave, Source, one_channel_at
+from svmixer.inference.utterance import Source, one_channel_at
 from svmixer.inference.windows import Protocol
 from svmixer.models.backends import build_backend
 from svmixer.models.config import ModelConfig
@@ -68,7 +69,7 @@ class SpeakerModel(nn.Module):
 
     def embed(
         self,
-        wave: str | os.PathLike | np.ndarray | Tensor | LongWave,
+        wave: str | os.PathLike[str] | np.ndarray | Tensor | LongWave,
         sample_rate: int | None = None,
         protocol: Protocol = "whole",
         num_crops: int = 10,
