@@ -6,7 +6,8 @@ Prints a Markdown table with a column for each commit, read from git without a c
 - package lines, package files: Python under svmixer/, blank lines and comments included;
 - public names: functions, classes and constants at the top of a module, without a leading underscore;
 - Python options: fields of the package's classes called ...Config or ...Options, and options of argparse;
-- shell options: variables with a comment line above them, before the line that sources parse_options.sh;
+- shell options: where each is declared, a variable with a comment line above it, before the line that sources
+  parse_options.sh or a table of options;
 - shell lines, Perl lines: by the ending of the name or by the program that the first line names.
 """
 
@@ -21,7 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 WORKING_TREE = "working tree"
 SUFFIXES = ("", ".py", ".sh", ".pl", ".pm")
-SOURCES = re.compile(r"^\s*(\.|source)\s.*parse_options\.sh")
+SOURCES = re.compile(r"^\s*(\.|source)\s.*options\.sh")
 SHELL_OPTION = re.compile(r"^[a-z][a-z0-9_]*=")
 
 
@@ -103,9 +104,8 @@ def count(files: dict[str, str]) -> dict[str, int]:
         "package files": len(package),
         "public names": sum(map(public_names, trees)),
         "Python options": sum(map(python_options, trees)),
-        "shell options, run.sh": shell_options(shell.get("run.sh", "")),
-        "shell options, stages": sum(
-            shell_options(text) for name, text in shell.items() if name.startswith("stages/")
+        "shell options, run.sh and stages": sum(
+            shell_options(text) for name, text in shell.items() if re.match(r"run\.sh|stages/", name)
         ),
         "shell options, all scripts": sum(map(shell_options, shell.values())),
         "shell lines": sum(len(text.splitlines()) for text in shell.values()),

@@ -48,7 +48,7 @@ trap clean_up EXIT
 
 if [ -z "$base" ]; then
     say "base: Debian 12 by debootstrap"
-    debootstrap --variant=minbase --include=ca-certificates,python3,python3-venv bookworm "$work/debian" "$mirror" \
+    debootstrap --variant=minbase --include=ca-certificates,python3-dev,python3-venv bookworm "$work/debian" "$mirror" \
         >"$work/debootstrap.log" || { tail -n 20 "$work/debootstrap.log" >&2; exit 1; }
     cp /etc/ssl/certs/ca-certificates.crt "$work/debian/etc/ssl/certs/ca-certificates.crt"
     container=$(with_buildah from scratch)
