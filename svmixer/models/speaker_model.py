@@ -31,12 +31,12 @@ class SpeakerModel(EmbeddingModule):
         self.threshold: float | None = None
 
     @property
-    def window(self) -> int:
+    def window(self) -> int:  # type: ignore[override]
         """Samples of one window."""
         return self.config.student.window
 
     @property
-    def sample_rate(self) -> int:
+    def sample_rate(self) -> int:  # type: ignore[override]
         """Of the waveforms, in Hz."""
         return self.config.sample_rate
 

@@ -98,7 +98,8 @@ def scored(make_dump, voices, trial_text, tmp_path):
 
 
 def run_score(test, raw, out, *more):
-    run_program("score",
+    run_program(
+        "score",
         [
             "--data_dir",
             str(test),
@@ -109,7 +110,7 @@ def run_score(test, raw, out, *more):
             "--replicates",
             "9",
             *more,
-        ]
+        ],
     )
     return json.loads((out / "metrics.json").read_text())
 
