@@ -11,16 +11,17 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from svmixer.errors import SvmixerError
 from svmixer.fileio import atomic_path
-from svmixer.models.embedding import evaluating
+from svmixer.inference.onnx_model import INPUT, OUTPUT
+from svmixer.models.base import evaluating
 from svmixer.models.speaker_model import SpeakerModel
-from svmixer.runtime.onnx_model import INPUT, OUTPUT
 
 # The first one with the GELU operator.
 OPSET = 20
 
 
-class GraphError(ValueError):
+class GraphError(SvmixerError):
     """A model that the exporter cannot turn into a graph."""
 
 

@@ -27,6 +27,7 @@ import numpy as np
 from svmixer.export.check import cosines, run_windows
 from svmixer.export.products import large_weights, write_products
 from svmixer.fileio import atomic_path
+from svmixer.inference.onnx_model import INPUT
 from svmixer.log import get_logger
 
 log = get_logger(__name__)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
+from svmixer.errors import SvmixerError
+
 _NOUNS = {"reco2": "recording", "spk2": "speaker"}
 
 
-class ListError(ValueError):
+class ListError(SvmixerError):
     """A list that cannot be used.
 
     ``str(error)`` reads ``file:line: utterance ID: what; repair with: command``, without the parts that are
@@ -35,13 +37,15 @@ class ListError(ValueError):
         message = ": ".join(part for part in (place, who, what) if part)
         super().__init__(f"{message}; repair with: {repair}" if repair else message)
 
-    def __reduce__(self) -> tuple:
+    def __reduce__(self) -> tuple[object, ...]:
         # Worker processes send exceptions back by pickling; keyword-only arguments need this.
         return (_rebuild, (self.what, self.path, self.line, self.utterance, self.repair))
 
 
-def _rebuild(what: str, *where: object) -> ListError:
-    return ListError(what, **dict(zip(("path", "line", "utterance", "repair"), where, strict=True)))
+def _rebuild(
+    what: str, path: str | Path | None, line: int | None, utterance: str | None, repair: str | None
+) -> ListError:
+    return ListError(what, path=path, line=line, utterance=utterance, repair=repair)
 
 
 def _noun(path: str | Path | None) -> str:
@@ -62,4 +66,4 @@ def fix_command(path: str | Path, *options: str) -> str | None:
     if not known and not name.startswith(("utt2", "spk2", "reco2")):
         return None
     folder = shlex.quote(str(Path(path).parent))
-    return " ".join(["python -m svmixer.bin.fix_data_dir --data_dir", folder, *options])
+    return " ".join(["svmixer fix_data_dir --data_dir", folder, *options])

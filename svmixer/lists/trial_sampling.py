@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
+from svmixer.errors import SvmixerError
 from svmixer.lists.errors import ListError
 from svmixer.lists.table import spk2utt_from
 from svmixer.lists.trials import Trials
 
 Pair = tuple[str, str]
+T = TypeVar("T")
 
 
 def make_trials(
@@ -55,7 +58,7 @@ def make_trials(
         ValueError: a limit below its least value, or an attribute that no speaker has.
     """
     if max_utterances < 2 or max_targets < 1 or max_per_impostor < 1:
-        raise ValueError("max_utterances must be at least 2, max_targets and max_per_impostor at least 1")
+        raise SvmixerError("max_utterances must be at least 2, max_targets and max_per_impostor at least 1")
     rng = np.random.default_rng(seed)
     spk2utt = spk2utt_from(utt2spk)
     pool = {speaker: _draw(rng, utterances, max_utterances) for speaker, utterances in spk2utt.items()}
@@ -76,8 +79,8 @@ def make_trials(
                 break
             decks = (_deck(rng, utterances, pool[tier[i]]) for i in rng.permutation(len(tier)))
             unfinished.append(_take_turns(decks, max_per_impostor, impostors, wanted))
-        for decks in unfinished:
-            _take_turns(decks, max_utterances**2, impostors, wanted)
+        for rest in unfinished:
+            _take_turns(rest, max_utterances**2, impostors, wanted)
     rows = [(*pair, 1) for pair in targets] + [(*pair, 0) for pair in impostors]
     return Trials.from_rows((label, enrol, test) for enrol, test, label in sorted(rows))
 
@@ -97,9 +100,9 @@ class _Tiers:
         for i, attribute in enumerate(attributes):
             if all(values[i] is None for values in self._values.values()):
                 key = next(iter(attribute), "nobody")
-                raise ValueError(f"attribute {i + 1} knows none of the speakers or utterances, but '{key}'")
+                raise SvmixerError(f"attribute {i + 1} knows none of the speakers or utterances, but '{key}'")
         # Speakers are few kinds: the tiers are made once a kind, not once a speaker.
-        self._tiers: dict[tuple, list[list[str]]] = {}
+        self._tiers: dict[tuple[str | None, ...], list[list[str]]] = {}
 
     def __call__(self, speaker: str) -> list[list[str]]:
         values = self._values[speaker]
@@ -111,7 +114,7 @@ class _Tiers:
         return [[other for other in tier if other != speaker] for tier in self._tiers[values]]
 
 
-def _shared(a: tuple, b: tuple) -> int:
+def _shared(a: tuple[str | None, ...], b: tuple[str | None, ...]) -> int:
     """How many leading values are known and equal."""
     shared = 0
     while shared < len(a) and a[shared] is not None and a[shared] == b[shared]:
@@ -126,7 +129,7 @@ def _value(speaker: str, utterances: list[str], attribute: Mapping[str, str]) ->
     return min(counts, key=lambda value: (-counts[value], value)) if counts else None
 
 
-def _draw(rng: np.random.Generator, items: list, count: int) -> list:
+def _draw(rng: np.random.Generator, items: list[T], count: int) -> list[T]:
     """``count`` of the items, in their order; all of them if there are no more."""
     if len(items) <= count:
         return items
