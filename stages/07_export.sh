@@ -11,8 +11,6 @@ dumpdir=dump
 expdir=exp
 # Name of the experiment.
 tag=default
-# Training set, on whose speech int8 is calibrated.
-train_set=train
 # Test sets, separated by blanks; the graphs are checked on the first. What stage 5 found on it goes into the card.
 test_sets="test"
 # true: also write ONNX graphs, float32 and int8, check them on speech, and write a model card.
@@ -40,10 +38,10 @@ outputs=(--output "$out/config.yaml" --output "$out/model.safetensors" --output 
 options=()
 if [ "$onnx" = true ]; then
     [ -n "$test_set" ] || die "--onnx true checks the graphs on the first of --test_sets, and there is none"
-    markers+=("$dumpdir/$train_set/.done@dump" "$test/.done@dump")
-    spec+=(--input "$dumpdir/$train_set/.done" --input "$test/.done" --option "onnx=$test_set")
+    markers+=("$test/.done@dump")
+    spec+=(--input "$test/.done" --option "onnx=$test_set")
     outputs+=(--output "$out/model.onnx" --output "$out/model.int8.onnx" --output "$out/export.json" --output "$out/README.md")
-    options=(--onnx true --calibration "$dumpdir/$train_set" --test "$test" --jobs "$nj" --name "$tag")
+    options=(--onnx true --test "$test" --jobs "$nj" --name "$tag")
     if [ -f "$scores/metrics.json" ]; then
         spec+=(--input "$scores/metrics.json")
         options+=(--scores "$scores")

@@ -1,12 +1,12 @@
 """An ONNX graph whose large products are computed in 8 bits, as far as the embeddings allow it.
 
-Weights are signed and have a step for each output; the rows of what they are multiplied with (frames, or
-channels where the product is over time) have one each, taken from the row itself as the graph runs. So nothing
-has to be calibrated, a quiet frame keeps its bits beside a loud one, and a window gives the same embedding
-whatever it is computed with. A convolution becomes a product of rows, each what one output frame sees.
+A weight has a step for each output. The rows that it is multiplied with (frames, or channels where the
+product is over time) have one each, taken from the row as the graph runs: nothing has to be calibrated, a
+quiet frame keeps its bits beside a loud one, and other windows of a batch make no difference. A convolution
+becomes a product of rows, each what one output frame sees.
 
-The weights have 7 bits: x86 processors without VNNI add two products of bytes in 16 bits and cut off what does
-not fit, and 2 · 255 · 64 fits. With 8 they would give other embeddings there than elsewhere.
+Weights have 7 bits and a sign: x86 processors without VNNI add two products of bytes in 16 bits and cut off
+what does not fit, and 2 · 255 · 64 fits. With 8 bits they would give other embeddings there than elsewhere.
 
 Which parts of the model bear it is measured: each is computed in 8 bits by itself, and those that change the
 embeddings least are taken together. The others keep float weights, in 16 bits in the file.
@@ -25,13 +25,14 @@ from pathlib import Path
 import numpy as np
 
 from svmixer.export.check import cosines, run_windows
-from svmixer.export.products import large_weights, write_products
+from svmixer.export.products import constant_factors, write_products
 from svmixer.fileio import atomic_path
-from svmixer.inference.onnx_model import INPUT
 from svmixer.log import get_logger
 
 log = get_logger(__name__)
 
+# Weights of an operator from which on 8 bits save more than finding the steps of the rows costs.
+LARGE = 1 << 15
 # Elements of a tensor that is not worth a cast.
 SMALL = 1024
 # Where the exporter writes which module an operator comes from.
@@ -62,7 +63,7 @@ class Bench:
 
 
 class Quantiser:
-    """Measures once what each part of a graph costs in 8 bits, then writes it with those that a budget allows.
+    """Measures once what each part costs in 8 bits, then writes the graph with those that a budget allows.
 
     Args:
         source: float graph, as :func:`svmixer.export.graph.write_graph` writes it.
@@ -100,7 +101,7 @@ def find_parts(source: Path) -> dict[str, list[str]]:
     """Operators that could take 8 bits, by the part of the model that they belong to."""
     import onnx
 
-    able = large_weights(source)
+    able = {name for name, weight in constant_factors(source).items() if weight.values.size >= LARGE}
     found: dict[str, list[str]] = {}
     for node in onnx.load(str(source)).graph.node:
         if node.name in able:

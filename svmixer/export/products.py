@@ -13,8 +13,6 @@ import numpy as np
 if TYPE_CHECKING:
     from onnx import FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto
 
-# Weights of an operator from which on 8 bits save more than finding the rows' steps costs.
-LARGE = 1 << 15
 # Largest weight, see svmixer.export.int8; largest value of a row, to both sides of MIDDLE.
 WEIGHTS, ROWS, MIDDLE = 64, 127, 128
 DOMAIN, PRODUCT = "svmixer", "Int8Product"
@@ -24,12 +22,12 @@ def write_products(source: Path, target: Path, nodes: Collection[str]) -> None:
     """Write the graph ``source`` with these operators, by name, as products in 8 bits.
 
     Raises:
-        KeyError: one that :func:`large_weights` does not list.
+        KeyError: one that :func:`constant_factors` does not list.
     """
     import onnx
     from onnx import helper
 
-    model, weights = onnx.load(str(source)), large_weights(source)
+    model, weights = onnx.load(str(source)), constant_factors(source)
     rewriter = _Rewriter()
     rewritten = [
         rewriter.rewritten(node, weights[node.name]) if node.name in nodes else [node]
@@ -51,7 +49,7 @@ class Weight:
     place: int  # which input of the operator it is
 
 
-def large_weights(source: Path) -> dict[str, Weight]:
+def constant_factors(source: Path) -> dict[str, Weight]:
     """The operators of a graph that :func:`write_products` can take, by name."""
     from onnx import numpy_helper
 
@@ -72,7 +70,7 @@ def large_weights(source: Path) -> dict[str, Weight]:
             fits = _attribute(node, "group", 1) == 1 and (values.ndim == 3 or values.shape[2] == 1)
         else:
             fits = place == 1 or values.ndim == 2
-        if fits and values.size >= LARGE:
+        if fits:
             found[node.name] = Weight(values, place)
     return found
 
@@ -150,7 +148,9 @@ class _Rewriter:
         if first or last:
             x = self._add("Pad", [x, self._constant(np.int64([0, first, 0, 0, last, 0]))])
         if taps > 1 or stride > 1:
-            x = self._add("Concat", [self._tap(x, tap, taps, stride, dilation) for tap in range(taps)], axis=2)
+            x = self._add(
+                "Concat", [self._tap(x, tap, taps, stride, dilation) for tap in range(taps)], axis=2
+            )
         y = self._add(PRODUCT, [x, *factors])
         if len(node.input) > 2 and node.input[2]:
             y = self._add("Add", [y, node.input[2]])
