@@ -113,8 +113,8 @@ def _file_table(description: _Section) -> list[str]:
         "",
         f"ONNX, opset {description['opset']}; input `wave` float32 (windows, {description['window']}), "
         "output `embedding` float32 (windows, D), any number of windows. Cosine: with PyTorch's embeddings "
-        f"of the same {checks['float32']['windows']} windows of test speech. Milliseconds: a window on one "
-        "thread of the machine that exported, median; real-time factor: that, by the seconds of a window.",
+        f"of the same {checks['float32']['windows']} windows of test speech. Milliseconds: processor time of a "
+        "window on one thread of the machine that exported, median; real-time factor: that, by the seconds of a window.",
         "",
         "| file | MB | ms a window | real-time factor | lowest cosine | mean cosine |",
         "|---|---|---|---|---|---|",
