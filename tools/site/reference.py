@@ -1,4 +1,4 @@
-"""The reference pages, made from the code: every verb, every script's options, every configuration, Python."""
+"""The reference pages, made from the code: verbs, options of scripts, configurations, Python."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def cli() -> str:
         raise ValueError("the help of svmixer lists no verbs")
     text = [
         "# Command line",
-        "`svmixer help` lists the verbs, `svmixer help VERB` the options of one. This page is what they print.",
+        "`svmixer help` lists the verbs, `svmixer help VERB` the options of one. This page is their output.",
         _block(overview),
     ]
     for verb in verbs:
@@ -79,8 +79,8 @@ def shell() -> str:
     """The options of the scripts, as ``--help`` prints them."""
     text = [
         "# Recipes and stages",
-        "Every script prints its options with `--help`. A recipe's `run.sh` (`egs/CORPUS/sv1/run.sh`) takes all "
-        "options of the top-level `run.sh`.",
+        "Every script prints its options with `--help`. A recipe's `run.sh` (`egs/CORPUS/sv1/run.sh`) takes "
+        "all options of the top-level `run.sh`.",
     ]
     for script in SCRIPTS:
         options = ["--recipe", "egs/debian_voices/sv1"] if script == "run.sh" else []
@@ -95,7 +95,8 @@ def entry_point() -> Callable[[list[str]], None]:
     """What the command ``svmixer`` calls, as setup.cfg says."""
     parser = configparser.ConfigParser()
     parser.read(ROOT / "setup.cfg")
-    module, name = re.search(r"svmixer = ([\w.]+):(\w+)", parser["options.entry_points"]["console_scripts"]).groups()
+    scripts = parser["options.entry_points"]["console_scripts"]
+    module, name = re.search(r"svmixer = ([\w.]+):(\w+)", scripts).groups()
     return getattr(importlib.import_module(module), name)
 
 
