@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from pages import ROOT, blocks
 
-sys.path.insert(0, str(ROOT / "tests/train"))
+sys.path.insert(0, str(ROOT / "tests/training"))
 from toy import write_config, write_dump, write_teacher
 
 sys.path.insert(0, str(ROOT / "tools/site"))
@@ -88,6 +88,7 @@ def test_a_part_of_the_model(copy, page, name, parts):
     assert run(copy, "-c", code) == "(2, 12) True\n"
 
 
+@pytest.mark.slow
 def test_a_loss(copy):
     put_in("loss.md", copy)
     write_dump(copy / "train", 3, 4)

@@ -48,6 +48,7 @@ def test_nothing_is_loaded_from_other_servers(site):
     assert found == set()
 
 
+@pytest.mark.slow
 def test_dead_links_fail_the_build(tmp_path):
     dead = ("nowhere.md", "start.md#no-part", "../svmixer/no.py")
     project = tmp_path / "project"

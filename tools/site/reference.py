@@ -29,12 +29,12 @@ SCRIPTS = (
 )
 # What each kind of YAML file is read as, and where examples lie.
 ROOTS = {
-    "TrainConfig": "Stages 3 and 4: `svmixer distill`, `svmixer train`; examples: `conf/train_*.yaml`.",
+    "TrainConfig": "Stages 3 and 4 (`--distill_config`, `--train_config`); examples: `conf/train_*.yaml`.",
     "StudentConfig": "The student; examples: `conf/student/`.",
     "BackendConfig": "The speaker backend; examples: `conf/backend/`.",
     "ScoringConfig": "Stage 5; example: `conf/score.yaml`.",
     "TeacherConfig": "`config.yaml` of a teacher directory.",
-    "PretrainConfig": "`svmixer pretrain`, which makes a small teacher.",
+    "PretrainConfig": "Pretraining of a small teacher; example: `egs/debian_voices/sv1/conf/pretrain_wavlm_tiny.yaml`.",
 }
 # What README and the pages call, and what comes out of it.
 PYTHON = (
