@@ -20,6 +20,9 @@ sys.path.insert(0, str(ROOT / "tools/site"))
 from reference import entry_point
 
 
+pytestmark = pytest.mark.slow
+
+
 def text_of(page: str) -> str:
     return (ROOT / "docs/adding" / page).read_text(encoding="utf-8")
 
@@ -88,7 +91,6 @@ def test_a_part_of_the_model(copy, page, name, parts):
     assert run(copy, "-c", code) == "(2, 12) True\n"
 
 
-@pytest.mark.slow
 def test_a_loss(copy):
     put_in("loss.md", copy)
     write_dump(copy / "train", 3, 4)

@@ -13,6 +13,9 @@ import pytest
 from pages import ROOT
 
 
+pytestmark = pytest.mark.slow
+
+
 def build(project: Path, site: Path) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", site]
     env = {**os.environ, "PYTHONPATH": str(project)}
@@ -48,7 +51,6 @@ def test_nothing_is_loaded_from_other_servers(site):
     assert found == set()
 
 
-@pytest.mark.slow
 def test_dead_links_fail_the_build(tmp_path):
     dead = ("nowhere.md", "start.md#no-part", "../svmixer/no.py")
     project = tmp_path / "project"

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-WIDTH = 110
+# Columns of a block of code that fit on the page.
+WIDTH = 96
 # Scripts with options, in the order of use.
 SCRIPTS = (
     "run.sh",
@@ -34,7 +35,7 @@ ROOTS = {
     "BackendConfig": "The speaker backend; examples: `conf/backend/`.",
     "ScoringConfig": "Stage 5; example: `conf/score.yaml`.",
     "TeacherConfig": "`config.yaml` of a teacher directory.",
-    "PretrainConfig": "Pretraining of a small teacher; example: `egs/debian_voices/sv1/conf/pretrain_wavlm_tiny.yaml`.",
+    "PretrainConfig": "Pretraining of a small teacher: `egs/debian_voices/sv1/pretrain.sh`.",
 }
 # What README and the pages call, and what comes out of it.
 PYTHON = (
@@ -246,4 +247,7 @@ def _returned(function: Callable) -> type | None:
 
 def _documented(function: Callable, name: str) -> list[str]:
     about = re.sub(r":\w+:`~?([^`]+)`", r"``\1``", inspect.getdoc(function) or "")
-    return [f"```python\n{name}{inspect.signature(function)}\n```", f"```text\n{about}\n```"]
+    # Annotations are texts: without their quotes.
+    signature = re.sub(r"(: |-> )'([^']*)'", r"\1\2", f"{name}{inspect.signature(function)}")
+    call = textwrap.fill(signature, WIDTH, subsequent_indent="    ", break_long_words=False)
+    return [f"```python\n{call}\n```", f"```text\n{about}\n```"]
