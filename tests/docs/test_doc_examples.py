@@ -19,7 +19,6 @@ from toy import write_config, write_dump, write_teacher
 sys.path.insert(0, str(ROOT / "tools/site"))
 from reference import entry_point
 
-
 pytestmark = pytest.mark.slow
 
 

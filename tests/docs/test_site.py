@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from pages import ROOT
 
-
 pytestmark = pytest.mark.slow
 
 
