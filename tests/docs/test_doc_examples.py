@@ -124,7 +124,7 @@ def test_a_corpus(tmp_path):
     for name in ("tools", "svmixer", "path.sh"):
         (project / name).symlink_to(ROOT / name)
     shutil.copytree(ROOT / "egs/TEMPLATE", project / "egs/TEMPLATE")
-    start, script, _ = blocks(text_of("corpus.md"), "bash")
+    start, script, _ = blocks(text_of("corpus.md"), "sh")
     env = {**os.environ, "SVMIXER_VENV": sys.prefix}
     subprocess.run(["bash", "-c", start], cwd=project, env=env, check=True, capture_output=True)
     (project / "egs/birds/sv1/local/data.sh").write_text(script)
