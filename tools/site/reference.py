@@ -19,7 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 # Columns of a block of code that fit on the page.
-WIDTH = 96
+WIDTH = 110
 # Scripts with options, in the order of use.
 SCRIPTS = (
     "run.sh",
