@@ -29,6 +29,7 @@ PAGES = {
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
     "SECURITY.md": "security.md",
+    "conf/README.md": "configuration_files.md",
     **{
         f"egs/{recipe}/sv1/README.md": f"recipes/{recipe}.md"
         for recipe in ("debian_voices", "mini_an4", "pocket", "voxceleb")
