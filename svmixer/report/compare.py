@@ -19,10 +19,11 @@ from svmixer.score.bootstrap import eer_replicates, percentile_interval
 
 _EXPLANATION = """\
 - Each run was trained with another seed and scored on the same trials. Mean, lowest and highest are over the
-  runs of a group: the chance in training.
+  runs of a group and show how much training depends on chance.
 - [95 %]: bootstrap interval over test speakers ({replicates:,} draws with replacement, the EER of each draw
-  averaged over the runs): the chance in the choice of speakers. Differences are paired: both groups are
-  scored on the same draws. A difference whose interval holds 0 is not shown by these speakers.
+  averaged over the runs). It shows how much the result depends on the choice of speakers. Differences are
+  paired: both groups are scored on the same draws. If the interval of a difference contains 0, these speakers
+  do not show a difference.
 """
 
 

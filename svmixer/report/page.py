@@ -11,29 +11,29 @@ from typing import Any
 
 from svmixer.config import load
 from svmixer.fileio import atomic_write
-from svmixer.report.places import command_without_places, without_places
+from svmixer.report.places import command_lines, without_places
 from svmixer.report.results import MODEL, Result, find_results, read_log, read_run
 from svmixer.report.tables import list_table, result_table, table
 
 _DEFINITIONS = """\
-- EER: equal error rate, where the ROC curve, drawn as straight lines between its points, has as many misses
-  as false alarms.
+- EER: equal error rate, the point of the ROC curve (straight lines between its points) where the rates of
+  misses and false alarms are equal.
 {interval}- minDCF: minimum detection cost at target prior 0.05 and 0.01, C_miss = C_fa = 1, normalised by
   the prior.
-- Bands: "below … kHz" = every recording low-passed before any system hears it, so that what is left is less
-  of the recording set-up.
-- Lengths: "…, 2 s" = of every longer recording 2 s from its middle, on both sides of a trial.
-- Score norm: AS-norm (Matějka et al., Interspeech 2017): a score as its distance from the mean of both sides'
-  highest scores against a cohort of training speech, in standard deviations of these; none = raw scores.
-- The control is the mean and standard deviation of 40 log-mel bands less their average over training
-  speakers, scored in the same way. The whitened control goes through the whitening that a model's embeddings
-  may go through (WCCN), fitted on undisturbed training speech low-passed like the test set.
+- Bands: "below … kHz" = every recording is low-passed before any system hears it, which removes part of the
+  recording set-up.
+- Lengths: "…, 2 s" = every longer recording is cut to 2 s from its middle, on both sides of a trial.
+- Score norm: AS-norm (Matějka et al., Interspeech 2017) = how many standard deviations a score lies above the
+  mean of both sides' highest scores against a cohort of training speech; none = raw scores.
+- The control has no model: mean and standard deviation of 40 log-mel bands, minus their average over training
+  speakers, scored in the same way. The whitened control adds the whitening that a model's embeddings may have
+  (WCCN), fitted on clean training speech that is low-passed like the test set.
 """
 
 # Where at least one set knows its speakers.
 _INTERVAL = """\
 - [95 %]: bootstrap interval over test speakers ({replicates:,} draws of {speakers} speakers with
-  replacement): what another draw of as many speakers might have given. It does not cover the chance in
+  replacement): what another choice of as many speakers might have given. It does not cover the chance in
   training.
 """
 
@@ -66,7 +66,7 @@ def write_report(exp_dir: str | Path, system: str, notes: str = "") -> list[Resu
     lines += ["## Trial lists", "", *list_table(results), ""]
     known = [result.metrics["bootstrap"] for result in results if result.metrics["bootstrap"]]
     interval = _INTERVAL.format(**known[0]) if known else ""
-    lines += ["## What the figures are", "", _DEFINITIONS.format(interval=interval).strip(), ""]
+    lines += ["## What the figures mean", "", _DEFINITIONS.format(interval=interval).strip(), ""]
     lines += _provenance(results, read_run(exp_dir))
     lines += _complexity(results)
     for title, file in plots.items():
@@ -97,8 +97,8 @@ def to_html(text: str, folder: Path) -> str:
 
 def run_lines(run: dict[str, Any]) -> list[str]:
     """Command, commit and start of a run as Markdown, from its ``run.json``, and of later ones."""
-    command = command_without_places(run["command"])
-    lines = ["```", command, "```", "", f"Commit `{run['commit']}`, started {run['started']}."]
+    lines = ["```", *command_lines(run["command"]), "```", ""]
+    lines.append(f"Commit `{run['commit']}`, started {run['started']}.")
     for later in run.get("later", []):
         lines += ["", "Then:", "", *run_lines(later)]
     return lines

@@ -16,7 +16,7 @@ from svmixer.config import ConfigError, from_dict
 from svmixer.fileio import atomic_write
 from svmixer.limits import not_negative
 from svmixer.report.compare import GroupFigures, difference, group_figures
-from svmixer.report.places import command_without_places
+from svmixer.report.places import command_lines
 from svmixer.report.results import MODEL, Result, find_results
 from svmixer.report.tables import protocol_name, table, with_interval
 from svmixer.yaml_files import read_yaml
@@ -152,7 +152,7 @@ def write_tables(
     expdir = Path(expdir)
     finished = {run.tag: _results(expdir / run.tag) for run in runs(config, seeds)}
     lines = ["# Tables", "", *([config.about.strip(), ""] if config.about else [])]
-    lines += ["```", command_without_places(command), "```", ""]
+    lines += ["```", *command_lines(command), "```", ""]
     for one in config.tables:
         groups = {
             row.name: [finished[f"{row.tag}_seed{seed}"] for seed in (row.seeds or seeds)] for row in one.rows
@@ -273,10 +273,10 @@ def _explanation(finished: dict[str, RunResults]) -> list[str]:
         for name, result in results.items()
     }
     return [
-        "Mean over the seeds n, with the lowest and the highest: the chance in training. In brackets the",
-        f"95 % interval for another draw of test speakers (bootstrap over speakers, {REPLICATES:,} draws;",
-        "differences are of the same draws): the chance in the choice of speakers, not that in training,",
-        "which one seed alone does not show.",
+        "The mean is over n seeds, with the lowest and the highest in parentheses: how much training depends",
+        "on chance. In brackets: the 95 % interval for another choice of test speakers (bootstrap over",
+        f"speakers, {REPLICATES:,} draws; differences use the same draws). It does not cover the chance in",
+        "training, which one seed alone does not show.",
         "",
         *(f"- {name}: {text}" for name, text in protocols.items()),
     ]
