@@ -9,7 +9,7 @@ from measure import Result, command_line, write_result
 
 from svmixer.audio import DumpSet, from_pcm16, to_pcm16
 from svmixer.config import parse_args
-from svmixer.runtime.choose import load_embedder
+from svmixer.scoring.embedder import load_embedder
 
 GAINS = (-6, -12, -20, -30)  # dB
 

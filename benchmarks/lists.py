@@ -35,8 +35,8 @@ from svmixer.lists import (
     write_table,
     write_trials,
 )
-from svmixer.score.embeddings import write_job
-from svmixer.score.result import score_set
+from svmixer.scoring.embeddings import write_job
+from svmixer.scoring.result import score_set
 
 
 @dataclass(frozen=True)

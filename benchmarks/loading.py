@@ -28,7 +28,7 @@ from svmixer.lists import write_table
 if TYPE_CHECKING:
     import torch
 
-    from svmixer.train.data import TrainSet
+    from svmixer.training.data import TrainSet
 
 Batches = Iterator[dict[str, "torch.Tensor"]]
 
@@ -77,7 +77,7 @@ def train_set(dump: str, augmented: bool) -> TrainSet:
     """The training set in three speeds, as it is or with the augmentations that need no further lists."""
     from svmixer.audio.augment import AugmentConfig, Augmenter, SourceConfig
     from svmixer.audio.dumpset import DumpSet
-    from svmixer.train.data import DataConfig, TrainSet
+    from svmixer.training.data import DataConfig, TrainSet
 
     utterances = DumpSet(dump)
     sources = tuple(SourceConfig(kind) for kind in ("babble", "coloured", "clip"))
@@ -88,11 +88,11 @@ def train_set(dump: str, augmented: bool) -> TrainSet:
 
 
 def open_loader(items: TrainSet, workers: int, batch: int, batches: int) -> Batches:
-    """Batches as :class:`svmixer.train.loop.Loop` has them."""
+    """Batches as :class:`svmixer.training.loop.Loop` has them."""
     import torch
     from torch.utils.data import DataLoader
 
-    from svmixer.train.sampler import BatchPlan
+    from svmixer.training.sampler import BatchPlan
 
     plan = BatchPlan(items.labels, 0, 0.0, batch, 1, 0, 1).batches(0, batches)
     generator = torch.Generator().manual_seed(0)
@@ -120,7 +120,7 @@ def training(dump: str, augmented: bool, workers: int, batch: int, batches: int)
     from svmixer.losses.aam import AAMConfig
     from svmixer.losses.distillation import DistillConfig
     from svmixer.teachers.load import load_teacher
-    from svmixer.train.objectives import SpeakerObjective
+    from svmixer.training.objectives import SpeakerObjective
 
     threads()
     items, teacher = train_set(dump, augmented), load_teacher("wavlm_tiny")

@@ -62,7 +62,7 @@ def int8_product(size: int, path: Path) -> Callable[[], object]:
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
-    from svmixer.runtime.onnx_model import open_session
+    from svmixer.inference.onnx_model import open_session
 
     rng = np.random.default_rng(0)
     weights = numpy_helper.from_array(rng.integers(-127, 128, (size, size)).astype(np.int8), "b")
@@ -131,7 +131,7 @@ def measured(system: str, batches: list[int], sizes: list[int], rounds: int) -> 
 
 def layer_macs(module: Any, x: Any) -> int:
     """MACs of the Linear and Conv layers in one call."""
-    from svmixer.complexity import LayerCounter
+    from svmixer.models.complexity import LayerCounter
 
     with LayerCounter(module) as counter:
         run_layers(module, x)

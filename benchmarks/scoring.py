@@ -18,10 +18,10 @@ from apart import apart
 from measure import Result, Timing, command_line, write_result
 
 from svmixer.config import from_dict, parse_args
-from svmixer.models.utterance import unit_length
-from svmixer.score.asnorm import cohort_statistics, normalise
-from svmixer.score.evaluate import score_trials
-from svmixer.score.metrics import summary
+from svmixer.inference.utterance import unit_length
+from svmixer.scoring.asnorm import cohort_statistics, normalise
+from svmixer.scoring.evaluate import score_trials
+from svmixer.scoring.metrics import summary
 
 T = TypeVar("T")
 

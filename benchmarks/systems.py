@@ -47,8 +47,8 @@ def described(directory: str, system: str) -> str:
 def write_system(name: str, directory: Path, graph: bool) -> None:
     """The same system as a model directory; with ``graph`` as an export in float32, too."""
     from svmixer.export.graph import write_graph
+    from svmixer.inference.onnx_model import DESCRIPTION, FILES, FORMAT
     from svmixer.models.io import save_model
-    from svmixer.runtime.onnx_model import DESCRIPTION, FILES, FORMAT
 
     model = build_system(name)
     save_model(model, directory)

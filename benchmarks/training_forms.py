@@ -17,8 +17,8 @@ from systems import ROOT
 from torch.utils.data import DataLoader
 
 from svmixer.config import load
-from svmixer.train.device import DeviceConfig, make_fabric
-from svmixer.train.tasks import DistillTask, SpeakerTask, TrainConfig
+from svmixer.distributed.device import DeviceConfig, make_fabric
+from svmixer.training.tasks import DistillTask, SpeakerTask, TrainConfig
 
 LAYERS = (2, 4)
 TASKS = {"distill": DistillTask, "train": SpeakerTask}

@@ -5,7 +5,7 @@ Each system is a process of its own, since memory settings hold for a whole proc
 
 - ``plain``: :mod:`plain_training`, all states of the teacher, AdamW parameter by parameter, every loss
   fetched at every step, the C library's own memory settings;
-- ``ours``: :class:`svmixer.train.loop.Loop` with the memory settings of ``stages/lib.sh``;
+- ``ours``: :class:`svmixer.training.loop.Loop` with the memory settings of ``stages/lib.sh``;
 - ``cached``: the same with the teacher's states on disk.
 
 Before that, losses and gradients of both forms on one batch are compared (:mod:`training_forms`).
@@ -31,9 +31,9 @@ from torch.utils.data import DataLoader
 from training_forms import TASKS, check, configuration, plain_module, plain_teacher, write_data
 
 from svmixer.config import parse_args
-from svmixer.train.device import make_fabric
-from svmixer.train.loop import Loop
-from svmixer.train.tasks import DistillTask, SpeakerTask
+from svmixer.distributed.device import make_fabric
+from svmixer.training.loop import Loop
+from svmixer.training.tasks import DistillTask, SpeakerTask
 
 PARTS = ("data", "teacher", "forward", "backward", "optimiser")
 WARM_UP = 3

@@ -224,5 +224,5 @@ def test_a_file_that_is_no_text_is_named(tmp_path):
     [("dir", "data_dir"), ("wieght", "weight"), ("VERIFY", "verify"), ("seconds", None), ("help", None)],
 )
 def test_nearest_names(name, found):
-    known = ["data_dir", "weight", "json", "channel", "verify", "ship"]
+    known = ["data_dir", "weight", "json", "channel", "verify", "package_model"]
     assert nearest(name, known) == (f"did you mean '{found}'?" if found else "known: " + ", ".join(known))

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import svmixer
-from svmixer.bin import train
+from svmixer.cli.main import run_program
 from svmixer.devices import DeviceError, count_gpus, find_device
 
 
@@ -67,7 +67,7 @@ def test_models_and_teachers(name, no_gpu):
 
 def test_a_training_on_gpus(no_gpu, tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
-        train.main(["--output_dir", str(tmp_path / "exp"), "--device.ngpu", "4"])
+        run_program("train", ["--output_dir", str(tmp_path / "exp"), "--device.ngpu", "4"])
     assert stop.value.code == 1
     error = capsys.readouterr().err
     assert "no GPU can be used here" in error

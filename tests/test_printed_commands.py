@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from svmixer.bin.main import main as svmixer
+from svmixer.cli.main import main as svmixer
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(
@@ -192,6 +192,9 @@ def check_python(words: list[str], page: Path) -> None:
     elif words[:1] == ["-m"]:
         if words[1] == "venv":
             return
+        if words[1] == "svmixer":
+            check(words[1:], page)
+            return
         if importlib.util.find_spec(words[1]) is None:
             raise Wrong(f"no module {words[1]}")
         # ESPnet's own options are the tests' of these modules, which take a minute to import.
@@ -289,6 +292,7 @@ def test_files_that_a_page_names_exist(page):
         ("svmixer verfy a.wav", "unknown verb 'verfy'"),
         ("svmixer verify a.wav b.wav --modle pocket", "svmixer verify has no option modle"),
         ("python -m pytest tests/test_docs.py::test_nothing", "no test test_nothing in tests/test_docs.py"),
+        ("python -m svmixer compare --run x", "svmixer compare has no option run"),
         ("python benchmarks/peak.py --ouptut x", "benchmarks/peak.py has no option ouptut"),
         ("cat a | tools/setup.sh --chekc true >log", "setup.sh has no option chekc"),
         ("sbatch --wrap 'exec env a=b ./run.sh --nj 2 --ngp 1'", "run.sh has no option ngp"),

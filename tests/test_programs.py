@@ -16,11 +16,12 @@ from pathlib import Path
 
 import pytest
 
+from svmixer.cli.main import PROGRAMS, run_program
 from svmixer.config import ConfigError, field_comments, load
-from svmixer.train.config import TrainConfig
+from svmixer.training.config import TrainConfig
 
 ROOT = Path(__file__).resolve().parents[1]
-VERBS = sorted(path.stem for path in (ROOT / "svmixer/bin").glob("[a-z]*.py") if path.stem != "main")
+VERBS = sorted(PROGRAMS)
 LOCAL = [path for path in ROOT.glob("egs/*/sv1/local/*.py") if "parse_args(" in path.read_text()]
 BENCHMARKS = [path for path in ROOT.glob("benchmarks/*.py") if "parse_args(" in path.read_text()]
 # Names of modules where they are not those of their packages.
@@ -31,7 +32,7 @@ SIGNED = ("augment.level_db", "frontend.level", "mix_snr", "threshold")
 
 def help_of(verb: str, capsys) -> str:
     with pytest.raises(SystemExit) as stop:
-        import_module(f"svmixer.bin.{verb}").main(["--help"])
+        run_program(verb, ["--help"])
     assert stop.value.code == 0
     return capsys.readouterr().out
 
@@ -76,7 +77,7 @@ def test_every_option_of_recipes_and_benchmarks_has_a_help_text(path, capsys, mo
 
 
 def test_help_of_steps_done(capsys):
-    from svmixer.bin.steps_done import main
+    from svmixer.stages.steps_done import main
 
     main(["--help"])
     assert "How many optimiser steps" in capsys.readouterr().out
@@ -97,7 +98,7 @@ def test_every_program_helps_on_the_base_install():
     code = (
         "import contextlib, io, sys\n"
         f"for name in {absent!r}:\n    sys.modules[name] = None\n"
-        "from svmixer.bin.main import main\n"
+        "from svmixer.cli.main import main\n"
         f"for verb in {VERBS!r}:\n"
         "    text = io.StringIO()\n"
         "    try:\n"
@@ -116,7 +117,7 @@ def configurations() -> list[type]:
     """Those that programs of the package read."""
     found = {}
     for verb in VERBS:
-        for name, value in vars(import_module(f"svmixer.bin.{verb}")).items():
+        for name, value in vars(import_module(PROGRAMS[verb].partition(":")[0])).items():
             if dataclasses.is_dataclass(value) and name.endswith(("Config", "Options")):
                 found[f"{verb}.{name}"] = value
     return list({value: name for name, value in found.items()})
@@ -203,7 +204,10 @@ def test_values_that_no_training_can_work_with(key, text, message):
          "lowpass_hz: a frequency between 200 and 8000 Hz, or 0, found 9000"),
         ("tables", ["--tables", "t", "--seeds", "[]"], "seeds: one value at least, found none"),
         ("tables", ["--tables", "t", "--seeds", "[0, 0]"], "seeds: a value stands twice: 0, 0"),
-        ("ship", ["--export_dir", "e", "--name", "n", "--max_megabytes", "0"], "must be more than 0"),
+        (
+            "package_model", ["--export_dir", "e", "--name", "n", "--max_megabytes", "0"],
+            "must be more than 0",
+        ),
         ("split_list", ["--input", "i", "--jobs", "0", "--output", "o"], "jobs: must be at least 1, found 0"),
         ("launch", ["--folder", "f", "--processes", "0", "--", "true"], "processes are at least 1"),
         ("launch", ["--folder", "f", "--patience", "nan", "--", "true"], "patience is some seconds"),
@@ -213,16 +217,14 @@ def test_values_that_no_training_can_work_with(key, text, message):
 )  # fmt: skip
 def test_values_that_no_program_can_work_with(verb, words, message, capsys):
     with pytest.raises(SystemExit) as stop:
-        import_module(f"svmixer.bin.{verb}").main(words)
+        run_program(verb, words)
     assert stop.value.code == 2
     assert message in capsys.readouterr().err
 
 
 def test_a_state_that_the_student_has_not_got(capsys):
-    from svmixer.bin.complexity import main
-
     with pytest.raises(SystemExit) as stop:
-        main(["--backend.name", "statistics", "--backend.statistics.states", "[9]"])
+        run_program("complexity", ["--backend.name", "statistics", "--backend.statistics.states", "[9]"])
     assert stop.value.code == 1
     assert "there is no state 9; the student has 0 to 5" in capsys.readouterr().err
 

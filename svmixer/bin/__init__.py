@@ -1,1 +1,1 @@
-"""Command-line scripts: each is run as ``python -m svmixer.bin.NAME`` or ``svmixer NAME``."""
+"""Further names of two programs, ``python -m svmixer.bin.complexity`` and ``convert_released``."""

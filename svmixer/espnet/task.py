@@ -15,7 +15,7 @@ from typing import Any
 
 from svmixer import config as configuration
 from svmixer.espnet.parts import FrontendConf, IdentityProjector, PoolingConf, SvMixerFrontend, SvMixerPooling
-from svmixer.models.windows import repeat_pad
+from svmixer.inference.windows import repeat_pad
 
 
 @contextlib.contextmanager

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from svmixer.fileio import atomic_write
-from svmixer.model_dir import ModelError
-from svmixer.runtime.onnx_model import FILES
+from svmixer.inference.model_dir import ModelError
+from svmixer.inference.onnx_model import FILES
 
 _USE = """\
 DIR is this directory, or its name if it is one of those that come with the package. numpy and ONNX Runtime

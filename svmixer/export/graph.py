@@ -11,17 +11,18 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from svmixer.errors import SvmixerError
 from svmixer.export.textbook import textbook_form
 from svmixer.fileio import atomic_path
+from svmixer.inference.onnx_model import INPUT, OUTPUT
 from svmixer.models.embedding import evaluating
 from svmixer.models.speaker_model import SpeakerModel
-from svmixer.runtime.onnx_model import INPUT, OUTPUT
 
 # The first one with the GELU operator.
 OPSET = 20
 
 
-class GraphError(ValueError):
+class GraphError(SvmixerError):
     """A model that the exporter cannot turn into a graph."""
 
 

@@ -21,8 +21,8 @@ import numpy as np
 
 from svmixer.export.check import cosines, run_windows
 from svmixer.fileio import atomic_path
+from svmixer.inference.onnx_model import INPUT
 from svmixer.log import get_logger
-from svmixer.runtime.onnx_model import INPUT
 
 log = get_logger(__name__)
 

@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 
 from svmixer.audio.dumpset import DumpSet
+from svmixer.errors import SvmixerError
 from svmixer.fileio import md5_file
+from svmixer.inference.onnx_model import OnnxModel, Precision
+from svmixer.inference.utterance import unit_length
 from svmixer.lists import Trials, read_table, read_trials
 from svmixer.lists.trial_faults import check_classes
-from svmixer.models.utterance import unit_length
-from svmixer.runtime.onnx_model import OnnxModel, Precision
-from svmixer.score.embeddings import load_embeddings
-from svmixer.score.evaluate import score_trials
-from svmixer.score.metrics import summary
-from svmixer.score.result import rate_figures, read_metrics, trial_speakers
+from svmixer.scoring.embeddings import load_embeddings
+from svmixer.scoring.evaluate import score_trials
+from svmixer.scoring.metrics import summary
+from svmixer.scoring.result import rate_figures, read_metrics, trial_speakers
 
 # Windows of test speech that each graph embeds at most; of a larger set a part of the trials is scored.
 EVALUATED = 1500
@@ -86,7 +87,7 @@ def scored_rates(scores_dir: Path, test: Path) -> dict[str, Any]:
     """
     metrics = read_metrics(scores_dir)
     if metrics["trials_md5"] != md5_file(test / "trials"):
-        raise ValueError(f"{scores_dir}: scored with other trials than those of {test}")
+        raise SvmixerError(f"{scores_dir}: scored with other trials than those of {test}")
     trials = read_trials(test / "trials")
     table = read_table(scores_dir / "embeddings.scp")
     embeddings = unit_length(load_embeddings(table, trials.utterances, str(test / "trials")))

@@ -14,10 +14,10 @@ from torch import nn
 from svmixer import config as configuration
 from svmixer.devices import find_device
 from svmixer.fileio import atomic_write
-from svmixer.model_dir import DESCRIPTION, ModelError, find_directory
+from svmixer.inference.model_dir import DESCRIPTION, ModelError, find_directory
+from svmixer.inference.onnx_model import read_description
 from svmixer.models.config import ModelConfig
 from svmixer.models.speaker_model import SpeakerModel
-from svmixer.runtime.onnx_model import read_description
 
 
 def save_model(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from svmixer.errors import SvmixerError
+from svmixer.inference.utterance import WINDOWS_AT_ONCE
+from svmixer.inference.windows import frame_windows, repeat_pad
 from svmixer.models.config import StudentConfig
 from svmixer.models.frontend import ConvFrontend, FeatureProjection
 from svmixer.models.students import build_layers
-from svmixer.models.utterance import WINDOWS_AT_ONCE
-from svmixer.models.windows import frame_windows, repeat_pad
 
 
 class Student(nn.Module):
@@ -38,12 +39,12 @@ class Student(nn.Module):
         """``(B, N)`` → L + 1 states ``(B, T, H)``, for whoever needs only some of them.
 
         Raises:
-            ValueError: N samples do not give T frames; ``svmixer.models.windows`` cuts audio of any length.
+            ValueError: N samples do not give T frames; ``svmixer.inference.windows`` cuts longer audio.
         """
         config = self.config
         frames = config.frontend.num_frames(wave.shape[-1])
         if wave.dim() != 2 or frames != config.frames:
-            raise ValueError(
+            raise SvmixerError(
                 f"the student takes (batch, samples) with {config.window} samples ({config.frames} frames), "
                 f"found shape {tuple(wave.shape)} ({frames} frames)"
             )
@@ -73,7 +74,7 @@ def states_of_any_length(student: Student, wave: Tensor) -> Tensor:
         ValueError: N = 0 or not two dimensions.
     """
     if wave.dim() != 2:
-        raise ValueError(f"expected waveforms (batch, samples), found shape {tuple(wave.shape)}")
+        raise SvmixerError(f"expected waveforms (batch, samples), found shape {tuple(wave.shape)}")
     config, front = student.config, student.config.frontend
     wave = repeat_pad(wave, config.window)
     num_frames = front.num_frames(wave.shape[1])

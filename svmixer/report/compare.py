@@ -15,7 +15,7 @@ from svmixer.report.page import run_lines
 from svmixer.report.places import without_places
 from svmixer.report.results import CONTROLS, MODEL, Condition, ReportError, Result, find_results, read_run
 from svmixer.report.tables import condition_name, list_table, protocol_name, table, with_interval
-from svmixer.score.bootstrap import eer_replicates, percentile_interval
+from svmixer.scoring.bootstrap import eer_replicates, percentile_interval
 
 _EXPLANATION = """\
 - Each run was trained with another seed and scored on the same trials. Mean, lowest and highest are over the

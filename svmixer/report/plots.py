@@ -20,7 +20,7 @@ from scipy.special import ndtri
 
 from svmixer.fileio import atomic_path
 from svmixer.report.results import CONTROLS, MODEL, Result
-from svmixer.score.metrics import equal_error_rate, error_rates
+from svmixer.scoring.metrics import equal_error_rate, error_rates
 
 # Colours that colour-blind readers tell apart (Okabe and Ito).
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"

@@ -9,16 +9,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from svmixer.errors import SvmixerError
 from svmixer.fileio import md5_file, read_json
 from svmixer.lists import Trials, read_trials
-from svmixer.score.result import read_metrics, read_scores, trial_speakers
+from svmixer.scoring.result import read_metrics, read_scores, trial_speakers
 
 # Folders of an experiment that hold results of the model; of the controls, with their names in tables.
 MODEL = "score"
 CONTROLS = {"control": "control, no model", "control_whitened": "control, whitened"}
 
 
-class ReportError(ValueError):
+class ReportError(SvmixerError):
     """Results that are missing or do not belong together; the message names the files."""
 
 
@@ -92,12 +93,12 @@ class Result:
         return read_trials(path)
 
     def load(self) -> tuple[np.ndarray, np.ndarray]:
-        """Scores ``[N]`` and labels ``[N]``."""
+        """Scores ``(N,)`` and labels ``(N,)``."""
         trials = self.trials()
         return read_scores(self.directory / "scores", trials), trials.labels
 
     def load_speakers(self) -> np.ndarray | None:
-        """Speakers of each trial, ``[N, 2]``; None where the set does not know them."""
+        """Speakers of each trial, ``(N, 2)``; None where the set does not know them."""
         return trial_speakers(self.trials(), Path(self.metrics["data_dir"]) / "utt2spk")
 
 
@@ -152,6 +153,6 @@ def read_log(path: str | Path) -> list[dict[str, Any]]:
 
 
 def read_run(exp_dir: str | Path) -> dict[str, Any]:
-    """``run.json`` of an experiment, see :mod:`svmixer.bin.record_run`; empty when there is none."""
+    """``run.json`` of an experiment, see :mod:`svmixer.stages.record_run`; empty when there is none."""
     path = Path(exp_dir) / "run.json"
     return read_json(path) if path.is_file() else {}

@@ -1,6 +1,5 @@
-"""Embedding, enrolment and verification with an exported model: numpy and onnxruntime, no torch."""
+"""Another name of :mod:`svmixer.inference`, by which programs may import it."""
 
-from svmixer.runtime.onnx_model import OnnxModel, load_onnx
-from svmixer.runtime.verify import Verdict, enrol, verify
+from svmixer.inference import OnnxModel, Verdict, enrol, load_onnx, verify
 
 __all__ = ["OnnxModel", "Verdict", "enrol", "load_onnx", "verify"]

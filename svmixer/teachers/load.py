@@ -8,7 +8,7 @@ import torch
 
 from svmixer import config as configuration
 from svmixer.devices import find_device
-from svmixer.model_dir import ModelError, find_directory
+from svmixer.inference.model_dir import ModelError, find_directory
 from svmixer.models.io import load_tensors, save_tensors, set_tensors
 from svmixer.teachers import huggingface
 from svmixer.teachers.builder import build_torchaudio

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from svmixer.audio import AudioError, open_wave, read_audio, to_mono_16k
-from svmixer.models.utterance import WINDOWS_AT_ONCE, LongWave, embed_utterance
+from svmixer.inference.utterance import WINDOWS_AT_ONCE, LongWave, embed_utterance
 
 WINDOW = 6000
 

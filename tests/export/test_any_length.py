@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from svmixer.models.utterance import wave_source
+from svmixer.inference.utterance import wave_source
 from svmixer.runtime import load_onnx
 
 

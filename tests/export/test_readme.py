@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from svmixer.bin.main import main
+from svmixer.cli.main import main
 from svmixer.models.io import save_model
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,8 +68,8 @@ def test_the_python_of_the_readme_runs(here, capsys):
 @pytest.mark.slow
 def test_export_and_ship_by_hand(model, speech, exported, here):
     text = (ROOT / "docs/export.md").read_text(encoding="utf-8")
-    export, ship = (
-        next(c for c in commands(text) if c[0] == verb and len(c) > 1) for verb in ("export", "ship")
+    export, package = (
+        next(c for c in commands(text) if c[0] == verb and len(c) > 1) for verb in ("export", "package_model")
     )
     save_model(model, "exp/mine/train/model", ["s00", "s01"])
     (here / "dump").symlink_to(speech.test.parent)
@@ -83,5 +83,5 @@ def test_export_and_ship_by_hand(model, speech, exported, here):
     card = (here / "exp/mine/export/README.md").read_text()
     assert "| PyTorch | crops, 10 | test |" in card and card.endswith("## Data\n\nTones.\n")
     shutil.copytree(here / "exp/mine/export", here / "exp/pocket/export")
-    main([*ship, "--assets_dir", "assets"])
+    main([*package, "--assets_dir", "assets"])
     main(["verify", "a.wav", "b.mp3", "--model", "assets/pocket"])

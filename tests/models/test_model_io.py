@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import svmixer
-from svmixer import model_dir
 from svmixer.config import ConfigError
+from svmixer.inference import model_dir
 from svmixer.models.io import ModelError, load_model, read_speakers, save_model
 
 
@@ -42,7 +42,7 @@ def test_speakers_are_optional(toy_model, tmp_path):
 def test_models_of_the_package_load_by_name(directory, monkeypatch):
     monkeypatch.setattr(model_dir, "ASSETS", directory.parent)
     assert load_model("model").window == 8000
-    # What svmixer ship puts beside it marks what is listed as a model.
+    # What svmixer package_model puts beside it marks what is listed as a model.
     (directory / "export.json").touch()
     with pytest.raises(ModelError, match=r"modell: no such model directory \(names: model\)"):
         load_model("modell")

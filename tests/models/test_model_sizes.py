@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from svmixer import config as configuration
-from svmixer.complexity import OperationCounter, measure
+from svmixer.models.complexity import OperationCounter, measure
 from svmixer.models.config import BackendConfig, ModelConfig, StudentConfig
 from svmixer.models.speaker_model import SpeakerModel
 

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_weights import randomised
 
+from svmixer.inference.stream import EmbeddingStream, FrameSharing
+from svmixer.inference.utterance import combine, embed_utterance
+from svmixer.inference.windows import utterance_windows
 from svmixer.models.config import FrontendConfig
 from svmixer.models.embedding import frame_sharing
 from svmixer.models.speaker_model import SpeakerModel
-from svmixer.models.stream import EmbeddingStream, FrameSharing
-from svmixer.models.utterance import combine, embed_utterance
-from svmixer.models.windows import utterance_windows
 
 WINDOW, DIM = 50, 6
 MIXING = np.random.default_rng(3).standard_normal((WINDOW, DIM)).astype(np.float32)

@@ -9,8 +9,8 @@ from random_weights import randomised
 from torch import nn
 from torch.nn import functional as F
 
-from svmixer.complexity import measure
 from svmixer.config import ConfigError, load
+from svmixer.models.complexity import measure
 from svmixer.models.config import StudentConfig
 from svmixer.models.student import Student
 from svmixer.models.students import ENCODER_LAYERS, build_layers

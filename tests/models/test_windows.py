@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from svmixer.models.windows import frame_windows, repeat_pad, utterance_windows, window_starts
+from svmixer.inference.windows import frame_windows, repeat_pad, utterance_windows, window_starts
 
 
 def test_below_at_above():

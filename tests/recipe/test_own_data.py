@@ -123,7 +123,7 @@ def test_run_sh_calls_the_driver(project, recipe):
 @pytest.mark.parametrize("name", ["train_distill", "train_speaker", "train_distill_few", "train_speaker_few"])
 def test_configurations_load(name):
     from svmixer.config import load
-    from svmixer.train.tasks import TrainConfig
+    from svmixer.training.tasks import TrainConfig
 
     config = load(TrainConfig, ROOT / f"egs/TEMPLATE/sv1/conf/{name}.yaml")
     assert config.distill.kind == "distilhubert"
@@ -282,7 +282,7 @@ def test_trials_with_names_that_no_list_has(recipe, corpus, tmp_path):
 
 
 def test_trials_of_one_speaker_name_the_list(tmp_path, capsys):
-    from svmixer.bin.make_trials import main
+    from svmixer.cli.make_trials import main
 
     (tmp_path / "utt2spk").write_text("a-1 a\na-2 a\n")
     with pytest.raises(SystemExit):
@@ -346,7 +346,7 @@ def test_a_student_is_distilled_for_enough_steps(
     recipe, tmp_path, speakers, utterances, more, length, options
 ):
     from svmixer.config import load
-    from svmixer.train.config import TrainConfig
+    from svmixer.training.config import TrainConfig
 
     write_speakers(tmp_path / "set", speakers, utterances)
     script = (recipe / "local/choose_config.sh", "--kind", "distill", "--train_dir", tmp_path / "set")
@@ -389,7 +389,7 @@ def test_an_unknown_kind_of_training(recipe, tmp_path):
 def test_few_speakers_train_nothing_on_labels():
     """What is distilled fits what starts from it; with few speakers it is whitened alone."""
     from svmixer.config import load
-    from svmixer.train.tasks import TrainConfig
+    from svmixer.training.tasks import TrainConfig
 
     few = {kind: load(TrainConfig, ROOT / f"egs/TEMPLATE/sv1/conf/train_{kind}_few.yaml") for kind in KINDS}
     assert few["speaker"].loop.max_epochs == 0 and few["speaker"].model.whiten
@@ -404,7 +404,7 @@ def choose(recipe: Path, cwd: Path, *more: str) -> str:
         if not (cwd / f"dump/{name}").exists():
             write_speakers(cwd / f"dump/{name}", 12, 15)
         marker = ["write", f"dump/{name}/.done", "--stage", "dump"]
-        run(sys.executable, "-m", "svmixer.bin.done", *marker, cwd=cwd)
+        run(sys.executable, "-m", "svmixer", "done", *marker, cwd=cwd)
     done = run(ROOT / "run.sh", "--recipe", recipe, "--stage", "4", "--stop_stage", "4", *more, cwd=cwd)
     assert done.returncode == 1
     return done.stdout + done.stderr
@@ -426,8 +426,8 @@ def test_stages_say_which_configuration_they_take(tmp_path):
 
 
 FAKE_DISTILL = """import os, sys
-if "svmixer.bin.distill" in sys.orig_argv:
-    words = sys.orig_argv[sys.orig_argv.index("svmixer.bin.distill"):]
+if sys.orig_argv[1:4] == ["-m", "svmixer", "distill"]:
+    words = sys.orig_argv[sys.orig_argv.index("distill"):]
     open(f"{words[words.index('--output_dir') + 1]}/student.safetensors", "w").close()
     open("words", "w").write("\\n".join(words))
     os._exit(0)
@@ -461,7 +461,7 @@ def test_what_the_distillation_is_given(tmp_path, monkeypatch, more, lasts, reco
     for name in ("train", "valid"):
         write_speakers(tmp_path / f"dump/{name}", 12, 15)
         marker = ["write", f"dump/{name}/.done", "--stage", "dump"]
-        run(sys.executable, "-m", "svmixer.bin.done", *marker, cwd=tmp_path)
+        run(sys.executable, "-m", "svmixer", "done", *marker, cwd=tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "fake"))
     options = ("--stage", "3", "--stop_stage", "3", "--distill_config", "auto", "--train_config", "auto")
     done = run(ROOT / "run.sh", "--recipe", ROOT / "egs/TEMPLATE/sv1", *options, *more, cwd=tmp_path)

@@ -522,7 +522,7 @@ def test_run_sh_calls_the_driver(tmp_path):
 @pytest.mark.parametrize("name", ["train_distill", "train_speaker"])
 def test_configurations_are_the_papers(name):
     from svmixer.config import load
-    from svmixer.train.tasks import TrainConfig
+    from svmixer.training.tasks import TrainConfig
 
     config = load(TrainConfig, RECIPE / f"conf/{name}.yaml")
     assert config.model.student.window == 3 * 16000 and config.data.speeds == (1.0,)
@@ -578,7 +578,7 @@ def test_through_data_dump_and_score(own, m4a):
 
     # Augmentation as the recipe configures it finds what stage 2 has made.
     from svmixer.audio.augment import Augmenter
-    from svmixer.train.tasks import TrainConfig
+    from svmixer.training.tasks import TrainConfig
 
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(own)
@@ -595,7 +595,7 @@ def test_through_data_dump_and_score(own, m4a):
     save_model(model, own / "exp/toy/train/model", ["a"])
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     marker = ["write", "exp/toy/train/.done", "--stage", "train"]
-    subprocess.run([sys.executable, "-m", "svmixer.bin.done", *marker], cwd=own, env=env, check=True)
+    subprocess.run([sys.executable, "-m", "svmixer", "done", *marker], cwd=own, env=env, check=True)
     config = ("--recipe", str(RECIPE), "--score_config", "conf/score.yaml", "--train_set", "voxceleb2_dev")
     scored = {"vox1_o": (3, 2), "vcmix": (2, None), "voices_dev": (2, 2)}  # trials, speakers
     stage(own, "05_score.sh", "--tag", "toy", *config, "--test_sets", " ".join(scored))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from svmixer.bin import tables as tables_cli
+from svmixer.cli.main import run_program
 from svmixer.config import ConfigError, load
 from svmixer.report.compare import group_figures
 from svmixer.report.paper_tables import cell, read_tables, runs, write_tables
@@ -20,12 +20,12 @@ tables:
   - key: one
     title: First
     rows:
-      - {name: A, tag: a, seeds: [0, 1], paper: {test: 1.5, other: 2.0}}
+      - {name: A, tag: a, seeds: (0, 1), paper: {test: 1.5, other: 2.0}}
       - {name: B, tag: b, train_args: "--x 1"}
   - key: two
     title: Second
     rows:
-      - {name: again A, tag: a, seeds: [0, 1]}
+      - {name: again A, tag: a, seeds: (0, 1)}
       - {name: C, tag: c, teacher: T, distill_args: "--y [1,2]"}
 """
 
@@ -106,7 +106,7 @@ def test_runs_on_other_lists_are_not_put_side_by_side(file, make_run, tmp_path):
 def test_notes_beside_the_description(file, make_run, tmp_path):
     file.write_text("notes: notes.md\n" + TEXT)
     (tmp_path / "notes.md").write_text("Read soberly.\n")
-    tables_cli.main(["--tables", str(file), "--action", "page", "--output", str(tmp_path / "page.md")])
+    run_program("tables", ["--tables", str(file), "--action", "page", "--output", str(tmp_path / "page.md")])
     assert "\nRead soberly.\n\n## How to read this" in (tmp_path / "page.md").read_text()
 
 
@@ -118,12 +118,12 @@ def test_mistakes(file, tmp_path, capsys):
         read_tables(file)
     file.write_text(TEXT.replace("train_args", "train_arg"))
     with pytest.raises(SystemExit):
-        tables_cli.main(["--tables", str(file)])
+        run_program("tables", ["--tables", str(file)])
     assert "did you mean 'train_args'" in capsys.readouterr().err
 
 
 def test_listing_for_the_shell(file, capsys):
-    tables_cli.main(["--tables", str(file), "--only", "[two]", "--seeds", "[3]"])
+    run_program("tables", ["--tables", str(file), "--only", "[two]", "--seeds", "[3]"])
     lines = [line.split("\x1f") for line in capsys.readouterr().out.splitlines()]
     assert lines == [
         ["a_seed0", "0", "", "", ""], ["a_seed1", "1", "", "", ""], ["c_seed3", "3", "T", "--y [1,2]", ""],
@@ -158,7 +158,7 @@ def test_options_of_the_rows_are_known(recipe):
     """Every option in a row is a key of the training configuration."""
     from svmixer.models.backends import BACKENDS
     from svmixer.models.students import ENCODER_LAYERS
-    from svmixer.train.tasks import TrainConfig
+    from svmixer.training.tasks import TrainConfig
 
     folder = ROOT / f"egs/{recipe}/sv1"
     for one in read_tables(folder / "conf/tables.yaml").tables:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from svmixer.bin.record_run import main
 from svmixer.fileio import read_json
 from svmixer.report.page import write_report
+from svmixer.stages.record_run import main
 
 ROOT = Path(__file__).resolve().parents[2]
 

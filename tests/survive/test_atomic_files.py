@@ -19,8 +19,8 @@ from svmixer.fileio import atomic_path, atomic_write, write_json
 from svmixer.lists import Trials, write_parts, write_spk2utt, write_table, write_trials
 from svmixer.models.config import StudentConfig
 from svmixer.models.io import save_tensors
-from svmixer.score.embeddings import write_vectors
-from svmixer.train.checkpoint import rotate, save_tree
+from svmixer.scoring.embeddings import write_vectors
+from svmixer.training.checkpoint import rotate, save_tree
 
 UTTERANCES = [f"utterance-{number:04d}" for number in range(500)]
 TENSORS = {"a": torch.arange(3000.0), "b": torch.ones(2, 3, dtype=torch.int64)}
@@ -131,7 +131,7 @@ def test_modes_follow_the_umask(name, umask, tmp_path):
 
 
 def test_a_checkpoint_killed_at_any_byte_leaves_one_to_go_on_from(tmp_path):
-    from svmixer.train.checkpoint import load_newest
+    from svmixer.training.checkpoint import load_newest
 
     path = tmp_path / "last.ckpt"
     rotate(path, {"step": 0, "tensors": TENSORS})

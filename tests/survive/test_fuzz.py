@@ -32,9 +32,9 @@ from svmixer.lists import (
     read_utt2spk,
 )
 from svmixer.models.config import ModelConfig
-from svmixer.score.embeddings import EmbeddingError, load_embeddings
-from svmixer.train.checkpoint import CheckpointError, load_tree
-from svmixer.train.tasks import TrainConfig
+from svmixer.scoring.embeddings import EmbeddingError, load_embeddings
+from svmixer.training.checkpoint import CheckpointError, load_tree
+from svmixer.training.tasks import TrainConfig
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "audio"))
 from audio_files import wav_bytes
@@ -294,7 +294,7 @@ def test_whole_numbers_keep_every_digit():
 @few
 @given(st.data())
 def test_checkpoints(data):
-    from svmixer.train.checkpoint import save_tree
+    from svmixer.training.checkpoint import save_tree
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "last.ckpt"

@@ -25,20 +25,21 @@ from svmixer.audio import AudioError, DumpSet, read_audio
 from svmixer.audio.decode import ffmpeg_read
 from svmixer.audio.dump import DumpConfig, dump_job
 from svmixer.audio.merge import MergeConfig, merge_jobs
-from svmixer.bin import done, embed
+from svmixer.cli.main import run_program
 from svmixer.config import ConfigError
+from svmixer.inference.utterance import Source
 from svmixer.lists import ListError, write_table
 from svmixer.lists.table import is_id
 from svmixer.models.config import ModelConfig
 from svmixer.models.init_param import InitParam, init_param
 from svmixer.models.io import ModelError, load_model, save_tensors
 from svmixer.models.released import read_state_dict
-from svmixer.models.utterance import Source
-from svmixer.runtime.choose import Embedder
-from svmixer.score.embed_dir import FAILURES, embed_directory, find_audio
-from svmixer.score.embeddings import EmbeddingError, load_embeddings
+from svmixer.scoring.embed_dir import FAILURES, embed_directory, find_audio
+from svmixer.scoring.embedder import Embedder
+from svmixer.scoring.embeddings import EmbeddingError, load_embeddings
+from svmixer.stages import done
 from svmixer.teachers.load import load_teacher
-from svmixer.train.checkpoint import CheckpointError, load_newest
+from svmixer.training.checkpoint import CheckpointError, load_newest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "audio"))
 from audio_files import wav_bytes
@@ -158,9 +159,9 @@ def test_a_command_given_to_embed_is_not_run(tmp_path, mark, monkeypatch, capsys
         sample_rate=16000, embed_sources=lambda sources, *_: ((s.name, 0) for s in sources)
     )
     embedder = Embedder(model, threshold=None, weights=tmp_path)
-    monkeypatch.setattr("svmixer.runtime.choose.load_embedder", lambda *_: embedder)
+    monkeypatch.setattr("svmixer.scoring.embedder.load_embedder", lambda *_: embedder)
     with pytest.raises(SystemExit) as stop:
-        embed.main([f"mkdir {mark} |", "--model", "any", "--output", str(tmp_path / "a.npz")])
+        run_program("embed", [f"mkdir {mark} |", "--model", "any", "--output", str(tmp_path / "a.npz")])
     assert stop.value.code == 1
     assert "pipe forbidden: commands run only with allow_pipes" in capsys.readouterr().err
     with pytest.raises(AudioError, match="pipe forbidden"):

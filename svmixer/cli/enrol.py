@@ -1,0 +1,58 @@
+"""Enrol a speaker from one or more recordings: svmixer enrol FILE... --output SPEAKER.npy [--model NAME]"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from svmixer.config import parse_args, split_arguments
+from svmixer.errors import UsageError
+from svmixer.fileio import atomic_write
+from svmixer.inference.model_dir import DEFAULT_MODEL
+from svmixer.limits import not_negative
+from svmixer.log import get_logger
+
+logger = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class EnrolConfig:
+    """Options of ``svmixer enrol``."""
+
+    # File for the speaker's embedding, which `svmixer verify` takes in place of a recording.
+    output: str
+    # Model directory, or the name of a model that comes with the package.
+    model: str = DEFAULT_MODEL
+    # What runs the model; auto: onnx if it is installed, else torch.
+    runtime: Literal["auto", "onnx", "torch"] = "auto"
+    # Which ONNX file; auto: the one that the export recommends.
+    precision: Literal["auto", "float32", "int8"] = "auto"
+    # Channel that is taken of recordings with several, from 0; without it their mean.
+    channel: int | None = None
+
+    def __post_init__(self) -> None:
+        not_negative(self, "channel")
+        if not self.output.endswith(".npy"):
+            raise ValueError(f"output: '{self.output}' does not end with .npy")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Write the mean embedding; a recording that cannot be read ends with one line and status 1."""
+    files, options = split_arguments(EnrolConfig, sys.argv[1:] if argv is None else argv)
+    config = parse_args(EnrolConfig, options, __doc__)
+    if not files:
+        raise UsageError("no recording given: svmixer enrol FILE... --output SPEAKER.npy")
+    from svmixer.inference.verify import enrol
+    from svmixer.scoring.embedder import load_embedder
+    from svmixer.scoring.recordings import hear
+
+    model = load_embedder(config.model, config.runtime, config.precision)
+    heard = [hear(model, name, config.channel) for name in files]
+    speaker = enrol([vector for one in heard for vector in one.vectors])
+    with atomic_write(config.output, "wb") as stream:
+        np.save(stream, speaker)
+    for doubt in (doubt for one in heard for doubt in one.doubts):
+        logger.warning("%s", doubt)

@@ -1,0 +1,1 @@
+"""Trainings with several processes and nodes: launching, rendezvous, devices, signals."""

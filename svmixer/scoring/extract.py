@@ -1,0 +1,100 @@
+"""Embeddings of a dump, one job of several, with progress."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from svmixer.audio.checks import Downmix
+from svmixer.audio.errors import about
+from svmixer.errors import SvmixerError
+from svmixer.inference.utterance import Source, UtteranceError
+from svmixer.log import get_logger
+from svmixer.progress import Progress
+from svmixer.scoring.embeddings import EmbeddingError
+from svmixer.scoring.filters import lowpass, lowpass_reach
+
+if TYPE_CHECKING:
+    from svmixer.audio.dumpset import DumpSet
+
+logger = get_logger(__name__)
+
+SAMPLE_RATE = 16000
+
+
+def job_indices(total: int, job: int, num_jobs: int) -> range:
+    """Utterances of job ``job`` (from 1) when ``total`` are dealt in consecutive runs whose lengths differ by
+    at most one.
+
+    Raises:
+        ValueError: ``job`` is not among 1 … ``num_jobs``.
+    """
+    if not 1 <= job <= num_jobs:
+        raise SvmixerError(f"job {job} is not among 1 … {num_jobs}")
+    return range(total * (job - 1) // num_jobs, total * job // num_jobs)
+
+
+def dump_source(dump: DumpSet, index: int, lowpass_hz: float = 0.0, max_seconds: float = 0.0) -> Source:
+    """Utterance ``index`` of a dump, read piece by piece.
+
+    Args:
+        dump: 16 kHz waveforms.
+        index: position in ``dump.utterances``.
+        lowpass_hz: everything from this frequency on is filtered out; 0 = no filter.
+        max_seconds: of longer utterances this much from the middle, as if there were no more; 0 = all.
+    """
+    total, name = int(dump.num_samples[index]), dump.utterances[index]
+    downmix = Downmix()
+    length = min(total, max(1, round(max_seconds * SAMPLE_RATE))) if max_seconds else total
+    offset = (total - length) // 2
+
+    def read(first: int, count: int) -> np.ndarray:
+        if not lowpass_hz:
+            return downmix(dump.read(index, offset + first, count)[None])
+        # With what the filter reaches on either side, a piece is filtered as the whole is.
+        reach = lowpass_reach(lowpass_hz, SAMPLE_RATE)
+        before, after = min(first, reach), min(length - first - count, reach)
+        wave = downmix(dump.read(index, offset + first - before, before + count + after)[None])
+        return lowpass(wave, lowpass_hz, SAMPLE_RATE)[before : before + count]
+
+    def finish() -> None:
+        with about(f"utterance {name}"):
+            downmix.finish(SAMPLE_RATE)
+
+    return Source(name, length, read, finish)
+
+
+def extract(
+    embed: Callable[[Iterable[Source]], Iterator[tuple[str, np.ndarray]]],
+    dump: DumpSet,
+    indices: Sequence[int],
+    lowpass_hz: float = 0.0,
+    max_seconds: float = 0.0,
+) -> Iterator[tuple[str, np.ndarray]]:
+    """(utterance, embedding) of the utterances ``indices`` of a dump in their order, with progress.
+
+    Args:
+        embed: utterances → (name, embedding ``(D,)``) in the same order, as
+            ``embed_sources`` of models.
+        dump, lowpass_hz, max_seconds: see :func:`dump_source`.
+        indices: positions in ``dump.utterances``.
+
+    Raises:
+        EmbeddingError: a waveform cannot be embedded; the message names the utterance.
+        AudioError: the dump is damaged.
+    """
+    progress = Progress(logger, len(indices), "utterances")
+    samples = 0
+    sources = (dump_source(dump, index, lowpass_hz, max_seconds) for index in indices)
+    try:
+        for done, (utterance, vector) in enumerate(embed(sources), 1):
+            samples += int(dump.num_samples[indices[done - 1]])
+            if not np.isfinite(vector).all():
+                what = "the model gives an embedding that is not finite"
+                raise EmbeddingError(f"utterance {utterance}: {what}")
+            yield utterance, vector
+            progress.update(done, audio_seconds=samples / SAMPLE_RATE)
+    except UtteranceError as error:
+        raise EmbeddingError(str(error)) from error

@@ -1,0 +1,126 @@
+"""Error rates of a detection task: equal error rate, minimum detection cost and the points of a DET curve.
+
+A trial is accepted when its score is **at or above** the threshold. The operating points are one per distinct
+score, plus "reject everything": trials with equal scores are always decided together, so no figure here
+depends on the order of the trials. Rates are fractions; figures in ``metrics.json`` and in reports are
+percentages.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from svmixer.errors import SvmixerError
+
+# Target priors of the normalised detection costs that are reported, with C_miss = C_fa = 1.
+P_TARGETS = (0.05, 0.01)
+
+
+@dataclass(frozen=True)
+class ErrorRates:
+    """Operating points by rising threshold; arrays of ``(K,)`` for ``K - 1`` distinct scores."""
+
+    # Threshold of each point; the last is +inf (reject everything).
+    thresholds: np.ndarray
+    # Fraction of target trials rejected, rising from 0 to 1.
+    miss: np.ndarray
+    # Fraction of non-target trials accepted, falling from 1 to 0.
+    false_alarm: np.ndarray
+
+
+def check_scores(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Scores as float64 ``(N,)`` and "is target" as bool ``(N,)``.
+
+    Raises:
+        ValueError: different lengths, scores that are not finite, labels other than 0 and 1, or one class
+            absent.
+    """
+    scores, labels = np.asarray(scores, dtype=np.float64), np.asarray(labels)
+    if scores.ndim != 1 or scores.shape != labels.shape:
+        raise SvmixerError(f"expected one score a label, found shapes {scores.shape} and {labels.shape}")
+    if not np.isfinite(scores).all():
+        raise SvmixerError(f"{np.count_nonzero(~np.isfinite(scores))} of {len(scores)} scores are not finite")
+    if not np.isin(labels, (0, 1)).all():
+        raise SvmixerError("labels are 1 (target) or 0 (non-target)")
+    targets = labels.astype(bool)
+    if targets.all() or not targets.any():
+        raise SvmixerError(
+            f"error rates need target and non-target trials; found {targets.sum()} of {len(targets)} target"
+        )
+    return scores, targets
+
+
+def error_rates(scores: np.ndarray, labels: np.ndarray) -> ErrorRates:
+    """Every operating point of scores ``(N,)`` with labels ``(N,)`` (1 = target, 0 = non-target).
+
+    Raises:
+        ValueError: see :func:`check_scores`.
+    """
+    scores, targets = check_scores(scores, labels)
+    distinct, group = np.unique(scores, return_inverse=True)
+    rejected_targets = _below(np.bincount(group[targets], minlength=len(distinct)))
+    rejected_nontargets = _below(np.bincount(group[~targets], minlength=len(distinct)))
+    nontargets = rejected_nontargets[-1]
+    return ErrorRates(
+        thresholds=np.append(distinct, np.inf),
+        miss=rejected_targets / rejected_targets[-1],
+        false_alarm=(nontargets - rejected_nontargets) / nontargets,
+    )
+
+
+def equal_error_rate(rates: ErrorRates) -> tuple[float, float]:
+    """``(eer, threshold)``: the rate at which misses and false alarms are equal.
+
+    It is read off the plain ROC curve (not its convex hull), drawn as straight lines between operating
+    points: on such a line the trials of one score, target or not, are accepted with one probability. The
+    threshold is then that score. If the rates are equal at an operating point itself, every threshold in the
+    gap between two scores gives that point, and the middle of the gap is returned.
+    """
+    difference = rates.miss - rates.false_alarm
+    right = int(np.argmax(difference >= 0))
+    left = right - 1
+    if difference[right] == 0:
+        return float(rates.miss[right]), float(rates.thresholds[left : right + 1].mean())
+    share = -difference[left] / (difference[right] - difference[left])
+    eer = rates.miss[left] + share * (rates.miss[right] - rates.miss[left])
+    return float(eer), float(rates.thresholds[left])
+
+
+def min_dcf(rates: ErrorRates, p_target: float) -> float:
+    """Minimum over all thresholds of ``P·miss + (1 - P)·false_alarm``, divided by ``min(P, 1 - P)``.
+
+    The costs C_miss and C_fa are 1. The divisor is the cost of the better of accepting and rejecting
+    everything (NIST SRE 2016 evaluation plan, section 3), so the result lies in [0, 1].
+
+    Raises:
+        ValueError: ``p_target`` is not between 0 and 1.
+    """
+    if not 0 < p_target < 1:
+        raise SvmixerError(f"p_target lies between 0 and 1, found {p_target}")
+    cost = p_target * rates.miss + (1 - p_target) * rates.false_alarm
+    return float(cost.min() / min(p_target, 1 - p_target))
+
+
+def summary(scores: np.ndarray, labels: np.ndarray) -> dict:
+    """Figures of scores ``(N,)`` with labels ``(N,)``.
+
+    Returns:
+        ``{"eer": percent, "eer_threshold": score, "min_dcf": {"0.05": …, "0.01": …}}``.
+
+    Raises:
+        ValueError: see :func:`check_scores`.
+    """
+    rates = error_rates(scores, labels)
+    eer, threshold = equal_error_rate(rates)
+    return {
+        "eer": 100 * eer,
+        "eer_threshold": threshold,
+        "min_dcf": {str(p_target): min_dcf(rates, p_target) for p_target in P_TARGETS},
+    }
+
+
+def _below(counts: np.ndarray) -> np.ndarray:
+    """Counts of trials under each threshold, ``(K - 1,)`` → ``(K,)``."""
+    return np.concatenate(([0], np.cumsum(counts)))

@@ -1,0 +1,118 @@
+"""What enrolment and verification take: a recording with a look at its speech, or embeddings in a file."""
+
+from __future__ import annotations
+
+import dataclasses
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from svmixer.audio import AudioError, open_wave
+from svmixer.audio.checks import DIFFERING
+from svmixer.audio.speech import SpeechMeter
+from svmixer.errors import SvmixerError
+from svmixer.inference.utterance import wave_source
+from svmixer.lists import ListError, read_table
+from svmixer.scoring.embedder import Embedder
+from svmixer.scoring.embeddings import EmbeddingError, load_embeddings
+
+# Endings of files that hold embeddings: of `svmixer enrol`, and all that `svmixer embed` writes with names.
+VECTORS = (".npy", ".npz", ".scp")
+# Less speech says little about a voice.
+LITTLE_SPEECH = 1.0  # seconds
+
+
+@dataclass(frozen=True)
+class Heard:
+    """Embeddings ``float32 (n, D)`` of one file, and what speaks against relying on them."""
+
+    vectors: np.ndarray
+    doubts: tuple[str, ...] = ()
+
+
+def hear(embedder: Embedder, name: str, channel: int | None = None) -> Heard:
+    """The embedding of a recording, or the embeddings in a file.
+
+    Raises:
+        AudioError: a recording that cannot be used, or without any speech.
+        ValueError: embeddings that are damaged or of another model; the message begins with the file.
+    """
+    if name.endswith(".ark"):
+        raise SvmixerError(
+            f"{name}: an archive; name the .scp beside it, or NAME.ark:OFFSET for one recording"
+        )
+    if name.endswith(VECTORS):
+        vectors = read_vectors(name)
+        if vectors.shape[1] != embedder.size:
+            what = f"embeddings of {vectors.shape[1]} numbers, this model's have {embedder.size}"
+            raise SvmixerError(f"{name}: {what}: they were made with another model")
+        return Heard(vectors)
+    rate = embedder.model.sample_rate
+    wave, _ = open_wave(name, rate, channel)
+    meter, source = SpeechMeter(rate), wave_source(wave, name)
+    source = dataclasses.replace(source, read=meter.reading(source.read))
+    ((_, vector),) = embedder.model.embed_sources([source])
+    seconds = meter.share() * source.num_samples / rate
+    if seconds == 0.0:
+        raise AudioError("no speech", "nothing in it is louder than -60 dB of full scale", name)
+    doubts = [f"{name}: {DIFFERING}"] if wave.differing() else []
+    if seconds < LITTLE_SPEECH:
+        doubts.append(f"{name}: {seconds:.1f} s of speech")
+    elif meter.steady():
+        doubts.append(f"{name}: a steady sound, hardly speech")
+    return Heard(vector[None], tuple(doubts))
+
+
+def read_vectors(name: str) -> np.ndarray:
+    """All embeddings ``(n, D)`` in a file that `svmixer enrol` or `svmixer embed` wrote.
+
+    Raises:
+        ValueError: unreadable, or not vectors of one size; the message begins with the file.
+    """
+    try:
+        vectors = _read(name)
+    except FileNotFoundError as error:
+        which = "" if error.filename == name else f": {error.filename}"
+        raise SvmixerError(f"{name}: missing file{which}") from None
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        # numpy's own words would advise to trust the file.
+        why = (
+            str(error)
+            if isinstance(error, (EmbeddingError, ListError))
+            else "it is damaged or something else"
+        )
+        raise SvmixerError(f"{name}: no embeddings can be read from it: {why}") from None
+    what = f"its shape is {vectors.shape}, its type {vectors.dtype}"
+    if vectors.ndim not in (1, 2) or not vectors.size or vectors.dtype.kind != "f":
+        raise SvmixerError(f"{name}: not embeddings, {what}")
+    with np.errstate(over="ignore"):
+        vectors = np.atleast_2d(vectors).astype(np.float32)
+    if not np.isfinite(vectors).all() or not vectors.any(axis=1).all():
+        raise SvmixerError(f"{name}: not embeddings of finite values that are not all zero, {what}")
+    return vectors
+
+
+def _read(name: str) -> np.ndarray:
+    if name.endswith(".scp"):
+        table = read_table(name)
+        return load_embeddings(table, list(table), name)
+    loaded = np.load(name, allow_pickle=False)
+    if not isinstance(loaded, np.ndarray) and not loaded.files:
+        raise SvmixerError("empty")
+    if isinstance(loaded, np.ndarray):
+        return loaded
+    with loaded:
+        return np.stack([loaded[key] for key in loaded])
+
+
+def only_one(name: str, vectors: np.ndarray) -> np.ndarray:
+    """The one embedding ``(D,)`` of ``(1, D)``.
+
+    Raises:
+        ValueError: there are several, so nobody knows which is meant.
+    """
+    if len(vectors) > 1:
+        raise SvmixerError(f"{Path(name)}: {len(vectors)} embeddings, where one recording is compared")
+    return vectors[0]

@@ -1,0 +1,191 @@
+"""Results of one trial list on disk: ``scores`` (``utterance1 utterance2 score`` in trial order) and
+``metrics.json``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from svmixer.fileio import atomic_write, md5_file, read_json, write_json
+from svmixer.lists import ListError, Trials, read_trials, read_utt2spk
+from svmixer.lists.table import iter_lines
+from svmixer.lists.trial_faults import check_classes
+from svmixer.scoring.asnorm import cohort_statistics, normalise
+from svmixer.scoring.bootstrap import eer_replicates, percentile_interval
+from svmixer.scoring.cohort import read_cohort
+from svmixer.scoring.embeddings import EmbeddingError, load_embeddings, merge_jobs
+from svmixer.scoring.evaluate import SCORE_DECIMALS, score_trials
+from svmixer.scoring.metrics import summary
+from svmixer.scoring.provenance import code_commit
+
+
+@dataclass(frozen=True)
+class AsNorm:
+    """Adaptive symmetric score normalisation, see :mod:`svmixer.scoring.asnorm`."""
+
+    # Where cohort.scp is.
+    cohort_dir: str
+    # Highest cohort scores that count; all of a smaller cohort.
+    top_k: int
+
+
+def score_set(
+    embeddings_dir: str | Path,
+    data_dir: str | Path,
+    output_dir: str | Path,
+    num_jobs: int,
+    replicates: int,
+    seed: int,
+    norm: AsNorm | None = None,
+) -> dict[str, Any]:
+    """Merge the jobs' embeddings, score ``data_dir/trials``, write ``scores`` and ``metrics.json``.
+
+    The interval needs to know who speaks: a set without ``utt2spk`` gets none. Scores are raw without
+    ``norm``.
+
+    Returns:
+        What ``metrics.json`` holds; error rates and their interval are percentages, detection costs are
+        normalised.
+
+    Raises:
+        EmbeddingError: embeddings are missing, or not finite; files and utterances are named.
+        ListError: a list is missing or broken, an utterance is not in ``utt2spk``, or there is one class of
+            trials.
+    """
+    data_dir, output_dir = Path(data_dir), Path(output_dir)
+    scp, settings = merge_jobs(embeddings_dir, num_jobs)
+    trials = read_trials(data_dir / "trials")
+    check_classes(trials, data_dir / "trials")
+    try:
+        embeddings = load_embeddings(scp, trials.utterances, str(data_dir / "trials"))
+    except EmbeddingError as error:
+        raise EmbeddingError(f"{error}{_dropped(data_dir, trials.utterances)}") from None
+    scores = score_trials(embeddings, trials.enrol, trials.test)
+    normalisation, cohort = "none", None
+    if norm is not None:
+        normalisation, cohort, scores = normalised(scores, embeddings, trials, norm, settings)
+    metrics = {
+        "set": data_dir.name,
+        "trials": len(trials),
+        "targets": int(trials.labels.sum()),
+        "trials_md5": md5_file(data_dir / "trials"),
+        "protocol": settings["protocol"],
+        "num_crops": settings["num_crops"],
+        "lowpass_hz": settings["lowpass_hz"],
+        "max_seconds": settings["max_seconds"],
+        "normalisation": normalisation,
+        "cohort": cohort,
+        **rate_figures(scores, trials, trial_speakers(trials, data_dir / "utt2spk"), replicates, seed),
+        "model": settings["model"],
+        "data_dir": str(data_dir),
+        "commit": code_commit(),
+    }
+    write_scores(output_dir / "scores", trials, scores)
+    write_json(output_dir / "metrics.json", metrics)
+    return metrics
+
+
+def normalised(
+    scores: np.ndarray, embeddings: np.ndarray, trials: Trials, norm: AsNorm, settings: dict[str, Any]
+) -> tuple[str, dict[str, Any], np.ndarray]:
+    """Name of the normalisation, what it was made with, and the normalised scores ``(N,)``, rounded.
+
+    Raises:
+        EmbeddingError: the cohort is missing, does not belong to these embeddings, or is unfit.
+    """
+    cohort = read_cohort(norm.cohort_dir, settings)
+    size = len(cohort.embeddings)
+    top = min(norm.top_k, size)
+    try:
+        mean, deviation = cohort_statistics(embeddings, cohort.embeddings, top)
+    except ValueError as error:
+        raise EmbeddingError(f"{norm.cohort_dir}: {error}") from None
+    name = f"AS-norm, top {top} of {size} {cohort.kind}"
+    about = {"set": cohort.name, "kind": cohort.kind, "size": size, "top_k": top}
+    scores = normalise(scores, trials.enrol, trials.test, mean, deviation)
+    return name, about, np.round(scores, SCORE_DECIMALS) + 0.0
+
+
+def rate_figures(
+    scores: np.ndarray, trials: Trials, speakers: np.ndarray | None, replicates: int, seed: int
+) -> dict[str, Any]:
+    """Error rates with their interval and units, rounded for the file."""
+    figures = summary(scores, trials.labels)
+    interval = bootstrap = None
+    if speakers is not None:
+        interval = percentile_interval(eer_replicates(scores, trials.labels, speakers, replicates, seed))
+        number = len(np.unique(speakers))
+        bootstrap = {"over": "speakers", "speakers": number, "replicates": replicates, "seed": seed}
+    return {
+        "eer": round(figures["eer"], 6),
+        "eer_ci95": [round(100 * value, 6) for value in interval] if interval else None,
+        # A threshold midway between two scores has one decimal more than they have.
+        "eer_threshold": round(figures["eer_threshold"], SCORE_DECIMALS + 1),
+        "min_dcf": {p_target: round(value, 6) for p_target, value in figures["min_dcf"].items()},
+        "units": {"eer": "percent", "eer_ci95": "percent", "min_dcf": "normalised, C_miss = C_fa = 1"},
+        "bootstrap": bootstrap,
+    }
+
+
+def trial_speakers(trials: Trials, utt2spk: str | Path) -> np.ndarray | None:
+    """Speakers of each trial as int32 indices ``(N, 2)``, numbered in byte order of the names of those in the
+    list; None if there is no such file.
+
+    Raises:
+        ListError: an utterance of the list has no speaker.
+    """
+    if not Path(utt2spk).exists():
+        return None
+    table = read_utt2spk(utt2spk)
+    missing = [utterance for utterance in trials.utterances if utterance not in table]
+    if missing:
+        raise ListError("is in the trial list and has no speaker here", path=utt2spk, utterance=missing[0])
+    names = [table[utterance] for utterance in trials.utterances]
+    number = {name: index for index, name in enumerate(sorted(set(names)))}
+    of_utterance = np.array([number[name] for name in names], dtype=np.int32)
+    return np.stack([of_utterance[trials.enrol], of_utterance[trials.test]], axis=1)
+
+
+def write_scores(path: str | Path, trials: Trials, scores: np.ndarray) -> None:
+    """Write ``utterance1 utterance2 score`` lines in trial order, six decimals, atomically."""
+    with atomic_write(path) as stream:
+        for (_, enrol, test), score in zip(trials.rows(), scores.tolist(), strict=True):
+            stream.write(f"{enrol} {test} {score:.{SCORE_DECIMALS}f}\n")
+
+
+def read_scores(path: str | Path, trials: Trials) -> np.ndarray:
+    """Scores ``(N,)`` of a file that :func:`write_scores` made for these trials.
+
+    Raises:
+        ListError: another form, other utterances, or another number of lines.
+    """
+    scores = np.empty(len(trials), dtype=np.float64)
+    number = 0
+    for (number, line), (_, enrol, test) in zip(iter_lines(path), trials.rows(), strict=False):
+        pair, _, score = line.rpartition(" ")
+        if pair != f"{enrol} {test}":
+            raise ListError(f"expected the score of '{enrol} {test}', found '{line}'", path=path, line=number)
+        scores[number - 1] = float(score)
+    if number != len(trials):
+        raise ListError(f"{number} scores for {len(trials)} trials", path=path)
+    return scores
+
+
+def read_metrics(directory: str | Path) -> dict[str, Any]:
+    """``metrics.json`` of a result directory."""
+    return read_json(Path(directory) / "metrics.json")
+
+
+def _dropped(data_dir: Path, utterances: list[str]) -> str:
+    """The reasons in ``dropped.tsv`` for the first few of ``utterances`` that stand there."""
+    path = data_dir / "dropped.tsv"
+    if not path.is_file():
+        return ""
+    wanted = set(utterances)
+    lines = [line.split("\t") for _, line in iter_lines(path)]
+    reasons = [": ".join(fields[:2]) for fields in lines if fields[0] in wanted]
+    return f"; dropped ({path}): {', '.join(reasons[:5])}" if reasons else ""

@@ -1,0 +1,1 @@
+"""Programs that the shell stages call, each as ``python -m svmixer NAME``."""

@@ -1,0 +1,62 @@
+"""Stage 5, second part: merge the jobs' embeddings, score the trials, write `scores` and `metrics.json`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from svmixer.config import parse_args
+from svmixer.limits import at_least, not_negative
+from svmixer.log import get_logger
+from svmixer.scoring.config import ScoringConfig
+from svmixer.scoring.result import AsNorm, score_set
+
+logger = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class ScoreConfig(ScoringConfig):
+    """Options of scoring."""
+
+    # Dumped set with `trials`, and `utt2spk` for the interval, as dump/test.
+    data_dir: str
+    # Where embeddings.JOB.scp are.
+    embeddings_dir: str
+    # Where `scores` and `metrics.json` go.
+    output_dir: str
+    # Where cohort.scp is: scores are normalised with it (AS-norm); empty leaves them as they are.
+    cohort_dir: str = ""
+    # Number of extraction jobs; 0 = as many as there were, from what the first of them says.
+    num_jobs: int = 1
+    # Draws of speakers for the 95 % interval.
+    replicates: int = 1000
+    # Seed of these draws.
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(self, 1, "replicates")
+        not_negative(self, "num_jobs", "seed")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Command line; a user's mistake ends with one line and status 1."""
+    config = parse_args(ScoreConfig, argv, __doc__)
+    metrics = score_set(
+        config.embeddings_dir,
+        config.data_dir,
+        config.output_dir,
+        config.num_jobs,
+        config.replicates,
+        config.seed,
+        AsNorm(config.cohort_dir, config.top_k) if config.cohort_dir else None,
+    )
+    interval = (
+        "no interval"
+        if metrics["eer_ci95"] is None
+        else "95 % interval {:.2f} … {:.2f} %".format(*metrics["eer_ci95"])
+    )
+    logger.info(
+        "%s, score norm %s: EER %.2f %% (%s), minDCF(0.05) %.4f, minDCF(0.01) %.4f, %d trials, %d target",
+        metrics["set"], metrics["normalisation"], metrics["eer"], interval, metrics["min_dcf"]["0.05"],
+        metrics["min_dcf"]["0.01"], metrics["trials"], metrics["targets"],
+    )  # fmt: skip

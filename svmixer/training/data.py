@@ -1,0 +1,90 @@
+"""Training items: a clean crop for the teacher and its augmented twin for the student."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from svmixer.audio.augment import Augmenter
+from svmixer.audio.dumpset import DumpSet
+from svmixer.audio.speed import speed_perturb
+from svmixer.training.config import DataConfig
+from svmixer.training.crops import GRID, read_crop
+
+if TYPE_CHECKING:
+    from svmixer.training.teacher_cache import TeacherCache
+
+
+class TrainSet(Dataset):
+    """Items (epoch, index) → ``clean`` (N,), ``noisy`` (N,), ``label``.
+
+    Item ``index`` is utterance ``index mod utterances`` at speed ``index div utterances``. What is random in
+    it depends on (seed, epoch, index) alone, so workers, ranks and resumed runs agree. The augmented crop
+    starts where the clean one does. With ``crops_per_utterance`` the clean crop depends on (seed, epoch mod
+    crops_per_utterance, index); with a ``cache``, ``teacher`` (K, T, D) stands in place of ``clean``.
+    """
+
+    # The teacher's states of the fixed crops, once they are there.
+    cache: TeacherCache | None = None
+
+    def __init__(
+        self, dump: DumpSet, config: DataConfig, augmenter: Augmenter | None, samples: int, seed: int
+    ) -> None:
+        if dump.speakers is None:
+            raise ValueError(f"{config.train}: utt2spk is missing: speaker training needs it")
+        self.dump, self.speeds, self.augmenter, self.samples, self.seed = (
+            dump,
+            config.speeds,
+            augmenter,
+            samples,
+            seed,
+        )
+        self.crops = config.crops_per_utterance
+        names, numbers = np.unique(dump.speakers, return_inverse=True)
+        self.names = [
+            name if speed == 1.0 else f"{name}#sp{speed:g}" for speed in self.speeds for name in names
+        ]
+        self.labels = np.concatenate([numbers + k * len(names) for k in range(len(self.speeds))]).astype(
+            np.int64
+        )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, key: tuple[int, int]) -> dict[str, torch.Tensor]:
+        epoch, index = key
+        rng = np.random.default_rng([self.seed, epoch, index])
+        clean = self.clean(index, epoch % self.crops) if self.crops else self._crop(index, rng)
+        noisy = clean
+        if self.augmenter is not None:
+            noisy = self.augmenter(clean, rng, speaker=self.dump.speakers[index % len(self.dump)])
+        item = {"noisy": torch.from_numpy(noisy), "label": torch.tensor(self.labels[index])}
+        if self.cache is not None:
+            return {**item, "teacher": self.cache.read(index, epoch % self.crops)}
+        return {**item, "clean": torch.from_numpy(clean)}
+
+    def clean(self, index: int, crop: int) -> np.ndarray:
+        """Fixed crop ``crop`` of item ``index``, (N,)."""
+        return self._crop(index, np.random.default_rng([self.seed, crop, index, 1]))
+
+    def _crop(self, index: int, rng: np.random.Generator) -> np.ndarray:
+        utterance, speed = index % len(self.dump), self.speeds[index // len(self.dump)]
+        if speed == 1.0:
+            return read_crop(self.dump, utterance, self.samples, rng)
+        total, needed = int(self.dump.num_samples[utterance]), round(self.samples * speed)
+        if total <= needed:
+            whole = speed_perturb(
+                lambda start, count: self.dump.read(utterance, start, count), 0, int(total / speed), speed
+            )
+            return np.tile(whole, -(-self.samples // len(whole)))[: self.samples]
+        start = int(rng.integers((total - needed) // GRID + 1)) * GRID
+        return speed_perturb(
+            lambda first, count: self.dump.read(utterance, first, count), start, self.samples, speed
+        )
+
+    def counts(self) -> np.ndarray:
+        """Items of each label, (labels,)."""
+        return np.bincount(self.labels, minlength=len(self.names))

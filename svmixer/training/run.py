@@ -1,0 +1,129 @@
+"""From a configuration to a finished training: the frame that every training script shares."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import IO, Any
+
+from svmixer import config as configuration
+from svmixer.audio.errors import AudioError
+from svmixer.devices import count_gpus
+from svmixer.distributed.device import make_fabric, start_processes
+from svmixer.distributed.signals import INTERRUPTED, STOP_SIGNALS, note_interruption
+from svmixer.fileio import write_json
+from svmixer.log import fail, get_logger
+from svmixer.training.checkpoint import CheckpointError
+from svmixer.training.fit import FitError
+from svmixer.training.loop import Loop
+from svmixer.training.options import check_options
+from svmixer.training.task import Task
+
+log = get_logger(__name__)
+
+
+def run_task(config: Any, task: Callable[[Any], Task]) -> None:
+    """Train ``task(config)`` in ``config.output_dir``, continuing what lies there.
+
+    The configuration is saved beside the results; a directory made with other options is refused, naming
+    them. One process at a time owns the directory. If ``config.device`` asks for several processes, this one
+    becomes their launcher, see :mod:`svmixer.distributed.launch`.
+    """
+    folder = Path(config.output_dir)
+    try:
+        if config.device.ngpu:
+            count_gpus(config.device.ngpu, "--ngpu 0 (--device.ngpu 0) trains on the CPU")
+        start_processes(config.device, folder)
+        _leave_on_signals(folder)
+        fabric = make_fabric(config.device, config.loop.precision)
+        lock = _lock(folder) if fabric.global_rank == 0 else None
+        changed = check_options(config, folder) if fabric.global_rank == 0 else []
+        fabric.barrier()
+        prepared = task(config)
+    except (ValueError, OSError) as error:
+        raise fail(str(error)) from None
+    started = time.perf_counter()
+    sizes = {
+        "trained_parameters": sum(p.numel() for p in prepared.module.parameters() if p.requires_grad),
+        "items": len(prepared.dataset()),
+    }
+    if fabric.global_rank == 0:
+        log.info(
+            "%s: %s",
+            folder,
+            ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in sizes.items()),
+        )
+    try:
+        try:
+            loop = Loop(fabric, config.loop, prepared, folder)
+        except FitError as error:
+            raise fail(_no_fit(error, changed)) from None
+        except (ValueError, CheckpointError) as error:
+            raise fail(str(error)) from None
+        # Not before it is known that the training can go on with it.
+        if fabric.global_rank == 0:
+            configuration.save(config, folder / "config.yaml")
+        loop.run()
+    except (AudioError, OSError) as error:
+        # A data worker hands over its whole traceback; what happened stands in the last line.
+        last = str(error).rstrip().rpartition("\n")[2]
+        raise fail(last.removeprefix(f"{AudioError.__module__}.AudioError: ")) from None
+    if fabric.global_rank == 0:
+        write_json(folder / "summary.json", sizes)
+        log.info("finished %s after %.0f s", folder, time.perf_counter() - started)
+    if lock is not None:
+        lock.close()
+
+
+def _no_fit(error: FitError, changed: list[str]) -> str:
+    """Why a training cannot be continued, and what to do."""
+    cause = f"options that changed: {', '.join(changed)}"
+    if not changed:
+        cause = "no option has changed, but the data, the teacher or the code"
+    return (
+        f"{error}; {cause}. This training cannot be continued: use another --tag (--output_dir), or --force "
+        "true to begin anew"
+    )
+
+
+def _leave_on_signals(folder: Path) -> None:
+    """Until the loop can save, a stop signal ends the process with the status that says: run it again."""
+
+    def leave(_number: int, _frame: FrameType | None) -> None:
+        reason = "stopped by a signal before the first step; run again to continue"
+        note_interruption(folder, reason)
+        log.info("%s", reason)
+        sys.exit(INTERRUPTED)
+
+    for number in STOP_SIGNALS:
+        signal.signal(number, leave)
+
+
+def _lock(folder: Path, patience: float = 20.0) -> IO[str]:
+    """Hold ``folder/.lock`` for this process's life; the kernel lets go of it, however the process ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = open(folder / ".lock", "a+", encoding="utf-8")  # noqa: SIM115 held until the process ends
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            # A run that was just killed may need a moment to go.
+            if time.monotonic() > deadline:
+                handle.seek(0)
+                raise fail(
+                    f"{folder} is being trained by another process ({handle.read().strip()})"
+                ) from None
+            time.sleep(0.2)
+    handle.seek(0)
+    handle.truncate()
+    handle.write(f"pid {os.getpid()} on {os.uname().nodename}\n")
+    handle.flush()
+    return handle

@@ -1,0 +1,84 @@
+"""The whitening at the end of a model, fitted on crops of the training speakers."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections import Counter
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from svmixer.log import get_logger
+from svmixer.models.embedding import evaluating
+from svmixer.models.speaker_model import SpeakerModel
+from svmixer.progress import Progress
+from svmixer.training.config import WhitenConfig
+from svmixer.training.data import TrainSet
+from svmixer.training.sampler import epoch_order
+
+log = get_logger(__name__)
+
+
+class Whitener:
+    """Fits the whitening of a model, if it has one: the same on every rank, the same for the same weights.
+
+    Args:
+        model: whose ``whitening`` is set.
+        data: crops, augmented as for training.
+        seed: of the choice of crops.
+        batch_size: crops that go through the model together.
+    """
+
+    def __init__(
+        self, model: SpeakerModel, data: TrainSet, config: WhitenConfig, seed: int, batch_size: int
+    ) -> None:
+        self.model, self.data, self.config = model, data, config
+        self.seed, self.batch_size = seed, batch_size
+        # Digest of the weights that the whitening was last fitted for.
+        self._fitted = ""
+
+    def fit(self) -> None:
+        """Fit it to the model's weights of now, unless that was the last thing done here."""
+        whitening = self.model.whitening
+        if whitening is None:
+            return
+        weights = _weights_digest(self.model)
+        if weights == self._fitted:
+            return
+        items = self._items()
+        embeddings, labels = [], []
+        progress = Progress(log, len(items), "crops for the whitening")
+        batches = [items[start : start + self.batch_size] for start in range(0, len(items), self.batch_size)]
+        with evaluating(self.model):
+            for batch in DataLoader(self.data, batch_sampler=batches):
+                states = self.model.student(batch["noisy"].to(self.model.device))
+                embeddings.append(self.model.backend(states))
+                labels.append(batch["label"].to(self.model.device))
+                progress.update(sum(map(len, labels)))
+        whitening.fit(torch.cat(embeddings), torch.cat(labels), self.config.shrinkage)
+        self._fitted = weights
+
+    def _items(self) -> list[tuple[int, int]]:
+        """(number of the crop, utterance) of every crop; an utterance drawn again gives another."""
+        chosen: list[int] = []
+        for epoch in itertools.count():
+            chosen += epoch_order(self.data.labels, self.seed, epoch, self.config.balance).tolist()
+            if len(chosen) >= self.config.crops:
+                break
+        seen: Counter[int] = Counter()
+        items = []
+        for index in chosen[: self.config.crops]:
+            items.append((seen[index], index))
+            seen[index] += 1
+        return items
+
+
+def _weights_digest(model: nn.Module) -> str:
+    """Digest of all weights and buffers but the whitening's."""
+    digest = hashlib.sha256()
+    for name, tensor in model.state_dict().items():
+        if not name.startswith("whitening."):
+            digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,97 @@
+"""The training loop on a task of one number: what it does with a step's figures."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from svmixer.distributed.device import DeviceConfig, make_fabric
+from svmixer.training.loop import Loop
+from svmixer.training.loop_config import LoopConfig
+
+
+class Items(torch.utils.data.Dataset):
+    def __getitem__(self, item):
+        return {"x": torch.tensor(float(item[1]))}
+
+
+class Mean(nn.Module):
+    """The loss is the mean of the batch's items, plus a weight that is 0; an item over ``most`` makes NaN."""
+
+    def __init__(self, most):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+        self.most = most
+
+    def forward(self, batch):
+        mean = batch["x"].mean() + 0.0 * self.weight.sum()
+        figure = mean.detach() if batch["x"].max() <= self.most else torch.tensor(float("nan"))
+        return mean, {"figure": figure}
+
+
+class Task:
+    metric = "valid"
+
+    def __init__(self, items, most=1e9):
+        self.items, self.module = items, Mean(most)
+
+    def dataset(self):
+        return Items()
+
+    def speakers(self):
+        return np.arange(self.items)
+
+    def balance(self):
+        return 0.0
+
+    def setup(self, fabric):
+        pass
+
+    def prepare(self, batch):
+        return batch
+
+    def validate(self, fabric, module):
+        return {"valid": 1.0}
+
+    def finish(self, state, output_dir):
+        pass
+
+
+def loop(task, folder, **options):
+    config = LoopConfig(batch_size=2, max_epochs=1, workers=0, **options)
+    return Loop(make_fabric(DeviceConfig(threads=1), "32-true"), config, task, folder)
+
+
+def test_figures_are_means_over_batches_and_steps(tmp_path):
+    """Eight items in two steps of two batches: 0 + … + 7 over 8; fetched every step or at the end alike."""
+    for name, log_every in (("each", 1), ("end", 100)):
+        running = loop(Task(8), tmp_path / name, accumulate=2, log_every=log_every)
+        running._train_epoch()
+        assert running.step == 2
+        assert {key: value / 2 for key, value in running.sums.items()} == {"loss": 3.5, "figure": 3.5}
+        assert running._fetch() == {}
+
+
+@pytest.mark.parametrize("log_every", [1, 100])
+def test_a_figure_that_is_not_finite_ends_the_training_and_nothing_is_saved_after_it(tmp_path, log_every):
+    running = loop(Task(12, most=10.5), tmp_path, log_every=log_every, save_every=1)
+    batches = running.plan.batches(0, 6)
+    bad = next(number for number, batch in enumerate(batches, 1) if 11 in [item for _, item in batch])
+    with pytest.raises(FloatingPointError, match=f"not finite at epoch 1, step {bad}: "):
+        running._train_epoch()
+    again = loop(Task(12), tmp_path)
+    again._resume()
+    assert again.total == bad - 1
+
+
+def test_without_epochs_the_model_is_validated_and_written_as_it_starts(tmp_path):
+    for _ in range(2):  # the second finds that it is done
+        task, written = Task(8), []
+        task.finish = lambda state, folder, written=written: written.append(state)
+        config = LoopConfig(batch_size=2, max_epochs=0, workers=0)
+        Loop(make_fabric(DeviceConfig(threads=1), "32-true"), config, task, tmp_path).run()
+        assert [state["weight"].item() for state in written] == [0.0]
+    (record,) = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert record == {"step": 0, "epoch": 1, "valid": 1.0}
