@@ -66,12 +66,11 @@ def main(argv: list[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_noise(folder / "train", max(40, 2 * options.batch_size))
-        write_noise(folder / "valid", 20)
         config = bundle_config(options.teacher)
         save_teacher(build_torchaudio(config), config, folder / "teacher")
         for stage, task in (("distill", DistillTask), ("speaker", SpeakerTask)):
             values = {
-                "data.train": f"{folder}/train", "data.valid": f"{folder}/valid",
+                "data.train": f"{folder}/train", "data.valid": f"{folder}/train",
                 "augment": str(ROOT / "conf/augment/synthetic.yaml"), "teacher": f"{folder}/teacher",
                 "output_dir": f"{folder}/{stage}", "loop.max_epochs": "1",
                 "loop.epoch_steps": str(options.steps), "loop.log_every": "10",
