@@ -39,7 +39,7 @@ FILE = re.compile(
     r"(?<!`)`((?:svmixer|tools|stages|tests|benchmarks|conf|docs)/[\w./-]+\.(?:py|sh|pl|md|yaml|conf))`"
 )
 # Programs that are none of this project's, and words of a shell.
-FOREIGN = {"cat", "cd", "cp", "echo", "export", "pip", "rm", "sbatch", "sed", "tmux"}
+FOREIGN = {"cat", "cd", "cp", "echo", "export", "git", "pip", "pre-commit", "rm", "sbatch", "sed", "tmux"}
 WRAPPERS = {"exec", "env", "nohup"}
 # Options of run.sh whose value is options of another program.
 NESTED = {"distill_args": "distill", "train_args": "train", "export_args": "export"}
@@ -191,6 +191,8 @@ def check_python(words: list[str], page: Path) -> None:
                 raise Wrong(f"no test {test} in {file}")
     elif words[:1] == ["-m"]:
         if words[1] == "venv":
+            return
+        if words[1].rpartition(".")[2].isupper():
             return
         if words[1] == "svmixer":
             check(words[1:], page)
