@@ -10,7 +10,7 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments import LightningEnvironment
 
-from svmixer.training.config import DeviceConfig
+from svmixer.distributed.config import DeviceConfig
 
 
 def start_processes(device: DeviceConfig, folder: str | Path) -> None:
