@@ -2,8 +2,9 @@
 
 A training with ``device.*`` for more than one process turns into this launcher by itself; see
 docs/training_jobs.md. On each node one launcher runs. They find each other by
-:mod:`svmixer.distributed.rendezvous`, then each starts ``--processes`` copies of the command with the variables that torchrun would set:
-MASTER_ADDR, MASTER_PORT, WORLD_SIZE, LOCAL_WORLD_SIZE, RANK, LOCAL_RANK and NODE_RANK.
+:mod:`svmixer.distributed.rendezvous`, then each starts ``--processes`` copies of the command with the
+variables that torchrun would set: MASTER_ADDR, MASTER_PORT, WORLD_SIZE, LOCAL_WORLD_SIZE, RANK, LOCAL_RANK
+and NODE_RANK.
 
 - A process that fails, or a node that vanishes, ends all others on all nodes within seconds: a process that
   waits for a dead one in a collective operation would wait for minutes.

@@ -29,6 +29,7 @@ from typing import Any
 
 from svmixer.distributed.cluster import Allocation, job_ports
 from svmixer.distributed.connection import TIMEOUT, Connection
+from svmixer.errors import SvmixerError
 from svmixer.fileio import atomic_write
 
 _POLL = 0.2  # seconds between two looks
@@ -36,7 +37,7 @@ _POLL = 0.2  # seconds between two looks
 FILE = ".rendezvous.json"
 
 
-class RendezvousError(RuntimeError):
+class RendezvousError(SvmixerError):
     """The nodes did not come together; the message says who is missing, or why this one may not join."""
 
 

@@ -14,7 +14,7 @@ from svmixer.audio.errors import AudioError
 from svmixer.audio.noises import ListedRecordings, SpeakerDraw, excerpt, open_recordings
 from svmixer.config import ConfigError, from_dict, load, save
 from svmixer.lists import ListError, write_table
-from svmixer.training.tasks import TrainConfig
+from svmixer.training.config import TrainConfig
 from svmixer.yaml_files import read_yaml
 
 RATE = 16000

@@ -522,7 +522,7 @@ def test_run_sh_calls_the_driver(tmp_path):
 @pytest.mark.parametrize("name", ["train_distill", "train_speaker"])
 def test_configurations_are_the_papers(name):
     from svmixer.config import load
-    from svmixer.training.tasks import TrainConfig
+    from svmixer.training.config import TrainConfig
 
     config = load(TrainConfig, RECIPE / f"conf/{name}.yaml")
     assert config.model.student.window == 3 * 16000 and config.data.speeds == (1.0,)
@@ -578,7 +578,7 @@ def test_through_data_dump_and_score(own, m4a):
 
     # Augmentation as the recipe configures it finds what stage 2 has made.
     from svmixer.audio.augment import Augmenter
-    from svmixer.training.tasks import TrainConfig
+    from svmixer.training.config import TrainConfig
 
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(own)

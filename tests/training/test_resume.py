@@ -166,7 +166,7 @@ def test_two_nodes_of_which_one_is_killed(toy, tmp_path):
     first = start([*nodes[0], "--device.attempt", "2"])
     finish([*nodes[1], "--device.attempt", "2"])
     errors = first.communicate(timeout=60)[1]
-    assert first.returncode == 0 and "node 1 of 2 met the others" in errors and "resumed at epoch" in errors
+    assert first.returncode == 0 and "node 1 of 2 found the others" in errors and "resumed at epoch" in errors
     assert_same(one, two)
 
 

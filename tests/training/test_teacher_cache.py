@@ -12,9 +12,12 @@ from test_resume import command, finish
 from torch.utils.data import DataLoader
 
 from svmixer.config import load
-from svmixer.distributed.device import DeviceConfig, make_fabric
+from svmixer.distributed.config import DeviceConfig
+from svmixer.distributed.device import make_fabric
 from svmixer.training import teacher_cache
-from svmixer.training.tasks import DistillTask, SpeakerTask, TrainConfig
+from svmixer.training.config import TrainConfig
+from svmixer.training.distill import DistillTask
+from svmixer.training.speaker import SpeakerTask
 
 CROPS = 2
 ITEMS = 4 * 6 * 2 * CROPS  # speakers, utterances, speeds, crops
