@@ -18,7 +18,7 @@ from svmixer.models.io import save_tensors
 from svmixer.models.student import Student
 from svmixer.training.config import DataConfig, TrainConfig
 from svmixer.training.data import TrainSet
-from svmixer.training.task import TeacherTask
+from svmixer.training.task import TeacherTask, tensors_under
 
 # File with the weights of the distillation heads, beside the student's.
 HEADS = "distill_heads.safetensors"
@@ -51,6 +51,7 @@ class DistillTask(TeacherTask):
             raise SvmixerError("teacher: distillation needs one")
         student = Student(config.model.student)
         self._initialise_frontend(student)
+        self._freeze_frontend(student)
         self._init_param(nn.ModuleDict({"student": student}))
         self.module = DistillObjective(student, config.distill, self.teacher.config.hidden)
         self.teacher.numbers(self.module.distill.layers)
@@ -75,5 +76,4 @@ class DistillTask(TeacherTask):
     def finish(self, state: dict[str, Tensor], output_dir: Path) -> None:
         """Write the student's weights, and beside them those of the distillation heads for stage 4."""
         for part, name in (("student.", "student.safetensors"), ("distill.", HEADS)):
-            tensors = {key.removeprefix(part): value for key, value in state.items() if key.startswith(part)}
-            save_tensors(tensors, output_dir / name)
+            save_tensors(tensors_under(state, part), output_dir / name)

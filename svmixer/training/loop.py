@@ -185,7 +185,7 @@ class Loop:
     def _backward(self, batch: dict[str, torch.Tensor], part: int) -> None:
         """Forward and backward pass of one of a step's batches."""
         accumulate = self.config.accumulate
-        batch = self.task.prepare(batch)
+        batch = {**self.task.prepare(batch), "epochs": self.total / self.steps}
         with self.fabric.no_backward_sync(self.module, enabled=part < accumulate - 1):
             loss, metrics = self.module(batch)
             self.fabric.backward(loss / accumulate)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
@@ -16,17 +19,27 @@ from svmixer.losses.aam import build_speaker_loss
 from svmixer.losses.config import AAMConfig, DistillConfig
 from svmixer.losses.distillation import build_distill_loss
 from svmixer.models.embedding import utterance_embeddings
-from svmixer.models.io import ModelError, load_tensors, read_safetensors, save_model, set_tensors
+from svmixer.models.io import (
+    ModelError,
+    read_safetensors,
+    read_speakers,
+    save_model,
+    save_tensors,
+    set_tensors,
+)
 from svmixer.models.speaker_model import SpeakerModel
 from svmixer.models.student import Student
 from svmixer.scoring.evaluate import evaluate
 from svmixer.scoring.extract import dump_source
 from svmixer.training.config import TrainConfig
 from svmixer.training.distill import HEADS
-from svmixer.training.task import TeacherTask
+from svmixer.training.task import TeacherTask, tensors_under
 from svmixer.training.whitening import Whitener
 
 log = get_logger(__name__)
+
+MODEL = "model"  # model directory in that of a finished stage 4
+LOSSES = "losses.safetensors"  # beside it: what the losses had learned
 
 
 class SpeakerObjective(nn.Module):
@@ -47,11 +60,22 @@ class SpeakerObjective(nn.Module):
         if distill is not None and teacher_dim is not None:
             self.distill = build_distill_loss(distill, model.config.student.hidden, teacher_dim)
 
-    def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """``noisy`` (B, N), ``label`` (B,), maybe ``teacher`` (B, K, T, D) → loss, {name: scalar}."""
+    def forward(self, batch: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+        """``noisy`` (B·W, N), ``label`` (B,), maybe ``teacher`` (B·W, K, T, D) → loss, {name: scalar}.
+
+        The embeddings of a crop's W windows are averaged as in scoring. ``epochs``, if it is there, says how
+        far the training is.
+        """
+        label, config = batch["label"], self.speaker.config
         states = self.model.student.states(batch["noisy"])
-        loss, metrics = self.speaker(self.model.backend(torch.stack(states, dim=1)), batch["label"])
+        embedding = self.model.backend(torch.stack(states, dim=1))
+        if len(embedding) > len(label):
+            embedding = F.normalize(embedding).unflatten(0, (len(label), -1)).mean(dim=1)
+        margin = config.margin_after(batch.get("epochs", math.inf))
+        loss, metrics = self.speaker(embedding, label, margin)
         metrics = {"speaker": loss, **metrics}
+        if config.margin_epochs[1]:
+            metrics["margin"] = loss.new_tensor(margin)
         if self.distill is not None:
             distilled, more = self.distill(states[-1], batch["teacher"])
             loss = loss + distilled
@@ -69,11 +93,9 @@ class SpeakerTask(TeacherTask):
         self.model = SpeakerModel(config.model)
         if config.init_student:
             initialise_student(self.model.student, config.init_student)
-            if config.freeze_frontend:
-                self.model.student.conv_layers.requires_grad_(False)
-        else:
+        elif not config.init_model:
             self._initialise_frontend(self.model.student)
-        self._init_param(self.model)
+        self._freeze_frontend(self.model.student)
         self.whitener = Whitener(
             self.model, self.train_set, config.whiten, config.loop.seed, config.loop.batch_size
         )
@@ -83,19 +105,23 @@ class SpeakerTask(TeacherTask):
         if self.teacher is not None:
             self.teacher.numbers(self.module.distill.layers)
         self._open_cache()
-        if config.init_student and self.module.distill is not None:
-            self._initialise_heads(Path(config.init_student).with_name(HEADS))
+        if config.init_student:
+            self._initialise_heads(Path(config.init_student).with_name(HEADS), "")
+        if config.init_model:
+            initialise_model(self.module, self.train_set.names, config.init_model)
+            self._initialise_heads(Path(config.init_model) / LOSSES, "distill.")
+        self._init_param(self.model)
         self.valid_dump = DumpSet(config.data.valid)
         path = Path(config.data.valid) / "trials"
         self.trials = read_trials(path)
         check_classes(self.trials, path)
 
-    def _initialise_heads(self, path: Path) -> None:
-        """Go on with stage 3's heads: untrained ones would pull the distilled student apart at first."""
-        if not path.exists():
+    def _initialise_heads(self, path: Path, prefix: str) -> None:
+        """Go on with earlier heads: untrained ones would pull the distilled student apart at first."""
+        if self.module.distill is None or not path.exists():
             return
         try:
-            load_tensors(self.module.distill, path)
+            set_tensors(self.module.distill, tensors_under(read_safetensors(path), prefix), path)
             log.info("distillation heads from %s", path)
         except ModelError as error:
             log.warning("distillation heads start anew: %s", error)
@@ -117,10 +143,12 @@ class SpeakerTask(TeacherTask):
         return {"valid_eer": metrics["eer"], "valid_min_dcf": metrics["min_dcf"]["0.05"]}
 
     def finish(self, state: dict[str, Tensor], output_dir: Path) -> None:
-        """Write the averaged model as a model directory."""
+        """Write the averaged model as a model directory, and beside it what the losses have learned."""
         self.module.load_state_dict(state)
         self.whitener.fit()
-        save_model(self.model, output_dir / "model", self.train_set.names)
+        losses = {key: value for key, value in state.items() if not key.startswith("model.")}
+        save_tensors(losses, output_dir / LOSSES)
+        save_model(self.model, output_dir / MODEL, self.train_set.names)
 
 
 def initialise_student(student: Student, path: str | Path) -> None:
@@ -141,3 +169,28 @@ def initialise_student(student: Student, path: str | Path) -> None:
     log.info("student weights from %s", path)
     if further:
         log.info("the first %d layers of it; the others are left out", depth)
+
+
+def initialise_model(module: SpeakerObjective, speakers: list[str], folder: str | Path) -> None:
+    """Fill student, backend, and the speaker loss's centres of known speakers from a finished stage 4.
+
+    Args:
+        module: what is trained.
+        speakers: names of its classes.
+        folder: directory of that stage 4.
+
+    Raises:
+        ModelError: a file is missing, is damaged or does not fit.
+    """
+    path = Path(folder) / MODEL / "model.safetensors"
+    tensors = read_safetensors(path)
+    for part in ("student", "backend"):
+        set_tensors(getattr(module.model, part), tensors_under(tensors, f"{part}."), path)
+    old = {name: row for row, name in enumerate(read_speakers(path.parent))}
+    path = Path(folder) / LOSSES
+    centres, own = read_safetensors(path).get("speaker.weight"), module.speaker.weight.data
+    if centres is None or centres.shape != (len(old), own.shape[1]):
+        raise ModelError(f"{path}: has no centres of the {len(old)} speakers, of {own.shape[1]} numbers each")
+    known = [row for row, name in enumerate(speakers) if name in old]
+    own[known] = centres[[old[speakers[row]] for row in known]]
+    log.info("model and the centres of %d of %d speakers from %s", len(known), len(speakers), folder)

@@ -27,7 +27,9 @@ log = get_logger(__name__)
 class Task(Protocol):
     """What a kind of training brings to the loop."""
 
-    module: nn.Module  # everything that is trained; forward(batch) -> (loss, {name: detached scalar})
+    # Everything that is trained; forward(batch) -> (loss, {name: detached scalar}). Beside what prepare()
+    # gives, a training batch has `epochs`: how many have passed, with a fraction.
+    module: nn.Module
     metric: str  # key of validate()'s result that selects models, lower is better
 
     def dataset(self) -> Dataset: ...  # items addressed as (epoch, index)
@@ -50,20 +52,21 @@ class TeacherTask:
         self.teacher = load_teacher(config.teacher) if config.teacher else None
         train = DumpSet(config.data.train)
         augmenter = Augmenter(config.augment, babble=train)
-        self.train_set = TrainSet(
-            train, config.data, augmenter, config.model.student.window, config.loop.seed
-        )
+        samples = config.model.student.window * config.data.windows
+        self.train_set = TrainSet(train, config.data, augmenter, samples, config.loop.seed)
         # Weights must depend on the seed alone, not on what ran before.
         torch.manual_seed(config.loop.seed)
 
     def _initialise_frontend(self, student: nn.Module) -> None:
-        """Copy the teacher's front end, and freeze it, as the configuration says."""
+        """Copy the teacher's front end, if the configuration says so."""
         if self.config.frontend_from_teacher:
             if self.teacher is None:
                 raise SvmixerError("frontend_from_teacher: needs a teacher")
             report = init_frontend_from_teacher(student, self.teacher)
             copied, skipped = len(report.copied), report.skipped or "none"
             log.info("front end from the teacher: %d tensors copied, skipped: %s", copied, skipped)
+
+    def _freeze_frontend(self, student: nn.Module) -> None:
         if self.config.freeze_frontend:
             student.conv_layers.requires_grad_(False)
 
@@ -98,8 +101,16 @@ class TeacherTask:
             self.train_set.teacher_states = self.cache.read
 
     def prepare(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Add the frozen teacher's states of the clean crops, if they are not there."""
+        """Cut crops into windows, and add the teacher's states of the clean ones, if they are not there."""
+        window = self.config.model.student.window
+        waves = {name: batch[name].view(-1, window) for name in ("noisy", "clean") if name in batch}
+        batch = {**batch, **waves}
         if self.teacher is None or "teacher" in batch:
             return batch
         states = self.teacher.hidden_states(batch["clean"], True, self.module.distill.layers)
         return {**batch, "teacher": states}
+
+
+def tensors_under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with ``prefix``, without it."""
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
