@@ -18,7 +18,6 @@ from svmixer.log import get_logger
 from svmixer.losses.aam import build_speaker_loss
 from svmixer.losses.config import AAMConfig, DistillConfig
 from svmixer.losses.distillation import build_distill_loss
-from svmixer.models.embedding import utterance_embeddings
 from svmixer.models.io import (
     ModelError,
     read_safetensors,
@@ -135,7 +134,7 @@ class SpeakerTask(TeacherTask):
         embeddings = torch.zeros(len(wanted), self.config.model.backend.embedding, device=fabric.device)
         mine = range(fabric.global_rank, len(wanted), fabric.world_size)
         sources = (dump_source(self.valid_dump, wanted[position]) for position in mine)
-        vectors = utterance_embeddings(self.model, sources, valid.protocol, valid.num_crops)
+        vectors = self.model.embed_sources(sources, valid.protocol, valid.num_crops)
         for position, (_, vector) in zip(mine, vectors, strict=True):
             embeddings[position] = torch.from_numpy(vector).to(fabric.device)
         embeddings = fabric.all_reduce(embeddings, reduce_op="sum")
