@@ -557,7 +557,7 @@ def test_through_data_dump_and_score(own, m4a):
     from svmixer.models.io import save_model
     from svmixer.models.speaker_model import SpeakerModel
 
-    sys.path.insert(0, str(ROOT / "tests/train"))
+    sys.path.insert(0, str(ROOT / "tests/training"))
     from toy import write_config
 
     as_m4a(own / "corpora/voxceleb2", m4a)
