@@ -103,7 +103,7 @@ class DumpSet:
             raise self._error(index, error.reason, error.detail) from None
 
     def read_crop(self, index: int, samples: int, rng: np.random.Generator) -> np.ndarray:
-        """A random crop np.float32 [samples], starting on the 20 ms grid; only its bytes are read.
+        """A random crop ``float32 (samples,)``, starting on the 20 ms grid; only its bytes are read.
 
         An utterance shorter than the crop is repeated until it fills it.
 
