@@ -37,6 +37,8 @@ class AAMSoftmax(nn.Module):
         ValueError: fewer than two classes, or class weights of the wrong shape, not positive or not finite.
     """
 
+    class_weights: Tensor | None
+
     def __init__(
         self, dim: int, classes: int, config: AAMConfig | None = None, class_weights: Tensor | None = None
     ) -> None:

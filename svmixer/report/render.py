@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from svmixer.report.places import command_without_places
 from svmixer.report.tables import list_table, result_table, table
 
 
 def render(template: str, **values: Any) -> str:
     """The text of ``templates/<template>``; a value that it lacks is an error. HTML is escaped."""
+    # The help of programs that write pages needs no Jinja.
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
     loader = PackageLoader("svmixer.report")
     environment = Environment(
         loader=loader, undefined=StrictUndefined, autoescape=template.endswith(".html.j2"),

@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from svmixer.log import get_logger
-from svmixer.models.embedding import evaluating
+from svmixer.models.base import evaluating
 from svmixer.models.speaker_model import SpeakerModel
 from svmixer.progress import Progress
 from svmixer.training.config import WhitenConfig
