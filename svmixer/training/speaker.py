@@ -29,7 +29,7 @@ from svmixer.models.io import (
 from svmixer.models.speaker_model import SpeakerModel
 from svmixer.models.student import Student
 from svmixer.scoring.evaluate import evaluate
-from svmixer.scoring.extract import dump_source
+from svmixer.scoring.utterances import dump_source
 from svmixer.training.config import TrainConfig
 from svmixer.training.distill import HEADS
 from svmixer.training.task import TeacherTask, tensors_under
