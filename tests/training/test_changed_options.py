@@ -8,9 +8,8 @@ import yaml
 
 from svmixer import config as configuration
 from svmixer.audio.augment import AugmentConfig, SourceConfig
-from svmixer.distributed.device import DeviceConfig
-from svmixer.training.loop_config import LoopConfig
-from svmixer.training.options import changes, check_options
+from svmixer.distributed.config import DeviceConfig
+from svmixer.training.config import LoopConfig, changes, check_options
 from svmixer.yaml_files import read_yaml
 
 

@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from svmixer.distributed.device import DeviceConfig, make_fabric, start_processes
+from svmixer.distributed.config import DeviceConfig
+from svmixer.distributed.device import make_fabric, start_processes
 
 
 def test_processes_of_a_node_and_in_all():
@@ -46,10 +47,10 @@ def test_one_process_needs_no_launcher(started, tmp_path):
 def test_several_processes_are_left_to_the_launcher(started, tmp_path):
     start_processes(DeviceConfig(processes=2, num_nodes=3, node=2, attempt="-x", patience=9.0), tmp_path)
     [(program, words)] = started
-    assert program == words[0] == sys.executable and words[1:3] == ["-m", "svmixer", "launch"]
+    assert program == words[0] == sys.executable and words[1:4] == ["-m", "svmixer", "launch"]
     place = ["--nodes", "3", "--node", "2", "--processes", "2", "--folder", str(tmp_path)]
     command = [sys.executable, "-m", "svmixer", "train", "--config", "a b.yaml"]
-    assert words[3:] == [*place, "--attempt=-x", "--patience", "9.0", "--", *command]
+    assert words[4:] == [*place, "--attempt=-x", "--patience", "9.0", "--", *command]
 
 
 def test_a_started_process_goes_on_if_the_number_is_right(started, tmp_path, monkeypatch):

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 from toy import write_dump
 
-from svmixer.training.fit import FitError, check_fit
-from svmixer.training.phases import PhaseConfig, make_optimizer
+from svmixer.training.checkpoint import IncompatibleCheckpointError, check_compatible
+from svmixer.training.schedule import PhaseConfig, make_optimizer
 
 ROOT = Path(__file__).resolve().parents[2]
 CKPT = Path("run/last.ckpt")
@@ -25,36 +25,39 @@ def checkpoint(module: nn.Module, kind: str = "adamw") -> tuple[dict, torch.opti
     return {"module": module.state_dict(), "optimizer": optimizer.state_dict()}, optimizer
 
 
-def test_what_fits_is_let_through():
+def test_the_same_model_is_let_through():
     tree, optimizer = checkpoint(nn.Linear(3, 2))
     # As an earlier version of PyTorch wrote it.
     tree["optimizer"]["param_groups"][0].pop("foreach")
-    check_fit(tree, nn.Linear(3, 2), optimizer, CKPT)
+    check_compatible(tree, nn.Linear(3, 2), optimizer, CKPT)
 
 
 def test_tensors_are_named_with_both_shapes():
     tree, _ = checkpoint(nn.Linear(3, 2))
     other = nn.Linear(4, 2, bias=False)
-    with pytest.raises(FitError) as error:
-        check_fit(tree, other, checkpoint(other)[1], CKPT)
+    with pytest.raises(IncompatibleCheckpointError) as error:
+        check_compatible(tree, other, checkpoint(other)[1], CKPT)
     assert str(error.value) == (
         "run/last.ckpt: the model has changed (old → new): weight ((2, 3) → (2, 4)), bias ((2,) → none)"
     )
     many = nn.Sequential(*(nn.Linear(1, 1) for _ in range(3)))
     with pytest.raises(
-        FitError, match=r"weight \(none → \(1, 1\)\), .*1\.bias \(none → \(1,\)\) and 4 more$"
+        IncompatibleCheckpointError,
+        match=r"weight \(none → \(1, 1\)\), .*1\.bias \(none → \(1,\)\) and 4 more$",
     ):
-        check_fit(tree, many, checkpoint(many)[1], CKPT)
+        check_compatible(tree, many, checkpoint(many)[1], CKPT)
 
 
 def test_another_optimiser_is_refused():
     module = nn.Linear(3, 2)
     tree, _ = checkpoint(module)
-    with pytest.raises(FitError, match=r"^run/last\.ckpt: another optimiser than SGD was at work$"):
-        check_fit(tree, module, checkpoint(module, "sgd")[1], CKPT)
+    with pytest.raises(
+        IncompatibleCheckpointError, match=r"^run/last\.ckpt: another optimiser than SGD was at work$"
+    ):
+        check_compatible(tree, module, checkpoint(module, "sgd")[1], CKPT)
     module.bias.requires_grad_(False)
-    with pytest.raises(FitError, match=r"2 tensors were trained, now it would be 1$"):
-        check_fit(tree, module, checkpoint(module)[1], CKPT)
+    with pytest.raises(IncompatibleCheckpointError, match=r"2 tensors were trained, now it would be 1$"):
+        check_compatible(tree, module, checkpoint(module)[1], CKPT)
 
 
 def train(toy: Path, output: Path, module: str, *more: str) -> subprocess.CompletedProcess:

@@ -1,4 +1,4 @@
-"""The launchers of a training's nodes: they meet, start the processes, and end together."""
+"""The launchers of a training's nodes: they find each other, start the processes, and end together."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from svmixer.distributed.rendezvous import FILE, Host, MeetingError, Party, join
+from svmixer.distributed.rendezvous import FILE, Host, Rendezvous, RendezvousError, join
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -201,8 +201,8 @@ def test_a_node_that_nothing_numbers(tmp_path):
     assert status == 1 and "this is node 3 of 2" in errors
 
 
-def party(folder: Path, node: int, attempt: str = "a", nodes: int = 2) -> Party:
-    return Party(node, nodes, 1, attempt, folder)
+def rendezvous(folder: Path, node: int, attempt: str = "a", nodes: int = 2) -> Rendezvous:
+    return Rendezvous(node, nodes, 1, attempt, folder)
 
 
 def nothing() -> None:
@@ -211,8 +211,8 @@ def nothing() -> None:
 
 def test_a_file_of_an_earlier_attempt_is_waited_out(tmp_path):
     (tmp_path / FILE).write_text('{"attempt": "old", "token": "t", "addresses": ["127.0.0.1"], "port": 1}')
-    with pytest.raises(MeetingError, match=r"is of an earlier attempt \(old, not a\)"):
-        join(party(tmp_path, 1), 0.3, nothing)
+    with pytest.raises(RendezvousError, match=r"is of an earlier attempt \(old, not a\)"):
+        join(rendezvous(tmp_path, 1), 0.3, nothing)
 
 
 def test_a_port_that_nobody_or_somebody_else_has_is_waited_out(tmp_path):
@@ -220,31 +220,31 @@ def test_a_port_that_nobody_or_somebody_else_has_is_waited_out(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     (tmp_path / FILE).write_text(json.dumps({**place, "port": port}))
-    with pytest.raises(MeetingError, match=f"127.0.0.1 port {port}: Connection refused"):
-        join(party(tmp_path, 1), 0.3, nothing)
+    with pytest.raises(RendezvousError, match=f"127.0.0.1 port {port}: Connection refused"):
+        join(rendezvous(tmp_path, 1), 0.3, nothing)
     # A training of another attempt has the port now: its token is another one.
     other = tmp_path / "other"
-    with Host(party(other, 0)) as host:
+    with Host(rendezvous(other, 0)) as host:
         port = json.loads((other / FILE).read_text())["port"]
         (tmp_path / FILE).write_text(json.dumps({**place, "port": port}))
-        answer = _knock_at(host, {"node": 1, "token": "mine"})
+        answer = _answer_of(host, {"node": 1, "token": "mine"})
         assert answer == {"refused": "another attempt's token"}
 
 
-def _knock_at(host: Host, hello: dict) -> dict:
+def _answer_of(host: Host, hello: dict) -> dict:
     with socket.create_connection(host.listener.getsockname(), timeout=10) as connection:
         connection.sendall(json.dumps(hello).encode() + b"\n")
-        with pytest.raises(MeetingError):
+        with pytest.raises(RendezvousError):
             host.gather(1.0, nothing)
         return json.loads(connection.recv(4096).split(b"\n")[0])
 
 
 def test_strangers_and_wrong_numbers_are_refused(tmp_path):
-    with Host(party(tmp_path, 0)) as host:
+    with Host(rendezvous(tmp_path, 0)) as host:
         assert (tmp_path / FILE).stat().st_mode & 0o777 == 0o600
-        assert _knock_at(host, {"node": 1}) == {"refused": "another attempt's token"}
-        assert _knock_at(host, {"node": 2, "token": host.token}) == {"refused": "there are 2 nodes"}
-        assert _knock_at(host, {"node": "1", "token": host.token}) == {"refused": "there are 2 nodes"}
+        assert _answer_of(host, {"node": 1}) == {"refused": "another attempt's token"}
+        assert _answer_of(host, {"node": 2, "token": host.token}) == {"refused": "there are 2 nodes"}
+        assert _answer_of(host, {"node": "1", "token": host.token}) == {"refused": "there are 2 nodes"}
     assert not (tmp_path / FILE).exists()
 
 
