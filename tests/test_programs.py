@@ -208,7 +208,6 @@ def test_values_that_no_training_can_work_with(key, text, message):
             "package_model", ["--export_dir", "e", "--name", "n", "--max_megabytes", "0"],
             "must be more than 0",
         ),
-        ("split_list", ["--input", "i", "--jobs", "0", "--output", "o"], "jobs: must be at least 1, found 0"),
         ("launch", ["--folder", "f", "--processes", "0", "--", "true"], "processes are at least 1"),
         ("launch", ["--folder", "f", "--patience", "nan", "--", "true"], "patience is some seconds"),
         ("complexity", ["--sample_rate", "0"], "sample_rate: must be at least 1, found 0"),

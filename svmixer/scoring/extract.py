@@ -23,18 +23,6 @@ logger = get_logger(__name__)
 SAMPLE_RATE = 16000
 
 
-def job_indices(total: int, job: int, num_jobs: int) -> range:
-    """Utterances of job ``job`` (from 1) when ``total`` are dealt in consecutive runs whose lengths differ by
-    at most one.
-
-    Raises:
-        ValueError: ``job`` is not among 1 … ``num_jobs``.
-    """
-    if not 1 <= job <= num_jobs:
-        raise ValueError(f"job {job} is not among 1 … {num_jobs}")
-    return range(total * (job - 1) // num_jobs, total * job // num_jobs)
-
-
 def dump_source(dump: DumpSet, index: int, lowpass_hz: float = 0.0, max_seconds: float = 0.0) -> Source:
     """Utterance ``index`` of a dump, read piece by piece.
 

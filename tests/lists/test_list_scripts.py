@@ -9,7 +9,6 @@ import pytest
 
 from svmixer.cli import fix_data_dir, make_trials, partition_data_dir, validate_data_dir
 from svmixer.lists import read_trials, write_table
-from svmixer.stages import split_list
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -55,17 +54,6 @@ def test_make_trials(data_dir, capsys):
     with pytest.raises(SystemExit):
         make_trials.main([*options, "--max_utterances", "1"])
     assert "max_utterances must be at least 2" in capsys.readouterr().err
-
-
-def test_split(data_dir, tmp_path, capsys):
-    options = ["--input", f"{data_dir}/wav.scp", "--output", f"{tmp_path}/wav.JOB.scp", "--jobs"]
-    split_list.main([*options, "2"])
-    halves = [(tmp_path / f"wav.{job}.scp").read_text() for job in (1, 2)]
-    assert [half.count("\n") for half in halves] == [2, 2]
-    assert "".join(halves) == (data_dir / "wav.scp").read_text()
-    with pytest.raises(SystemExit):
-        split_list.main([*options, "5"])
-    assert "--nj 4" in capsys.readouterr().err
 
 
 def test_partition(data_dir, tmp_path, capsys):

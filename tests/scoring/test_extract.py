@@ -14,7 +14,7 @@ from svmixer.models.embedding import utterance_embedding
 from svmixer.models.io import load_model, save_model
 from svmixer.models.speaker_model import SpeakerModel
 from svmixer.scoring.embeddings import EmbeddingError, job_finished, load_embeddings, merge_jobs, write_job
-from svmixer.scoring.extract import dump_source, extract, job_indices
+from svmixer.scoring.extract import dump_source, extract
 from svmixer.scoring.filters import lowpass
 from svmixer.stages import extract as extract_cli
 from svmixer.stages import score as score_cli
@@ -57,16 +57,6 @@ def score(data, out, num_jobs=2):
     )
     score_cli.main(command.split())
     return json.loads((out / "metrics.json").read_text())
-
-
-def test_jobs_share_the_utterances():
-    for total in (0, 1, 7, 12):
-        for num_jobs in (1, 2, 5, 13):
-            parts = [job_indices(total, job, num_jobs) for job in range(1, num_jobs + 1)]
-            assert [i for part in parts for i in part] == list(range(total))
-            assert max(map(len, parts)) - min(map(len, parts)) <= 1
-    with pytest.raises(ValueError, match="job 3 is not among"):
-        job_indices(5, 3, 2)
 
 
 def test_model_embeddings_are_those_of_the_common_path(eval_set, model_dir, tmp_path):
