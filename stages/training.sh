@@ -16,11 +16,11 @@ augmentation_inputs() {
 
 # run_training DIR NAME command…: dispatch the training in DIR, logged as DIR/NAME.log (NAME.<node>.log for several nodes).
 #
-# A training that a signal stopped (time limit, pre-emption) has saved its state and left DIR/.interrupted: it is submitted
-# again, --max_resubmits times at most, and only if it went on between two submissions. Ctrl-C or TERM for this script ends
-# it for good.
+# A training that a signal stopped (time limit, pre-emption) has saved its state and left DIR/.interrupted, which says why
+# and how many steps are saved: it is submitted again, --max_resubmits times at most, and only if it went on between two
+# submissions. Ctrl-C or TERM for this script ends it for good.
 run_training() {
-    local dir=$1 name=$2 again=0 before=-1 steps most status
+    local dir=$1 name=$2 again=0 before=-1 reason steps most status
     shift 2
     most=$max_resubmits
     if [ -z "$most" ]; then
@@ -34,8 +34,8 @@ run_training() {
         if [ "$status" -ne 1 ] || [ "$told_to_stop" = true ] || [ ! -f "$dir/.interrupted" ]; then
             return "$status"
         fi
-        steps=$(python -m svmixer.stages.steps_done "$dir")
-        log "$dir: $(cat "$dir/.interrupted") ($steps steps done)"
+        { read -r reason && read -r steps; } <"$dir/.interrupted"
+        log "$dir: $reason ($steps steps done)"
         [ "$again" -lt "$most" ] || die "$dir is not finished, and --max_resubmits is $most: run again to continue"
         [ "$steps" -gt "$before" ] || die "$dir: no step was made between two submissions; is the time limit too short?"
         before=$steps

@@ -35,7 +35,7 @@ STAGES = {
     name: f"svmixer.stages.{name}"
     for name in (
         "check_text", "cohort", "distill", "done", "dump", "dump_merge", "extract", "pretrain", "record_run",
-        "report", "score", "steps_done", "train",
+        "report", "score", "train",
     )
 } | {"launch": "svmixer.distributed.launch"}  # fmt: skip
 PROGRAMS = VERBS | STAGES
