@@ -203,20 +203,20 @@ may_write() {
     [ -z "$read_only" ] || die "cannot write in $read_only: it is read-only, or another user's"
 }
 
-# is_done MARKER SPEC…: true if that step is finished and still current; says why if it is finished but not current.
+# is_done MARKER SPEC…: true if that step is finished and still current. Else it is done again: the marker goes, with a word on
+# what has changed.
 is_done() {
     local marker=$1 reason status=0
     shift
-    if [ "$force" = true ] || [ ! -f "$marker" ]; then
-        may_write
-        return 1
+    if [ "$force" = false ] && [ -f "$marker" ]; then
+        reason=$(python -m svmixer.stages.done check "$marker" "$@") || status=$?
+        [ "$status" -ne 0 ] || return 0
+        # Killed, it has not said that anything changed.
+        [ "$status" -eq 1 ] || die "the check of $marker ended with status $status"
+        log "${marker%/.done}: again, because ${reason:-it is not finished}"
     fi
-    reason=$(python -m svmixer.stages.done check "$marker" "$@") || status=$?
-    [ "$status" -ne 0 ] || return 0
-    # Killed, it has not said that anything changed.
-    [ "$status" -eq 1 ] || die "the check of $marker ended with status $status"
-    log "${marker%/.done}: again, because ${reason:-it is not finished}"
     may_write
+    rm -f "$marker"
     return 1
 }
 
