@@ -2,8 +2,8 @@
 # Stage 3, distill: the student learns to predict the frozen teacher's states.
 set -euo pipefail
 
-option_names="recipe dumpdir expdir tag train_set valid_set aug_sets teacher distill_config distill_args seed ngpu num_nodes
-    max_resubmits allow_changes force"
+option_names="recipe ngpu num_nodes max_resubmits dumpdir expdir tag train_set valid_set aug_sets"
+option_names+=" teacher distill_config distill_args seed allow_changes force"
 . "$(dirname "$0")/options.sh"
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/training.sh"

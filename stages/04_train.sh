@@ -2,8 +2,8 @@
 # Stage 4, train: student and backend learn the speakers while they go on learning from the teacher (OS-KDFT).
 set -euo pipefail
 
-option_names="recipe dumpdir expdir tag train_set valid_set aug_sets teacher init_distilled train_config train_args seed ngpu
-    num_nodes max_resubmits allow_changes force"
+option_names="recipe ngpu num_nodes max_resubmits dumpdir expdir tag train_set valid_set aug_sets"
+option_names+=" teacher init_distilled train_config train_args seed allow_changes force"
 . "$(dirname "$0")/options.sh"
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/training.sh"

@@ -82,8 +82,8 @@ force=false
 # shellcheck source=tools/parse_options.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../tools/parse_options.sh"
 
-for name in $option_names; do
-    [ "$name" = all ] || [[ -v $name ]] || option_error "option_names: ${BASH_SOURCE[0]} declares no '$name'"
+for _name in $option_names; do
+    [ "$_name" = all ] || [[ -v $_name ]] || option_error "option_names: ${BASH_SOURCE[0]} declares no '$_name'"
 done
 [ $# -eq 0 ] || option_error "unexpected argument '$1' (options are --name value; --help lists them)"
 require_bool trim allow_pipes init_distilled control onnx allow_changes force
@@ -92,7 +92,8 @@ require_int 0 ngpu seed
 [ -z "$max_resubmits" ] || require_int 0 max_resubmits
 require_words local_data_opts distill_args train_args export_args
 [[ $score_norm =~ ^(none|asnorm)$ ]] || option_error "--score_norm $score_norm is none of none, asnorm"
-for value in $lowpass $durations; do
-    [[ $value =~ ^[0-9]+(\.[0-9]+)?$ ]] || option_error "--lowpass and --durations take numbers, found '$value'"
+for _value in $lowpass $durations; do
+    [[ $_value =~ ^[0-9]+(\.[0-9]+)?$ ]] || option_error "--lowpass and --durations take numbers, found '$_value'"
 done
+unset _name _value
 recipe=${recipe:-.}

@@ -14,9 +14,10 @@
 # "--lr 1"), unless it is exactly the name of another option: then the value was forgotten.
 #
 # Scripts may share options: a table declares them in the same way and sources this file, the scripts source the table
-# in its place (stages/options.sh). A script takes those that it names, or all:
+# in its place (stages/options.sh). A script takes those that it names, on one or more lines, or all:
 #
 #   option_names="nj seed"
+#   option_names+=" tag"
 #   . stages/options.sh
 
 _script=${BASH_SOURCE[-1]} _table=${BASH_SOURCE[1]:?source this file from a script}
@@ -40,16 +41,10 @@ _options_of() {
         /options\.sh/ && !/^#/ { over = 1 }
         over || /^# *shellcheck / { next }
         /^#/ { sub(/^#+ ?/, ""); comment = (comment == "" ? $0 : comment " " $0); next }
-        /^option_names="/ { naming = 1 }
-        naming {
-            wanted = wanted $0 " "
-            if (!/"$/) next
-            gsub(/option_names=|"/, " ", wanted)
+        /^option_names\+?="/ {
+            gsub(/^option_names\+?=|"/, " ")
             for (i = 1; i <= shared; i++)
-                if (wanted ~ / all / || index(wanted, " " name[i] " ")) print name[i] "\t" about[i]
-            naming = 0
-            comment = ""
-            next
+                if (/^ * all *$/ || index($0 " ", " " name[i] " ")) print name[i] "\t" about[i]
         }
         /^[a-z][a-z0-9_]*=/ && comment != "" {
             sub(/=.*/, "")
