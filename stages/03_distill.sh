@@ -13,25 +13,13 @@ if [ "$teacher" = none ]; then
     exit 0
 fi
 dir=$expdir/$tag/distill
-split_words "$distill_args"
-options=("${words[@]}")
-augmentation_inputs
-require "$dumpdir/$train_set/.done@dump" "$dumpdir/$valid_set/.done@dump" "${aug_markers[@]/%/@dump}"
-choose_config distill "$distill_config" "$dumpdir/$train_set" "$teacher"
-split_words "$chosen_args"
-# Those of the user win.
-options=("${words[@]}" "${options[@]}")
-spec=(--stage distill --input "$dumpdir/$train_set/.done" --input "$dumpdir/$valid_set/.done" --config "$config"
-    --option "args=${chosen_args:+$chosen_args }$distill_args" --option "seed=$seed"
-    --option "teacher=$teacher $(teacher_digest "$teacher")" "${aug_spec[@]}")
+plan_training distill distill "$distill_config" "$distill_args" "$teacher"
 own "$expdir/$tag"
 if keep_or_continue "$dir" "${spec[@]}"; then
     [ -z "$chosen" ] || echo "$chosen" >"$dir/.chosen"
     log "stage 3: $teacher → $dir (log in $dir/distill*.log)"
     run_training "$dir" distill \
-        python -m svmixer.stages.distill --config "$config" --output_dir "$dir" --teacher "$teacher" \
-        --data.train "$dumpdir/$train_set" --data.valid "$dumpdir/$valid_set" --augment.dumpdir "$dumpdir" \
-        --loop.seed "$seed" "${options[@]}"
+        python -m svmixer.stages.distill --config "$config" --output_dir "$dir" --teacher "$teacher" "${options[@]}"
     mark_done "$dir/.done" "${spec[@]}" --output "$dir/student.safetensors"
 fi
 log "stage 3: $dir is done"

@@ -10,18 +10,9 @@ option_names+=" teacher init_distilled train_config train_args seed allow_change
 
 dir=$expdir/$tag/train
 distilled=$expdir/$tag/distill
-split_words "$train_args"
-options=("${words[@]}")
-augmentation_inputs
-require "$dumpdir/$train_set/.done@dump" "$dumpdir/$valid_set/.done@dump" "${aug_markers[@]/%/@dump}"
 if [ "$init_distilled" = true ]; then learned=$teacher; else learned=none; fi
-choose_config speaker "$train_config" "$dumpdir/$train_set" "$learned"
-split_words "$chosen_args"
-# Those of the user win.
-options=("${words[@]}" "${options[@]}")
-spec=(--stage train --input "$dumpdir/$train_set/.done" --input "$dumpdir/$valid_set/.done" --config "$config"
-    --option "args=${chosen_args:+$chosen_args }$train_args" --option "seed=$seed"
-    --option "teacher=$teacher $(teacher_digest "$teacher")" --option "init_distilled=$init_distilled" "${aug_spec[@]}")
+plan_training train speaker "$train_config" "$train_args" "$learned"
+spec+=(--option "init_distilled=$init_distilled")
 start=(--teacher "$teacher")
 if [ "$teacher" = none ]; then
     start=(--teacher "" --frontend_from_teacher false)
@@ -35,9 +26,7 @@ if keep_or_continue "$dir" "${spec[@]}"; then
     [ -z "$chosen" ] || echo "$chosen" >"$dir/.chosen"
     log "stage 4: training in $dir (log in $dir/train*.log)"
     run_training "$dir" train \
-        python -m svmixer.stages.train --config "$config" --output_dir "$dir" "${start[@]}" \
-        --data.train "$dumpdir/$train_set" --data.valid "$dumpdir/$valid_set" --augment.dumpdir "$dumpdir" \
-        --loop.seed "$seed" "${options[@]}"
+        python -m svmixer.stages.train --config "$config" --output_dir "$dir" "${start[@]}" "${options[@]}"
     mark_done "$dir/.done" "${spec[@]}" --output "$dir/model/model.safetensors" --output "$dir/model/config.yaml"
 fi
 log "stage 4: $dir is done"

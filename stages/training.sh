@@ -2,16 +2,32 @@
 # What stages 3 and 4 share: a training as a job of several nodes, submitted again until it is done. Sourced after lib.sh.
 # shellcheck disable=SC2154  # options of the script that sources this, and what cmd.sh sets
 
-# augmentation_inputs: sets aug_markers to the markers of the augmentation sets that are there, and aug_spec to what they are in
-# the marker of a training. Trainings of earlier versions do not know theirs, and stay.
-augmentation_inputs() {
-    local set
-    aug_markers=() aug_spec=()
+# plan_training STAGE KIND FILE ARGS LEARNED: what a training is made from, as `spec` for its marker, and `options` for its
+# program. Stops if a set is not dumped. FILE is its configuration, ARGS what the user wants changed in it; `auto` is chosen by
+# what the student has LEARNED from.
+plan_training() {
+    local stage=$1 kind=$2 file=$3 args=$4 learned=$5 set markers=()
+    spec=(--stage "$stage")
+    for set in "$train_set" "$valid_set"; do
+        markers+=("$dumpdir/$set/.done@dump")
+        spec+=(--input "$dumpdir/$set/.done")
+    done
+    # Only those that are there; trainings of earlier versions do not know theirs, and stay.
     for set in $aug_sets; do
         [ -d "$dumpdir/$set" ] || continue
-        aug_markers+=("$dumpdir/$set/.done")
-        aug_spec+=(--list "$dumpdir/$set/.done")
+        markers+=("$dumpdir/$set/.done@dump")
+        spec+=(--list "$dumpdir/$set/.done")
     done
+    require "${markers[@]}"
+    choose_config "$kind" "$file" "$dumpdir/$train_set" "$learned"
+    spec+=(--config "$config" --option "args=${chosen_args:+$chosen_args }$args" --option "seed=$seed"
+        --option "teacher=$teacher $(teacher_digest "$teacher")")
+    options=(--data.train "$dumpdir/$train_set" --data.valid "$dumpdir/$valid_set" --augment.dumpdir "$dumpdir" --loop.seed "$seed")
+    split_words "$chosen_args"
+    options+=("${words[@]}")
+    # Those of the user win.
+    split_words "$args"
+    options+=("${words[@]}")
 }
 
 # run_training DIR NAME command…: dispatch the training in DIR, logged as DIR/NAME.log (NAME.<node>.log for several nodes).
