@@ -129,7 +129,7 @@ record_run() {
     [[ $train_config != auto* || ! -f $expdir/$tag/train/.chosen ]] || train_config=$(<"$expdir/$tag/train/.chosen")
     distill_config=${distill_config#auto:}
     for name in $_known_options; do record+=(--option "$name=${!name}"); done
-    python -m svmixer.stages.record_run --exp_dir "$expdir/$tag" --first "$(first_done "$now")" \
+    python -m svmixer record_run --exp_dir "$expdir/$tag" --first "$(first_done "$now")" \
         --command "$(recorded_command "$root" run.sh "${command_line[@]}")" --commit "$commit" --started "$started" "${record[@]}"
 }
 

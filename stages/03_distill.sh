@@ -19,7 +19,7 @@ if keep_or_continue "$dir" "${spec[@]}"; then
     [ -z "$chosen" ] || echo "$chosen" >"$dir/.chosen"
     log "stage 3: $teacher → $dir (log in $dir/distill*.log)"
     run_training "$dir" distill \
-        python -m svmixer.stages.distill --config "$config" --output_dir "$dir" --teacher "$teacher" "${options[@]}"
+        python -m svmixer distill --config "$config" --output_dir "$dir" --teacher "$teacher" "${options[@]}"
     mark_done "$dir/.done" "${spec[@]}" --output "$dir/student.safetensors"
 fi
 log "stage 3: $dir is done"

@@ -25,7 +25,7 @@ done
 if is_done "$dir/report.done" "${spec[@]}"; then
     log "stage 6: $dir/RESULTS.md is done"
 else
-    python -m svmixer.stages.report --exp_dir "$dir" "${notes[@]}"
+    python -m svmixer report --exp_dir "$dir" "${notes[@]}"
     mark_done "$dir/report.done" "${spec[@]}"
 fi
 log "stage 6: results in $dir/RESULTS.md and $dir/report.html"

@@ -136,9 +136,14 @@ model_dir() {
     die "$1: no model directory (config.yaml and model.safetensors)"
 }
 
+# marker VERB …: what `svmixer done` says or does about markers of finished steps.
+marker() {
+    python -m svmixer "done" "$@"
+}
+
 # require MARKER@STAGE…: stop, naming the first missing or stale input and the stage that makes it.
 require() {
-    python -m svmixer.stages.done require "$@" || exit 1
+    marker require "$@" || exit 1
 }
 
 # own DIR: be the only run that works in DIR; a run that was just killed gets a moment to go. The kernel lets go of it when
@@ -209,7 +214,7 @@ is_done() {
     local marker=$1 reason status=0
     shift
     if [ "$force" = false ] && [ -f "$marker" ]; then
-        reason=$(python -m svmixer.stages.done check "$marker" "$@") || status=$?
+        reason=$(marker check "$marker" "$@") || status=$?
         [ "$status" -ne 0 ] || return 0
         # Killed, it has not said that anything changed.
         [ "$status" -eq 1 ] || die "the check of $marker ended with status $status"
@@ -222,7 +227,7 @@ is_done() {
 
 # mark_done MARKER SPEC…
 mark_done() {
-    python -m svmixer.stages.done write "$@"
+    marker write "$@"
 }
 
 # keep_or_continue DIR SPEC…: for trainings, which are never thrown away in silence. Returns 1 if DIR is finished and current;
@@ -239,7 +244,7 @@ keep_or_continue() {
         log "--force: the earlier $dir is now $aside"
     fi
     if [ -f "$dir/.inputs" ]; then
-        reason=$(python -m svmixer.stages.done check "$dir/.inputs" "$@") || status=$?
+        reason=$(marker check "$dir/.inputs" "$@") || status=$?
         [ "$status" -le 1 ] || die "the check of $dir/.inputs ended with status $status"
     fi
     if [ "$status" -eq 1 ]; then

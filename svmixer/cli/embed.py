@@ -21,10 +21,11 @@ from typing import IO, Literal
 import numpy as np
 
 from svmixer.config import parse_args, split_arguments
+from svmixer.errors import SvmixerError, UsageError
 from svmixer.fileio import atomic_write
 from svmixer.inference.model_dir import DEFAULT_MODEL
 from svmixer.limits import at_least, not_negative
-from svmixer.log import fail, get_logger
+from svmixer.log import get_logger
 
 logger = get_logger(__name__)
 
@@ -57,18 +58,14 @@ class EmbedConfig:
     device: str = "cpu"
     # What runs the model; auto: onnx if the directory has it and it is installed, else torch.
     runtime: Literal["auto", "onnx", "torch"] = "auto"
-    # Arithmetic on the CPU. With onnx: float32 or int8; auto is what the export recommends. With torch:
-    # auto is PyTorch as it comes; float32 (the same to 1e-4), bf16 and int8 (after svmixer calibrate) are
-    # optimised, see docs/speed.md.
-    precision: Literal["auto", "float32", "bf16", "int8"] = "auto"
+    # Which ONNX file; auto: the one that the export recommends. PyTorch computes in float32.
+    precision: Literal["auto", "float32", "int8"] = "auto"
 
     def __post_init__(self) -> None:
         at_least(self, 1, "num_crops")
         not_negative(self, "channel")
         if self.output and Path(self.output).suffix not in FORMATS:
             raise ValueError(f"output: '{self.output}' ends with none of {', '.join(FORMATS)}")
-        if self.precision != "auto" and self.device != "cpu":
-            raise ValueError(f"precision: {self.precision} is computed on the CPU, not on {self.device}")
         if bool(self.input_dir) != bool(self.output_dir):
             raise ValueError("input_dir, output_dir: one needs the other")
         if self.input_dir and self.output:
@@ -82,26 +79,20 @@ def main(argv: list[str] | None = None) -> None:
     files, options = split_arguments(EmbedConfig, sys.argv[1:] if argv is None else argv)
     config = parse_args(EmbedConfig, options, __doc__)
     if files and config.input_dir:
-        raise fail(f"'{files[0]}': audio files or an --input_dir, not both", 2)
+        raise UsageError(f"'{files[0]}': audio files or an --input_dir, not both")
     if not files and not config.input_dir:
-        raise fail("no audio file given: svmixer embed FILE...", 2)
+        raise UsageError("no audio file given: svmixer embed FILE...")
     if config.input_dir:
-        try:
-            embed_tree(config)
-        except (ValueError, OSError) as error:
-            raise fail(str(error)) from None
+        embed_tree(config)
         return
     kaldi = not config.output or config.output.endswith(".ark")
     spaced = [name for name in files if kaldi and any(map(str.isspace, name))]
     if spaced:
-        raise fail(
+        raise SvmixerError(
             f"'{spaced[0]}': a key of a Kaldi file has no spaces, and Kaldi's form is what is printed; "
             "choose --output FILE.npz"
         )
-    try:
-        write(embed_files(files, config), config.output)
-    except (ValueError, OSError) as error:
-        raise fail(str(error)) from None
+    write(embed_files(files, config), config.output)
 
 
 def embed_files(files: list[str], config: EmbedConfig) -> list[tuple[str, np.ndarray]]:
@@ -122,7 +113,7 @@ def embed_files(files: list[str], config: EmbedConfig) -> list[tuple[str, np.nda
     if failures:
         # Errors of reading name the file themselves.
         lines = (why if why.startswith(name) else f"{name}: {why}" for name, why in failures.items())
-        raise ValueError("\n".join(lines))
+        raise SvmixerError("\n".join(lines))
     return [(name, embeddings[name]) for name in files]
 
 
@@ -153,10 +144,6 @@ def embed_tree(config: EmbedConfig) -> None:
     settings = {"protocol": config.protocol, "num_crops": config.num_crops, "model_md5": digest}
     if config.channel is not None:
         settings["channel"] = config.channel
-    if embedder.precision:
-        settings["precision"] = embedder.precision
-    if embedder.calibration:
-        settings["calibration_md5"] = md5_file(embedder.calibration)
 
     embed = partial(embedder.model.embed_sources, protocol=config.protocol, num_crops=config.num_crops)
     open_source = partial(embedder.open_source, channel=config.channel)
@@ -201,7 +188,3 @@ def write_npz(stream: IO[bytes], arrays: dict[str, np.ndarray]) -> None:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
                 np.lib.format.write_array(entry, array, allow_pickle=False)
-
-
-if __name__ == "__main__":
-    main()

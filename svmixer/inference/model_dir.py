@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-ASSETS = Path(__file__).resolve().parent / "assets"
+from svmixer.errors import SvmixerError
+
+ASSETS = Path(__file__).resolve().parents[1] / "assets"
 # What an export, and so every model that comes with the package, has, and a teacher has not.
 DESCRIPTION = "export.json"
 # The model that verify and enrol take when none is named.
 DEFAULT_MODEL = "pocket"
 
 
-class ModelError(ValueError):
+class ModelError(SvmixerError):
     """A model directory that cannot be read; the message names the file and what is wrong."""
 
 
