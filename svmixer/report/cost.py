@@ -31,10 +31,11 @@ def group_costs(groups: dict[str, list[str]]) -> dict[str, dict[str, Any]]:
 
 
 def _cost_of(folder: Path) -> dict[str, Any]:
-    from svmixer.cli.complexity import ComplexityConfig, model_rows
+    from svmixer.models.config import ModelConfig
+    from svmixer.models.costs import model_rows
 
     try:
-        *_, system = model_rows(load(ComplexityConfig, folder / "train/model/config.yaml"))
+        *_, system = model_rows(load(ModelConfig, folder / "train/model/config.yaml"))
     except (ConfigError, OSError) as error:
         raise ReportError(f"{folder}: no trained model: {error}") from None
     return system

@@ -133,14 +133,15 @@ def _provenance(results: Sequence[Result], run: dict[str, Any]) -> list[str]:
 
 def _complexity(results: Sequence[Result]) -> list[str]:
     """Cost of each model whose directory is still there."""
-    from svmixer.cli.complexity import ComplexityConfig, model_rows
+    from svmixer.models.config import ModelConfig
+    from svmixer.models.costs import model_rows
 
     lines = []
     for model in dict.fromkeys(result.metrics["model"] for result in results if result.kind == MODEL):
         config = Path(model) / "config.yaml"
         if config.is_file():
             rows = []
-            for row in model_rows(load(ComplexityConfig, config)):
+            for row in model_rows(load(ModelConfig, config)):
                 counts = [row["macs"] / 1e6, row["operations"] / 1e6]
                 rows.append([row["name"], f"{row['params']:,}", *(f"{count:,.1f}" for count in counts)])
             lines += [*table(["part", "parameters", "MMACs", "million operations"], rows, "lrrr"), ""]
