@@ -32,11 +32,11 @@ class CheckedList:
     """A list without faults of its own: N entries that name M ids."""
 
     path: Path
-    # int64 [N], hash of each key
+    # int64 (N,), hash of each key
     keys: np.ndarray
-    # int64 [M], hash of each id named in the values
+    # int64 (M,), hash of each id named in the values
     named: np.ndarray
-    # int64 [M], which entry names it
+    # int64 (M,), which entry names it
     named_by: np.ndarray
     # whether all of it is ASCII
     ascii: bool

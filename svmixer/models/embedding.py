@@ -1,21 +1,19 @@
-"""Embeddings by a torch model: evaluation mode, its device, numpy in and out."""
+"""Embeddings by a torch module: evaluation mode, its device, numpy in and out."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
+import os
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from svmixer.inference.stream import FrameSharing
-from svmixer.inference.utterance import LongWave, Source, embed_utterance, embed_utterances
+from svmixer.inference.utterance import LongWave, Source, embed_utterance, embed_utterances, one_channel_at
 from svmixer.inference.windows import Protocol
-
-if TYPE_CHECKING:
-    from svmixer.models.speaker_model import SpeakerModel
 
 
 @contextlib.contextmanager
@@ -33,20 +31,64 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = True
 
 
-def window_embedder(model: SpeakerModel) -> Callable[[np.ndarray], np.ndarray]:
-    """The model as a function from windows ``float32 (W, window)`` to embeddings ``float32 (W, D)``.
+class EmbeddingModule(nn.Module):
+    """A module with a ``forward`` from windows ``(B, window)`` to embeddings ``(B, D)``, for any audio.
 
-    Runs on the model's device in evaluation mode, whatever mode the model is in.
+    Runs on its own device in evaluation mode, whatever mode it is in.
     """
 
-    def embed_windows(windows: np.ndarray) -> np.ndarray:
-        with evaluating(model):
-            return model(torch.from_numpy(windows).to(model.device)).float().cpu().numpy()
+    # Samples of one window, and their rate in Hz; extending classes have properties or values of these names.
+    window: int
+    sample_rate: int
 
-    return embed_windows
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are; the CPU without any."""
+        parameter = next(self.parameters(), None)
+        return torch.device("cpu") if parameter is None else parameter.device
+
+    def embed_windows(self, windows: np.ndarray) -> np.ndarray:
+        """Windows ``float32 (W, window)`` → embeddings ``float32 (W, D)``, not scaled to unit length."""
+        with evaluating(self):
+            return self(torch.from_numpy(windows).to(self.device)).float().cpu().numpy()
+
+    def embed(
+        self,
+        wave: str | os.PathLike | np.ndarray | Tensor | LongWave,
+        sample_rate: int | None = None,
+        protocol: Protocol = "whole",
+        num_crops: int = 10,
+        channel: int | None = None,
+    ) -> np.ndarray:
+        """The embedding ``float32 (D,)`` of one utterance of any length; compare two with a dot product.
+
+        Args:
+            wave: a file name; or samples ``(N,)``, ``(channels, N)`` or ``(N, channels)``, floats in [−1, 1]
+                or integers, which are scaled by their range; or what ``svmixer.audio.open_wave`` gives.
+            sample_rate: of the samples in Hz; without it the model's.
+            protocol: ``whole`` and ``stream`` (unit length, every sample used) or ``crops`` (the paper's
+                evaluation); see :mod:`svmixer.inference.windows`.
+            num_crops: windows of the ``crops`` protocol.
+            channel: the one to take, from 0; without it channels are averaged.
+
+        Raises:
+            AudioError: audio that cannot be used, see :mod:`svmixer.audio.checks`.
+        """
+        wave = one_channel_at(wave, sample_rate, self.sample_rate, channel)
+        return embed_utterance(self.embed_windows, wave, self.window, protocol, num_crops)
+
+    def embed_sources(
+        self, sources: Iterable[Source], protocol: Protocol = "whole", num_crops: int = 10
+    ) -> Iterator[tuple[str, np.ndarray]]:
+        """(name, embedding ``float32 (D,)``) of many utterances, whose windows fill batches together.
+
+        Raises:
+            UtteranceError: see :func:`svmixer.inference.utterance.embed_utterances`.
+        """
+        return embed_utterances(self.embed_windows, sources, self.window, protocol, num_crops)
 
 
-def frame_sharing(model: SpeakerModel) -> FrameSharing | None:
+def frame_sharing(model: Any) -> FrameSharing | None:
     """The model in two parts, front end and the rest, if windows that overlap can share the first.
 
     That is exact where a frame depends on its own samples alone: with layer norms over the channels. A group
@@ -69,25 +111,3 @@ def frame_sharing(model: SpeakerModel) -> FrameSharing | None:
 
     front = student.frontend
     return FrameSharing(front.hop, front.receptive_field, student.frames, frames, embed)
-
-
-def utterance_embedding(
-    model: SpeakerModel, wave: np.ndarray | LongWave, protocol: Protocol = "crops", num_crops: int = 10
-) -> np.ndarray:
-    """The embedding ``float32 (D,)`` of one utterance ``(N,)`` at the model's rate.
-
-    Raises:
-        ValueError: see :func:`svmixer.inference.utterance.embed_utterance`.
-    """
-    return embed_utterance(window_embedder(model), wave, model.window, protocol, num_crops)
-
-
-def utterance_embeddings(
-    model: SpeakerModel, sources: Iterable[Source], protocol: Protocol = "crops", num_crops: int = 10
-) -> Iterator[tuple[str, np.ndarray]]:
-    """(name, embedding ``float32 (D,)``) of many utterances, whose windows fill the model's batches together.
-
-    Raises:
-        UtteranceError: see :func:`svmixer.inference.utterance.embed_utterances`.
-    """
-    return embed_utterances(window_embedder(model), sources, model.window, protocol, num_crops)

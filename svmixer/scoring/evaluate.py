@@ -19,7 +19,7 @@ _BLOCK = 1 << 14
 
 
 def score_trials(embeddings: np.ndarray, enrol: np.ndarray, test: np.ndarray) -> np.ndarray:
-    """Dot products of rows ``enrol [N]`` and ``test [N]`` of ``embeddings [U, D]``: ``[N]``, six decimals.
+    """Dot products of rows ``enrol (N,)`` and ``test (N,)`` of ``embeddings (U, D)``: ``(N,)``, six decimals.
 
     With embeddings from ``svmixer.inference.utterance.combine`` this is the mean cosine over all pairs of
     crops (protocol ``crops``) or the cosine (``whole``); nothing is normalised here.

@@ -63,8 +63,8 @@ def extract(
     """(utterance, embedding) of the utterances ``indices`` of a dump in their order, with progress.
 
     Args:
-        embed: utterances → (name, embedding ``[D]``) in the same order, as
-            :func:`svmixer.models.embedding.utterance_embeddings`.
+        embed: utterances → (name, embedding ``(D,)``) in the same order, as
+            ``embed_sources`` of models.
         dump, lowpass_hz, max_seconds: see :func:`dump_source`.
         indices: positions in ``dump.utterances``.
 

@@ -75,7 +75,6 @@ def main(argv: list[str] | None = None) -> None:
 def run(config: ExtractConfig) -> None:
     """Extract this job's share, unless it is there already."""
     from svmixer.inference.model_dir import ModelError
-    from svmixer.models.embedding import utterance_embeddings
 
     try:
         files = _inputs(config)
@@ -91,7 +90,7 @@ def run(config: ExtractConfig) -> None:
     share = job_range(len(chosen), config.num_jobs, config.job)
     indices = chosen[share.start : share.stop]
     logger.info("job %d of %d: %d of %d utterances", config.job, config.num_jobs, len(indices), len(dump))
-    embed = partial(utterance_embeddings, model, protocol=config.protocol, num_crops=config.num_crops)
+    embed = partial(model.embed_sources, protocol=config.protocol, num_crops=config.num_crops)
     embeddings = extract(embed, dump, indices, config.lowpass_hz, config.max_seconds)
     write_job(config.output_dir, config.job, embeddings, settings)
 

@@ -15,7 +15,6 @@ from svmixer.audio.dumpset import DumpSet
 from svmixer.lists import read_trials
 from svmixer.lists.trial_faults import check_classes
 from svmixer.log import get_logger
-from svmixer.models.embedding import utterance_embeddings
 from svmixer.models.init_param import InitParam, init_param
 from svmixer.models.io import ModelError, load_tensors, save_model, save_tensors
 from svmixer.models.speaker_model import SpeakerModel
@@ -199,7 +198,7 @@ class SpeakerTask(_TeacherTask):
         embeddings = torch.zeros(len(wanted), self.config.model.backend.embedding, device=fabric.device)
         mine = range(fabric.global_rank, len(wanted), fabric.world_size)
         sources = (dump_source(self.valid_dump, wanted[position]) for position in mine)
-        vectors = utterance_embeddings(self.model, sources, valid.protocol, valid.num_crops)
+        vectors = self.model.embed_sources(sources, valid.protocol, valid.num_crops)
         for position, (_, vector) in zip(mine, vectors, strict=True):
             embeddings[position] = torch.from_numpy(vector).to(fabric.device)
         embeddings = fabric.all_reduce(embeddings, reduce_op="sum")
