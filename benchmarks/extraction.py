@@ -29,7 +29,7 @@ from svmixer.inference.utterance import WINDOWS_AT_ONCE, embed_utterance, embed_
 from svmixer.inference.windows import utterance_starts
 from svmixer.lists import write_table
 from svmixer.models.speaker_model import SpeakerModel
-from svmixer.scoring.extract import dump_source, extract
+from svmixer.scoring.utterances import dump_source, extract
 
 # What is taken without a model directory: the default recipe's.
 SYSTEM = "svmixer_tiny+statistics"

@@ -72,7 +72,8 @@ def load(cls: type[T], path: str | Path | None = None, overrides: dict[str, str]
         ConfigError: see :func:`from_dict`.
     """
     data = read_yaml(path) if path else {}
-    for key, text in (overrides or {}).items():
+    # A section as a whole comes before what is changed in it.
+    for key, text in sorted((overrides or {}).items(), key=lambda item: item[0].count(".")):
         section = data
         *parents, last = key.split(".")
         for parent in parents:

@@ -78,8 +78,7 @@ def check_list(path: str | Path, check_value: ValueCheck) -> CheckedList:
         last_key, last_value = key, value
     if not keys:
         raise ListError("empty list", path=path)
-    columns = (np.asarray(column) for column in (keys, named, named_by))
-    return CheckedList(Path(path), *columns, ascii=ascii_only)
+    return CheckedList(Path(path), np.asarray(keys), np.asarray(named), np.asarray(named_by), ascii_only)
 
 
 def any_value(value: str) -> Iterable[int]:

@@ -37,7 +37,7 @@ class Naming(NamedTuple):
 
     row: int  # of the first
     name: str  # the first such utterance there
-    count: int  # how many trials
+    trials: int  # how many
 
 
 def first_naming(trials: Trials, utterances: np.ndarray, but: np.ndarray | None = None) -> Naming | None:

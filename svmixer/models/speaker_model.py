@@ -8,8 +8,8 @@ from torch import Tensor
 from svmixer.audio.checks import MIN_SECONDS
 from svmixer.inference.stream import EmbeddingStream
 from svmixer.models.backends import build_backend
+from svmixer.models.base import EmbeddingModule, evaluating, frame_sharing
 from svmixer.models.config import ModelConfig
-from svmixer.models.embedding import EmbeddingModule, evaluating, frame_sharing
 from svmixer.models.student import Student, states_of_any_length
 from svmixer.models.whitening import Whitening
 
@@ -31,12 +31,12 @@ class SpeakerModel(EmbeddingModule):
         self.threshold: float | None = None
 
     @property
-    def window(self) -> int:
+    def window(self) -> int:  # type: ignore[override]
         """Samples of one window."""
         return self.config.student.window
 
     @property
-    def sample_rate(self) -> int:
+    def sample_rate(self) -> int:  # type: ignore[override]
         """Of the waveforms, in Hz."""
         return self.config.sample_rate
 

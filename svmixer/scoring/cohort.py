@@ -12,7 +12,7 @@ import numpy as np
 from svmixer.fileio import read_json, write_json
 from svmixer.inference.utterance import unit_length
 from svmixer.lists import ListError, read_table, read_utt2spk, write_table
-from svmixer.scoring.embeddings import EmbeddingError, load_embeddings, merge_jobs, write_vectors
+from svmixer.scoring.vectors import EmbeddingError, load_embeddings, merge_jobs, write_vectors
 
 if TYPE_CHECKING:
     from svmixer.audio.dumpset import DumpSet

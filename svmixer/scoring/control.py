@@ -17,7 +17,7 @@ from torch import Tensor
 from svmixer.audio.dumpset import DumpSet
 from svmixer.errors import SvmixerError
 from svmixer.inference.windows import utterance_windows
-from svmixer.models.embedding import EmbeddingModule
+from svmixer.models.base import EmbeddingModule
 from svmixer.models.filterbank import mel_centres
 from svmixer.models.whitening import Whitening
 from svmixer.scoring.filters import lowpass

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -33,7 +33,7 @@ def score_trials(embeddings: np.ndarray, enrol: np.ndarray, test: np.ndarray) ->
     return np.round(scores, SCORE_DECIMALS) + 0.0
 
 
-def evaluate(embeddings: np.ndarray, trials: Trials) -> dict:
+def evaluate(embeddings: np.ndarray, trials: Trials) -> dict[str, Any]:
     """Figures of one set of embeddings on a trial list, for validation in training: the same path as the
     score stage.
 

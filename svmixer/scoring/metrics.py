@@ -9,6 +9,7 @@ percentages.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -103,7 +104,7 @@ def min_dcf(rates: ErrorRates, p_target: float) -> float:
     return float(cost.min() / min(p_target, 1 - p_target))
 
 
-def summary(scores: np.ndarray, labels: np.ndarray) -> dict:
+def summary(scores: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
     """Figures of scores ``(N,)`` with labels ``(N,)``.
 
     Returns:

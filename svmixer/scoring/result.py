@@ -17,10 +17,10 @@ from svmixer.lists.trial_faults import check_classes
 from svmixer.scoring.asnorm import cohort_statistics, normalise
 from svmixer.scoring.bootstrap import eer_replicates, percentile_interval
 from svmixer.scoring.cohort import read_cohort
-from svmixer.scoring.embeddings import EmbeddingError, load_embeddings, merge_jobs
 from svmixer.scoring.evaluate import SCORE_DECIMALS, score_trials
 from svmixer.scoring.metrics import summary
 from svmixer.scoring.provenance import code_commit
+from svmixer.scoring.vectors import EmbeddingError, load_embeddings, merge_jobs
 
 
 @dataclass(frozen=True)

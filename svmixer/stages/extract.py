@@ -15,9 +15,9 @@ from svmixer.limits import at_least, not_negative
 from svmixer.log import get_logger
 from svmixer.scoring.cohort import cohort_indices
 from svmixer.scoring.config import ScoringConfig
-from svmixer.scoring.embeddings import EmbeddingError, job_finished, write_job
-from svmixer.scoring.extract import extract
 from svmixer.scoring.filters import TRANSITION_HZ
+from svmixer.scoring.utterances import extract
+from svmixer.scoring.vectors import EmbeddingError, job_finished, write_job
 
 logger = get_logger(__name__)
 

@@ -11,12 +11,12 @@ import soundfile
 
 
 def tone(rate: int, seconds: float, frequency: float = 440.0, amplitude: float = 0.5) -> np.ndarray:
-    """A sine, np.float64 (N,)."""
+    """A sine, np.float64 [N]."""
     return amplitude * np.sin(2 * np.pi * frequency * np.arange(round(rate * seconds)) / rate)
 
 
 def noise_pcm(num_samples: int, seed: int = 0) -> np.ndarray:
-    """White noise with both extremes of 16 bits in it, np.int16 (N,)."""
+    """White noise with both extremes of 16 bits in it, np.int16 [N]."""
     pcm = np.random.default_rng(seed).integers(-3000, 3000, num_samples).astype(np.int16)
     pcm[:2] = -32768, 32767
     return pcm
@@ -41,7 +41,7 @@ def wav_bytes(
 
 
 def write_wav(path: Path, pcm: np.ndarray, rate: int = 16000, **options) -> Path:
-    """A 16-bit WAV file from np.int16 (N,) or (N, C)."""
+    """A 16-bit WAV file from np.int16 [N] or [N, C]."""
     channels = 1 if pcm.ndim == 1 else pcm.shape[1]
     path.write_bytes(wav_bytes(pcm.astype("<i2").tobytes(), rate=rate, channels=channels, **options))
     return path
@@ -55,7 +55,7 @@ def write_sphere(path: Path, data: bytes, **fields: str) -> Path:
 
 
 def encode(path: Path, codec: str, wave: np.ndarray, rate: int, container: str | None = None) -> Path:
-    """Encode np.float64 (N,) with FFmpeg's libraries; skips the test where the encoder is not built in."""
+    """Encode np.float64 [N] with FFmpeg's libraries; skips the test where the encoder is not built in."""
     av = pytest.importorskip("av")
     try:
         av.Codec(codec, "w")
@@ -85,13 +85,13 @@ def write_gsm(path: Path, wave: np.ndarray) -> Path:
 
 
 def peak_frequency(wave: np.ndarray, rate: int) -> float:
-    """The strongest frequency of np.float (N,), to the resolution of one bin."""
+    """The strongest frequency of np.float [N], to the resolution of one bin."""
     spectrum = np.abs(np.fft.rfft(wave * np.hanning(len(wave))))
     return float(np.argmax(spectrum)) * rate / len(wave)
 
 
 def mu_law(codes: np.ndarray) -> np.ndarray:
-    """ITU-T G.711 mu-law code words, np.uint8 (N,), to values of −1…1 by the standard's formula."""
+    """ITU-T G.711 mu-law code words, np.uint8 [N], to values of −1…1 by the standard's formula."""
     bits = ~codes
     exponent, mantissa = (bits >> 4) & 7, bits & 15
     magnitude = ((2 * mantissa.astype(int) + 33) << exponent) - 33

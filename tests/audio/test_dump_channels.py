@@ -27,7 +27,7 @@ def in_folder(tmp_path, monkeypatch):
 
 
 def dump(jobs: int = 1, options: dict | None = None, **lists: str) -> dict[str, np.ndarray]:
-    """Utterance → np.int16 (N,) of a data directory with these lists."""
+    """Utterance → np.int16 [N] of a data directory with these lists."""
     data = Path("data")
     data.mkdir(exist_ok=True)
     for path in data.iterdir():

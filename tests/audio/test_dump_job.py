@@ -32,7 +32,7 @@ def write_lists(folder, **lists: dict[str, str]):
 
 
 def dump(num_jobs: int = 1, **options) -> dict[str, np.ndarray]:
-    """Run all jobs and merge; utterance → np.int16 (N,)."""
+    """Run all jobs and merge; utterance → np.int16 [N]."""
     for job in range(1, num_jobs + 1):
         dump_job(DumpConfig("data", "dump", num_jobs=num_jobs, job=job, **options))
     merge_jobs(MergeConfig("data", "dump", num_jobs=num_jobs, max_drop=1.0))

@@ -233,7 +233,7 @@ def test_a_part_of_the_trials():
 
 def test_the_threshold_of_scored_embeddings_is_for_unit_length(tmp_path):
     """Two speakers; embeddings of crops are shorter than one, verification compares at length one."""
-    from svmixer.scoring.embeddings import write_vectors
+    from svmixer.scoring.vectors import write_vectors
 
     angles = {"a": 0.0, "b": 0.6, "c": 2.0, "d": 2.8}
     vectors = [(name, 0.5 * np.float32([np.cos(angle), np.sin(angle)])) for name, angle in angles.items()]

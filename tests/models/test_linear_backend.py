@@ -12,7 +12,7 @@ def test_weighted_sum_mean_over_time_and_linear_map_by_hand():
         backend.w.copy_(torch.tensor([2.0, -1.0]).view(1, 2, 1, 1))
         backend.linear.weight.copy_(torch.tensor([[1.0, 0.0], [1.0, 1.0]]))
         backend.linear.bias.copy_(torch.tensor([0.5, 0.0]))
-    # Two states of two frames: 2 · first − second is [[2, 1], (0, 3)], its mean over time (1, 2).
+    # Two states of two frames: 2 · first − second is [[2, 1], [0, 3]], its mean over time [1, 2].
     states = torch.tensor([[[[1.0, 1.0], [2.0, 2.0]], [[0.0, 1.0], [4.0, 1.0]]]])
     torch.testing.assert_close(backend(states), torch.tensor([[1.5, 3.0]]))
 

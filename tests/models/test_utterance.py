@@ -17,7 +17,7 @@ from svmixer.inference.utterance import (
     embed_utterances,
 )
 from svmixer.lists import write_table
-from svmixer.scoring.extract import extract
+from svmixer.scoring.utterances import extract
 
 WINDOW, DIM = 50, 6
 MIXING = np.random.default_rng(3).standard_normal((WINDOW, DIM)).astype(np.float32)

@@ -22,7 +22,7 @@ TEST = {"fjkl/one": 2.2, "mmno/one": 1.5}
 
 
 def samples(name: str, seconds: float) -> np.ndarray:
-    """A tone in noise as np.int16 (N,), of which every recording has its own."""
+    """A tone in noise as np.int16 [N], of which every recording has its own."""
     rng = np.random.default_rng(list(name.encode()))
     time = np.arange(round(seconds * RATE)) / RATE
     wave = 6000 * np.sin(2 * np.pi * rng.uniform(100, 400) * time) + 600 * rng.standard_normal(len(time))

@@ -20,12 +20,12 @@ tables:
   - key: one
     title: First
     rows:
-      - {name: A, tag: a, seeds: (0, 1), paper: {test: 1.5, other: 2.0}}
+      - {name: A, tag: a, seeds: [0, 1], paper: {test: 1.5, other: 2.0}}
       - {name: B, tag: b, train_args: "--x 1"}
   - key: two
     title: Second
     rows:
-      - {name: again A, tag: a, seeds: (0, 1)}
+      - {name: again A, tag: a, seeds: [0, 1]}
       - {name: C, tag: c, teacher: T, distill_args: "--y [1,2]"}
 """
 

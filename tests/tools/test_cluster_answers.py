@@ -11,7 +11,7 @@ from run_pl_helpers import wait_until
 VIEW = """use Dispatch::{backend}; no warnings;
     my %answer = (code => $ARGV[0], out => $ARGV[1], errors => $ARGV[2]);
     *Dispatch::{backend}::run_command = sub {{ return \\%answer }};
-    my ($view, $problem) = Dispatch::{backend}::look((77, 80));
+    my ($view, $problem) = Dispatch::{backend}::look([77, 80]);
     print "problem: $problem\\n" if !$view;
     for my $job (sort keys %{{ $view // {{}} }}) {{
         for my $id (sort keys %{{ $view->{{$job}} }}) {{

@@ -13,7 +13,7 @@ tables:
   - key: one
     title: First
     rows:
-      - {name: A, tag: a, seeds: (0, 1)}
+      - {name: A, tag: a, seeds: [0, 1]}
       - {name: B, tag: b, teacher: T, distill_args: "--y [1,2]", train_args: "--y [1,2] --z 3"}
 """
 RECIPE = """#!/usr/bin/env bash

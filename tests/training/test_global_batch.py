@@ -136,7 +136,7 @@ torch.set_default_dtype(torch.float64)
 torch.manual_seed(0)
 models = [Model(), Model()]
 models[1].load_state_dict(models[0].state_dict())
-x, label = torch.randn(8, 6, 5), torch.tensor((0, 1, 0, 2, 3, 3, 0, 1))
+x, label = torch.randn(8, 6, 5), torch.tensor([0, 1, 0, 2, 3, 3, 0, 1])
 x *= torch.linspace(0.1, 5, 8)[:, None, None]
 parallel = nn.parallel.DistributedDataParallel(models[1])
 for step in range(3):

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from svmixer.audio import LongWave
 from svmixer.inference.stream import FrameSharing
-from svmixer.inference.utterance import LongWave, Source, embed_utterance, embed_utterances, one_channel_at
+from svmixer.inference.utterance import Source, embed_utterance, embed_utterances, one_channel_at
 from svmixer.inference.windows import Protocol
 
 
@@ -54,7 +55,7 @@ class EmbeddingModule(nn.Module):
 
     def embed(
         self,
-        wave: str | os.PathLike | np.ndarray | Tensor | LongWave,
+        wave: str | os.PathLike[str] | np.ndarray | Tensor | LongWave,
         sample_rate: int | None = None,
         protocol: Protocol = "whole",
         num_crops: int = 10,

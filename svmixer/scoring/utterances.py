@@ -12,8 +12,8 @@ from svmixer.audio.errors import about
 from svmixer.inference.utterance import Source, UtteranceError
 from svmixer.log import get_logger
 from svmixer.progress import Progress
-from svmixer.scoring.embeddings import EmbeddingError
 from svmixer.scoring.filters import lowpass, lowpass_reach
+from svmixer.scoring.vectors import EmbeddingError
 
 if TYPE_CHECKING:
     from svmixer.audio.dumpset import DumpSet
