@@ -35,29 +35,6 @@ resolve() {
     fi
 }
 
-# choose_config KIND FILE TRAIN_DIR TEACHER: sets config to FILE as `resolve` finds it; for `auto` the recipe's
-# local/choose_config.sh names it, by what it finds in TRAIN_DIR, for `auto:FILE` only what to change in FILE. `chosen` gets
-# that name, `chosen_args` the changes: options of the training.
-# shellcheck disable=SC2034  # for the script that sources this
-choose_config() {
-    local answer script=$recipe/local/choose_config.sh options=(--kind "$1" --train_dir "$3" --teacher "$4")
-    chosen='' chosen_args=''
-    config=${2#auto:}
-    if [ "$config" = auto ]; then
-        [ -f "$script" ] || die "$script is missing: it names the configuration where 'auto' is asked for"
-    elif [ "$config" = "$2" ] || [ ! -f "$script" ] || ! _options_of "$script" | cut -f1 | grep -x config >/dev/null; then
-        config=$(resolve "$config")
-        return 0
-    else
-        options+=(--config "$config")
-    fi
-    answer=$(bash "$script" "${options[@]}")
-    IFS=$'\t' read -r config answer chosen_args <<<"$answer"
-    log "$config, because of $answer"
-    chosen=$config
-    config=$(resolve "$config")
-}
-
 # Options whose values come from a finished step.
 remembered=
 

@@ -1,6 +1,30 @@
 # shellcheck shell=bash
-# What stages 3 and 4 share: a training as a job of several nodes, submitted again until it is done. Sourced after lib.sh.
+# What stages 3 and 4 share: how a training is configured, and that it is a job of one or several nodes, submitted again until it is
+# done. Sourced after lib.sh.
 # shellcheck disable=SC2154  # options of the script that sources this, and what cmd.sh sets
+
+# choose_config KIND FILE TRAIN_DIR TEACHER: sets config to FILE as `resolve` finds it; for `auto` the recipe's
+# local/choose_config.sh names it, by what it finds in TRAIN_DIR, for `auto:FILE` only what to change in FILE. `chosen` gets
+# that name, `chosen_args` the changes: options of the training.
+# shellcheck disable=SC2034  # for the script that sources this
+choose_config() {
+    local answer script=$recipe/local/choose_config.sh options=(--kind "$1" --train_dir "$3" --teacher "$4")
+    chosen='' chosen_args=''
+    config=${2#auto:}
+    if [ "$config" = auto ]; then
+        [ -f "$script" ] || die "$script is missing: it names the configuration where 'auto' is asked for"
+    elif [ "$config" = "$2" ] || [ ! -f "$script" ] || ! _options_of "$script" | cut -f1 | grep -x config >/dev/null; then
+        config=$(resolve "$config")
+        return 0
+    else
+        options+=(--config "$config")
+    fi
+    answer=$(bash "$script" "${options[@]}")
+    IFS=$'\t' read -r config answer chosen_args <<<"$answer"
+    log "$config, because of $answer"
+    chosen=$config
+    config=$(resolve "$config")
+}
 
 # plan_training STAGE KIND FILE ARGS LEARNED: what a training is made from, as `spec` for its marker, and `options` for its
 # program. Stops if a set is not dumped. FILE is its configuration, ARGS what the user wants changed in it; `auto` is chosen by
