@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from svmixer.training.checkpoint import load_tree
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -92,7 +94,9 @@ def test_sigkill_in_mid_epoch_and_sigterm_later(toy, undisturbed, tmp_path):
     # A half-written file of the dead run.
     (output / ".last.ckpt.xyz.tmp").write_bytes(b"half")
     assert stop_at(arguments, 2, 3, signal.SIGTERM) == 75
-    assert (output / ".interrupted").read_text().startswith("stopped by a signal: saved at epoch 2, step ")
+    reason, steps = (output / ".interrupted").read_text().splitlines()
+    assert reason.startswith("stopped by a signal: saved at epoch 2, step ")
+    assert int(steps) == load_tree(output / "last.ckpt")["counters"]["total"]
     assert "resumed at epoch" in finish(arguments)
     assert_same(undisturbed, output)
 
