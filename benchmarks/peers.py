@@ -234,12 +234,12 @@ def result(timed: dict[int, dict[str, Any]], config: PeersConfig) -> Result:
             row += [Timing(tuple(found["systems"][name][length])).milliseconds() for found in timed.values()]
         rows.append([*row, *ratios(name, first, lengths[0])])
     notes = [
-        "From samples to embedding, float32 but for int8, median and quartiles of rounds in which all systems "
+        "From samples to embedding, float32 but for int8; median and quartiles of rounds in which all systems "
         "take turns. SV-Mixer cuts 30 s into ten windows, Resemblyzer into pieces of 1.6 s, the others take "
-        "it whole. Weights are random but those of Resemblyzer and of `pocket`: this table says nothing about "
-        f"accuracy. The last two columns are of {lengths[0]} s, {next(iter(timed))} thread(s), medians of the "
-        "rounds' ratios: times faster than the first form, and the share of the fastest large product of the "
-        "same number format (GMACs of Linear and Conv layers). On one thread the times are the processor's."
+        "it whole. All weights but those of Resemblyzer and of `pocket` are random: this table says nothing "
+        f"about accuracy. The last two columns are of {lengths[0]} s, threads: {next(iter(timed))}, medians "
+        "of the rounds' ratios: times faster than the first form, and the share of the fastest large product "
+        "of the same number format (GMACs of Linear and Conv layers). On one thread times are processor time."
     ]
     figures = {"threads": {str(number): found for number, found in timed.items()}}
     return Result(
