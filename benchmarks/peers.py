@@ -205,7 +205,7 @@ def parameters(module: nn.Module) -> int:
 def ratios(name: str, found: dict[str, Any], length: str) -> list[str]:
     """How many times faster a form is than the first of its system, and its share of the peak.
 
-    The peak is the fastest of the products of large matrices in the format of the form's own. Empty for peers.
+    The peak is the fastest product of large matrices in the form's own number format. Empty for peers.
     """
     figures = found["systems"][name]
     if "macs" not in figures:
@@ -234,12 +234,13 @@ def result(timed: dict[int, dict[str, Any]], config: PeersConfig) -> Result:
             row += [Timing(tuple(found["systems"][name][length])).milliseconds() for found in timed.values()]
         rows.append([*row, *ratios(name, first, lengths[0])])
     notes = [
-        "From samples to embedding, float32 but for int8; median and quartiles of rounds in which all systems "
-        "take turns. SV-Mixer cuts 30 s into ten windows, Resemblyzer into pieces of 1.6 s, the others take "
-        "it whole. All weights but those of Resemblyzer and of `pocket` are random: this table says nothing "
-        f"about accuracy. The last two columns are of {lengths[0]} s, threads: {next(iter(timed))}, medians "
-        "of the rounds' ratios: times faster than the first form, and the share of the fastest large product "
-        "of the same number format (GMACs of Linear and Conv layers). On one thread times are processor time."
+        "From samples to embedding, float32 but for int8; median and quartiles of rounds in which all "
+        "systems take turns. Of longer audio SV-Mixer computes windows of 3 s, Resemblyzer pieces of 1.6 s, "
+        "the others all at once. All weights but those of Resemblyzer and of `pocket` are random: this table "
+        f"says nothing about accuracy. The last two columns are of {lengths[0]} s, threads: "
+        f"{next(iter(timed))}, medians of the rounds' ratios: times faster than the first form, and the share "
+        "of the fastest large product of the same number format (GMACs of Linear and Conv layers). On one "
+        "thread times are processor time."
     ]
     figures = {"threads": {str(number): found for number, found in timed.items()}}
     return Result(
