@@ -117,7 +117,8 @@ def test_a_driver_in_a_job_of_its_own_cancels_its_tasks(slurm, tmp_path):
     """The signal that --signal=B:TERM asks for reaches it before its time limit, as scancel's does."""
     words = shlex.join(["exec", "bash", "-c", DRIVER, str(ROOT), SLEEPER])
     options = ["--time=1", "--cpus-per-task=1", "--mem=200M", "--signal=B:TERM@30", f"--chdir={tmp_path}"]
-    job = slurm.call("sbatch", "--parsable", *options, f"--output={tmp_path}/run.log", "--wrap", words).strip()
+    options.append(f"--output={tmp_path}/run.log")
+    job = slurm.call("sbatch", "--parsable", *options, "--wrap", words).strip()
     wait_for(lambda: len(list(tmp_path.glob("*.pid"))) == 2)
     pids = [int(path.read_text()) for path in tmp_path.glob("*.pid")]
     wait_for(lambda: slurm.has_ended(job, 0) or not any(map(is_running, pids)), 90)
