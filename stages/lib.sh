@@ -35,29 +35,6 @@ resolve() {
     fi
 }
 
-# choose_config KIND FILE TRAIN_DIR TEACHER: sets config to FILE as `resolve` finds it; for `auto` the recipe's
-# local/choose_config.sh names it, by what it finds in TRAIN_DIR, for `auto:FILE` only what to change in FILE. `chosen` gets
-# that name, `chosen_args` the changes: options of the training.
-# shellcheck disable=SC2034  # for the script that sources this
-choose_config() {
-    local answer script=$recipe/local/choose_config.sh options=(--kind "$1" --train_dir "$3" --teacher "$4")
-    chosen='' chosen_args=''
-    config=${2#auto:}
-    if [ "$config" = auto ]; then
-        [ -f "$script" ] || die "$script is missing: it names the configuration where 'auto' is asked for"
-    elif [ "$config" = "$2" ] || [ ! -f "$script" ] || ! _options_of "$script" | cut -f1 | grep -x config >/dev/null; then
-        config=$(resolve "$config")
-        return 0
-    else
-        options+=(--config "$config")
-    fi
-    answer=$(bash "$script" "${options[@]}")
-    IFS=$'\t' read -r config answer chosen_args <<<"$answer"
-    log "$config, because of $answer"
-    chosen=$config
-    config=$(resolve "$config")
-}
-
 # Options whose values come from a finished step.
 remembered=
 
@@ -136,9 +113,14 @@ model_dir() {
     die "$1: no model directory (config.yaml and model.safetensors)"
 }
 
+# marker VERB …: what `svmixer done` says or does about markers of finished steps.
+marker() {
+    python -m svmixer "done" "$@"
+}
+
 # require MARKER@STAGE…: stop, naming the first missing or stale input and the stage that makes it.
 require() {
-    python -m svmixer done require "$@" || exit 1
+    marker require "$@" || exit 1
 }
 
 # own DIR: be the only run that works in DIR; a run that was just killed gets a moment to go. The kernel lets go of it when
@@ -203,26 +185,26 @@ may_write() {
     [ -z "$read_only" ] || die "cannot write in $read_only: it is read-only, or another user's"
 }
 
-# is_done MARKER SPEC…: true if that step is finished and still current; says why if it is finished but not current.
+# is_done MARKER SPEC…: true if that step is finished and still current. Else it is done again: the marker goes, with a word on
+# what has changed.
 is_done() {
     local marker=$1 reason status=0
     shift
-    if [ "$force" = true ] || [ ! -f "$marker" ]; then
-        may_write
-        return 1
+    if [ "$force" = false ] && [ -f "$marker" ]; then
+        reason=$(marker check "$marker" "$@") || status=$?
+        [ "$status" -ne 0 ] || return 0
+        # Killed, it has not said that anything changed.
+        [ "$status" -eq 1 ] || die "the check of $marker ended with status $status"
+        log "${marker%/.done}: again, because ${reason:-it is not finished}"
     fi
-    reason=$(python -m svmixer done check "$marker" "$@") || status=$?
-    [ "$status" -ne 0 ] || return 0
-    # Killed, it has not said that anything changed.
-    [ "$status" -eq 1 ] || die "the check of $marker ended with status $status"
-    log "${marker%/.done}: again, because ${reason:-it is not finished}"
     may_write
+    rm -f "$marker"
     return 1
 }
 
 # mark_done MARKER SPEC…
 mark_done() {
-    python -m svmixer done write "$@"
+    marker write "$@"
 }
 
 # keep_or_continue DIR SPEC…: for trainings, which are never thrown away in silence. Returns 1 if DIR is finished and current;
@@ -239,7 +221,7 @@ keep_or_continue() {
         log "--force: the earlier $dir is now $aside"
     fi
     if [ -f "$dir/.inputs" ]; then
-        reason=$(python -m svmixer done check "$dir/.inputs" "$@") || status=$?
+        reason=$(marker check "$dir/.inputs" "$@") || status=$?
         [ "$status" -le 1 ] || die "the check of $dir/.inputs ended with status $status"
     fi
     if [ "$status" -eq 1 ]; then

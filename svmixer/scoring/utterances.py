@@ -9,7 +9,6 @@ import numpy as np
 
 from svmixer.audio.checks import Downmix
 from svmixer.audio.errors import about
-from svmixer.errors import SvmixerError
 from svmixer.inference.utterance import Source, UtteranceError
 from svmixer.log import get_logger
 from svmixer.progress import Progress
@@ -22,18 +21,6 @@ if TYPE_CHECKING:
 logger = get_logger(__name__)
 
 SAMPLE_RATE = 16000
-
-
-def job_indices(total: int, job: int, num_jobs: int) -> range:
-    """Utterances of job ``job`` (from 1) when ``total`` are dealt in consecutive runs whose lengths differ by
-    at most one.
-
-    Raises:
-        ValueError: ``job`` is not among 1 … ``num_jobs``.
-    """
-    if not 1 <= job <= num_jobs:
-        raise SvmixerError(f"job {job} is not among 1 … {num_jobs}")
-    return range(total * (job - 1) // num_jobs, total * job // num_jobs)
 
 
 def dump_source(dump: DumpSet, index: int, lowpass_hz: float = 0.0, max_seconds: float = 0.0) -> Source:

@@ -162,7 +162,7 @@ class Loop:
         self._save()
         reason = f"stopped by a signal: saved at epoch {self.epoch}, step {self.step}; run again to continue"
         if self.rank == 0:
-            note_interruption(self.dir, reason)
+            note_interruption(self.dir, reason, self.total)
             log.info("%s", reason)
         sys.exit(INTERRUPTED)
 

@@ -146,7 +146,7 @@ def test_a_signal_for_one_node_is_the_end_of_all_with_status_75(tmp_path, node):
     os.kill(ranks[2 - node]["pid"], signal.SIGUSR1)
     results = ends(processes)
     assert [status for status, _ in results] == [75, 75], results
-    assert (tmp_path / ".interrupted").read_text() == "stopped by a signal; run again to continue\n"
+    assert (tmp_path / ".interrupted").read_text() == "stopped by a signal; run again to continue\n0\n"
 
 
 def test_a_signal_before_a_process_can_save_means_run_again(tmp_path):

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from svmixer.training.checkpoint import load_tree
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -92,7 +94,9 @@ def test_sigkill_in_mid_epoch_and_sigterm_later(toy, undisturbed, tmp_path):
     # A half-written file of the dead run.
     (output / ".last.ckpt.xyz.tmp").write_bytes(b"half")
     assert stop_at(arguments, 2, 3, signal.SIGTERM) == 75
-    assert (output / ".interrupted").read_text().startswith("stopped by a signal: saved at epoch 2, step ")
+    reason, steps = (output / ".interrupted").read_text().splitlines()
+    assert reason.startswith("stopped by a signal: saved at epoch 2, step ")
+    assert int(steps) == load_tree(output / "last.ckpt")["counters"]["total"]
     assert "resumed at epoch" in finish(arguments)
     assert_same(undisturbed, output)
 
@@ -124,6 +128,7 @@ def test_a_margin_that_was_rising_goes_on_rising(toy, tmp_path):
     assert margins == pytest.approx([sum(rise[:12]) / 12, sum(rise[12:]) / 12, 0.2], abs=1e-6)
 
 
+@pytest.mark.slow
 def test_a_signal_before_the_loop_can_save_leaves_with_the_same_status(tmp_path):
     code = (
         "import os, signal, sys; from pathlib import Path; "
