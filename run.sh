@@ -114,7 +114,7 @@ first_done() {
     fi
 }
 
-commit=$(python -c 'from svmixer.scoring.provenance import code_commit; print(code_commit())')
+commit=$(python -c 'from svmixer.scoring.result import code_commit; print(code_commit())')
 
 # The command line, options, commit and start of this run, saved beside the results; those of a run that found everything done
 # are not.

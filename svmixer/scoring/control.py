@@ -20,7 +20,7 @@ from svmixer.inference.windows import utterance_windows
 from svmixer.models.base import EmbeddingModule
 from svmixer.models.filterbank import mel_centres
 from svmixer.models.whitening import Whitening
-from svmixer.scoring.filters import lowpass
+from svmixer.scoring.utterances import lowpass
 
 NUM_BANDS = 40
 FRAME, HOP, FFT = 400, 160, 512

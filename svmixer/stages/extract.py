@@ -15,8 +15,7 @@ from svmixer.limits import at_least, not_negative
 from svmixer.log import get_logger
 from svmixer.scoring.cohort import cohort_indices
 from svmixer.scoring.config import ScoringConfig
-from svmixer.scoring.filters import TRANSITION_HZ
-from svmixer.scoring.utterances import extract
+from svmixer.scoring.utterances import TRANSITION_HZ, extract
 from svmixer.scoring.vectors import EmbeddingError, job_finished, write_job
 
 logger = get_logger(__name__)

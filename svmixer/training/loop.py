@@ -21,8 +21,7 @@ from torch.utils.data import DataLoader
 from svmixer.distributed.device import random_state, set_random_state
 from svmixer.distributed.signals import INTERRUPTED, STOP_SIGNALS, note_interruption
 from svmixer.errors import SvmixerError
-from svmixer.log import get_logger
-from svmixer.progress import TrainingProgress
+from svmixer.log import TrainingProgress, get_logger
 from svmixer.training.batch_norm import share_statistics, synchronise
 from svmixer.training.checkpoint import BestCheckpoints, check_compatible, load_newest, rotate
 from svmixer.training.config import LoopConfig

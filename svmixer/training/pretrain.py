@@ -25,9 +25,8 @@ from svmixer.audio.dumpset import DumpSet
 from svmixer.log import get_logger
 from svmixer.losses.processes import process_share
 from svmixer.models.filterbank import start_as_mel
-from svmixer.teachers.builder import build_torchaudio
 from svmixer.teachers.config import TeacherConfig
-from svmixer.teachers.load import save_teacher
+from svmixer.teachers.load import build_torchaudio, save_teacher
 from svmixer.training.config import PretrainConfig
 
 log = get_logger(__name__)

@@ -28,7 +28,7 @@ from svmixer.models.io import (
 )
 from svmixer.models.speaker_model import SpeakerModel
 from svmixer.models.student import Student
-from svmixer.scoring.evaluate import evaluate
+from svmixer.scoring.metrics import evaluate
 from svmixer.scoring.utterances import dump_source
 from svmixer.training.config import TrainConfig
 from svmixer.training.distill import HEADS

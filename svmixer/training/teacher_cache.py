@@ -19,8 +19,7 @@ from lightning_fabric import Fabric
 
 from svmixer.errors import SvmixerError
 from svmixer.fileio import atomic_write, read_json, write_json
-from svmixer.log import get_logger
-from svmixer.progress import Progress
+from svmixer.log import Progress, get_logger
 from svmixer.teachers import Teacher
 from svmixer.training.config import TeacherCacheConfig
 from svmixer.training.data import TrainSet

@@ -56,7 +56,7 @@ def test_run_makes_a_page(tmp_path):
     assert done.returncode == 0, done.stderr
     page = (tmp_path / "benchmarks.md").read_text()
     assert page.startswith((ROOT / "benchmarks/intro.md").read_text())
-    assert "\nBy hand.\n" in page and len(re.findall(r"^Machine: .*python 3", page, re.MULTILINE)) == 1
+    assert "\nBy hand.\n" in page and len(re.findall(r"^- Machine: .*python 3", page, re.MULTILINE)) == 1
     # In the page's order, not in that of the option.
     assert re.findall(r"^## (.*)", page, re.MULTILINE) == ["Augmentation of a 3 s crop", "Long lists"]
     steps = {step["step"]: step for step in json.loads((tmp_path / "lists.json").read_text())["steps"]}

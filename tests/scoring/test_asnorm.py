@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from svmixer.scoring import asnorm
-from svmixer.scoring.asnorm import cohort_statistics, normalise
+from svmixer.scoring.cohort import cohort_statistics, normalise
 
 
 def test_by_hand():

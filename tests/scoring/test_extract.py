@@ -13,8 +13,7 @@ from svmixer.inference.utterance import embed_utterance, embed_utterances
 from svmixer.models.config import BackendConfig, EcapaConfig, FrontendConfig, ModelConfig, StudentConfig
 from svmixer.models.io import load_model, save_model
 from svmixer.models.speaker_model import SpeakerModel
-from svmixer.scoring.filters import lowpass
-from svmixer.scoring.utterances import dump_source, extract
+from svmixer.scoring.utterances import dump_source, extract, lowpass
 from svmixer.scoring.vectors import EmbeddingError, job_finished, load_embeddings, merge_jobs, write_job
 from svmixer.stages import extract as extract_cli
 
