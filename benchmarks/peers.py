@@ -238,7 +238,7 @@ def result(timed: dict[int, dict[str, Any]], config: PeersConfig) -> Result:
         "systems take turns. Of longer audio SV-Mixer computes windows of 3 s, Resemblyzer pieces of 1.6 s, "
         "the others all at once. All weights but those of Resemblyzer and of `pocket` are random: this table "
         f"says nothing about accuracy. The last two columns are of {lengths[0]} s, threads: "
-        f"{next(iter(timed))}, medians of the rounds' ratios: times faster than the first form, and the share "
+        f"{next(iter(timed))}, medians of the rounds' ratios: times faster than the first form, and share "
         "of the fastest large product of the same number format (GMACs of Linear and Conv layers). On one "
         "thread times are processor time."
     ]

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import sysconfig
 
 import numpy as np
 import onnx
@@ -150,7 +149,7 @@ def run_with_avx2(path, windows, folder):
     """What a graph gives on an emulated processor with AVX2, without AVX-512 and VNNI."""
     np.save(folder / "windows.npy", windows)
     program = [os.path.realpath(sys.executable), "-c", OTHER, str(path), str(folder / "windows.npy")]
-    paths = os.pathsep.join({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
+    paths = os.pathsep.join(path for path in sys.path if path)
     command = ["qemu-x86_64", "-cpu", "max", *program, str(folder / "found.npy"), paths]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
