@@ -3,7 +3,7 @@
 #
 #   benchmarks/run.sh                                                        all tables, an hour or two on two cores
 #   benchmarks/run.sh --tables "models peak" --quick true                    two of them, tiny, to see that they work
-#   benchmarks/run.sh --output docs/benchmarks --page docs/benchmarks.md     the page of the documentation
+#   benchmarks/run.sh --output benchmarks/results/avx512 --page docs/benchmarks.md    the page of the documentation
 #   benchmarks/run.sh --dry_run true                                         the command of every table, nothing is run
 #
 # The table peers has an environment of its own with the packages that are compared: .venv-benchmarks, which peers_env.sh

@@ -30,9 +30,3 @@ def one_line(text: str) -> str:
     """
     escaped = (c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
     return "".join(escaped)
-
-
-def fail(message: str, status: int = 1) -> SystemExit:
-    """``raise fail("…")``: one line on standard error, then the exit status: for a user's mistake."""
-    print(f"error: {message}", file=sys.stderr)
-    return SystemExit(status)

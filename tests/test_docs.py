@@ -12,11 +12,11 @@ from svmixer.config import load
 from svmixer.models.config import StudentConfig
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("egs/**/*.md")]
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("egs/**/*.md")]
 # Backquoted, or behind the word; digests of lists have 32 digits.
 COMMIT = re.compile(r"`([0-9a-f]{7,12}|[0-9a-f]{40})`|[Cc]ommit ([0-9a-f]{7,40})\b")
 # Commits of other projects, and where they are quoted.
-FOREIGN = {"f40076610": "cluster.md"}
+FOREIGN = {"f40076610": "reliability.md"}
 
 
 def git(*words: str) -> subprocess.CompletedProcess:

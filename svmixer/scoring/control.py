@@ -29,7 +29,7 @@ FRAME, HOP, FFT = 400, 160, 512
 FLOOR_DB = 80.0
 # Utterances that the mean is taken over, evenly spaced in the list; more do not change the result.
 MEAN_OVER = 128
-# Utterances that the whitening is fitted on, and its shrinkage: as for the models (svmixer.training.tasks).
+# Utterances that the whitening is fitted on, and its shrinkage: as for the models (svmixer.training.config).
 WHITEN_OVER, SHRINKAGE = 2048, 0.1
 
 

@@ -123,7 +123,7 @@ def test_run_sh_calls_the_driver(project, recipe):
 @pytest.mark.parametrize("name", ["train_distill", "train_speaker", "train_distill_few", "train_speaker_few"])
 def test_configurations_load(name):
     from svmixer.config import load
-    from svmixer.training.tasks import TrainConfig
+    from svmixer.training.config import TrainConfig
 
     config = load(TrainConfig, ROOT / f"egs/TEMPLATE/sv1/conf/{name}.yaml")
     assert config.distill.kind == "distilhubert"
@@ -389,7 +389,7 @@ def test_an_unknown_kind_of_training(recipe, tmp_path):
 def test_few_speakers_train_nothing_on_labels():
     """What is distilled fits what starts from it; with few speakers it is whitened alone."""
     from svmixer.config import load
-    from svmixer.training.tasks import TrainConfig
+    from svmixer.training.config import TrainConfig
 
     few = {kind: load(TrainConfig, ROOT / f"egs/TEMPLATE/sv1/conf/train_{kind}_few.yaml") for kind in KINDS}
     assert few["speaker"].loop.max_epochs == 0 and few["speaker"].model.whiten

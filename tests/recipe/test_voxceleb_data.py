@@ -524,7 +524,7 @@ def test_run_sh_calls_the_driver(tmp_path):
 def test_configurations_are_the_papers(name):
     """But for what no result depends on."""
     from svmixer.config import load
-    from svmixer.training.tasks import TrainConfig
+    from svmixer.training.config import TrainConfig
 
     own, paper = (
         load(TrainConfig, folder / f"{name}.yaml") for folder in (RECIPE / "conf", ROOT / "conf/paper")
@@ -570,7 +570,7 @@ def test_through_data_dump_and_score(own, m4a):
 
     # Augmentation as the recipe configures it finds what stage 2 has made.
     from svmixer.audio.augment import Augmenter
-    from svmixer.training.tasks import TrainConfig
+    from svmixer.training.config import TrainConfig
 
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(own)
