@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from svmixer.training.tasks import DistillTask, SpeakerTask
 
 from svmixer.config import load, parse_args
 from svmixer.lists import write_table
@@ -22,7 +23,6 @@ from svmixer.teachers.builder import build_torchaudio
 from svmixer.teachers.load import bundle_config, save_teacher
 from svmixer.training.config import TrainConfig
 from svmixer.training.run import run_task
-from svmixer.training.tasks import DistillTask, SpeakerTask
 
 ROOT = Path(__file__).resolve().parents[1]
 

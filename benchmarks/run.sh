@@ -89,7 +89,7 @@ mkdir -p "$output" "$(dirname "$page")"
     echo
     for file in "$output"/*.json; do
         [ ! -f "$file" ] || machine_of "$file"
-    done | sort -u | sed 's/^/Machine: /'
+    done | sort -u | sed 's/^/- Machine: /' | fold -s -w 118 | sed 's/ *$//'
     for table in "${all[@]}"; do
         for file in "$output/$table.md" "$output/$table"_*.md; do
             [ ! -f "$file" ] || { echo; cat "$file"; }

@@ -7,14 +7,14 @@ it is cut into several windows.
 from __future__ import annotations
 
 import math
-from typing import Literal, TypeVar, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 
 from svmixer.errors import SvmixerError
 
 # An array of numpy's or a tensor of PyTorch's.
-Array = TypeVar("Array")
+Array = TypeVar("Array", bound=Any)
 Protocol = Literal["crops", "whole", "stream"]
 PROTOCOLS = get_args(Protocol)
 EMPTY = "empty waveform: there is nothing to repeat up to one window"

@@ -255,6 +255,7 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
 )
 
 
+@pytest.mark.slow
 @few
 @given(yamls)
 @example(b"student: 2001-99-99")  # PyYAML's constructors raise what they like

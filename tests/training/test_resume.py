@@ -128,6 +128,7 @@ def test_a_margin_that_was_rising_goes_on_rising(toy, tmp_path):
     assert margins == pytest.approx([sum(rise[:12]) / 12, sum(rise[12:]) / 12, 0.2], abs=1e-6)
 
 
+@pytest.mark.slow
 def test_a_signal_before_the_loop_can_save_leaves_with_the_same_status(tmp_path):
     code = (
         "import os, signal, sys; from pathlib import Path; "
