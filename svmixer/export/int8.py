@@ -29,7 +29,7 @@ from svmixer.export.products import constant_factors, write_products
 from svmixer.fileio import atomic_path
 from svmixer.log import get_logger
 
-log = get_logger(__name__)
+logger = get_logger(__name__)
 
 # Weights of an operator from which on 8 bits save more than finding the steps of the rows costs.
 LARGE = 1 << 15
@@ -80,7 +80,7 @@ class Quantiser:
         # Part → 1 − lowest cosine with it alone in 8 bits, the cheapest first.
         self.losses = dict(sorted(losses, key=lambda pair: pair[1]))
         for name, loss in self.losses.items():
-            log.info("8 bits in %s alone: lowest cosine %.6f", name, 1 - loss)
+            logger.info("8 bits in %s alone: lowest cosine %.6f", name, 1 - loss)
 
     def write(self, target: Path, budget: float) -> list[str]:
         """Write the graph, which is whole or absent; the names of its 8-bit parts.

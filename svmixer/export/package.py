@@ -26,7 +26,7 @@ from svmixer.log import get_logger
 from svmixer.models.io import read_speakers
 from svmixer.models.speaker_model import SpeakerModel
 
-log = get_logger(__name__)
+logger = get_logger(__name__)
 
 # What all 8-bit parts may cost together, as 1 − cosine. They are chosen on other utterances than they are
 # checked on: if that fails, they may cost less, and in the end nothing.
