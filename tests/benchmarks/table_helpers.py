@@ -12,11 +12,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
-from measure import WIDTH, command_lines
-
 
 def run(script: str, folder: Path, *options: str) -> dict:
     """The JSON file of a table made with ``--quick``; its Markdown is checked for being a table."""
+    from measure import WIDTH, command_lines
+
     arguments = ["--quick", "true", "--output", str(folder), *options]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, ROOT / f"benchmarks/{script}.py", *arguments]
