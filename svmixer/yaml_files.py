@@ -26,28 +26,21 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
+        if "\0" in text:
+            raise UnicodeError
+        data = yaml_value(text)
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such configuration file") from None
-    except UnicodeDecodeError:
-        raise ConfigError(_not_text(path)) from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
-    if "\0" in text:
-        raise ConfigError(_not_text(path))
-    try:
-        data = yaml_value(text)
+    except UnicodeError:
+        what, repair = foreign_text(path) or ("not UTF-8 text", encoding_repair(path))
+        raise ConfigError(f"{path}: {what}" + (f"; repair with: {repair}" if repair else "")) from None
     except ValueError as error:
         raise ConfigError(f"{path}: not valid YAML: {error}") from None
-    if data is None:
-        return {}
-    if not isinstance(data, dict):
+    if not isinstance(data, dict | None):
         raise ConfigError(f"{path}: expected a mapping of keys, found {type(data).__name__}")
-    return data
-
-
-def _not_text(path: str | Path) -> str:
-    what, repair = foreign_text(path) or ("not UTF-8 text", encoding_repair(path))
-    return f"{path}: {what}; repair with: {repair}" if repair else f"{path}: {what}"
+    return data or {}
 
 
 def yaml_value(text: str) -> Any:
@@ -80,11 +73,8 @@ def find_yaml(name: str, base: str | Path | None) -> Path:
     Raises:
         ConfigError: there is none.
     """
-    candidates = [Path(name)]
-    if base is not None and not Path(name).is_absolute():
-        folder = Path(base).resolve().parent
-        candidates = [folder / name, *(parent / name for parent in folder.parents), Path(name)]
-    for candidate in candidates:
+    folders = Path(base).resolve().parents if base else ()
+    for candidate in [*(folder / name for folder in folders), Path(name)]:
         # A name that is too long for a file is an error to pathlib and False to os.path.
         if os.path.isfile(candidate):
             return candidate
