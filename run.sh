@@ -207,7 +207,7 @@ record_run() {
     [[ $train_config != auto* || ! -f $expdir/$tag/train/.chosen ]] || train_config=$(<"$expdir/$tag/train/.chosen")
     distill_config=${distill_config#auto:}
     while IFS=$'\t' read -r name _; do record+=(--option "$name=${!name}"); done < <(_options_of "$root/run.sh")
-    python -m svmixer.stages.record_run --exp_dir "$expdir/$tag" --first "$(first_done "$now")" \
+    python -m svmixer record_run --exp_dir "$expdir/$tag" --first "$(first_done "$now")" \
         --command "$(recorded_command "$root" run.sh "${command_line[@]}")" --commit "$commit" --started "$started" "${record[@]}"
 }
 

@@ -45,11 +45,11 @@ require_words local_data_opts
 split_words "$local_data_opts"
 options=("${words[@]}")
 # The same words in other quotes are no change.
-was=$(python -m svmixer.stages.done option "$datadir/.done" --option local_data_opts)
+was=$(python -m svmixer done option "$datadir/.done" --option local_data_opts)
 if split_words "$was" && [ "$(quoted "${words[@]}")" = "$(quoted "${options[@]}")" ]; then local_data_opts=$was; fi
 read -ra sets <<<"$train_set $valid_set $test_sets $aug_sets"
 # A run that wants fewer sets than there are makes none anew.
-made=$(python -m svmixer.stages.done option "$datadir/.done" --option sets)
+made=$(python -m svmixer done option "$datadir/.done" --option sets)
 includes "$made" "${sets[@]}" || made=${sets[*]}
 
 # What the lists are made by, links followed: a change in the recipe makes them anew, as does one in files that options name.
@@ -78,7 +78,7 @@ log "stage 1: $script $(quoted "${options[@]}")"
 rm -f "$datadir/.done"
 run_child bash "$script" --data_dir "$datadir" --nj "$nj" "${options[@]}"
 for set in "${sets[@]}"; do
-    python -m svmixer.cli.validate_data_dir --data_dir "$datadir/$set"
+    python -m svmixer validate_data_dir --data_dir "$datadir/$set"
 done
 remember "$datadir/.given" local_data_opts
 mark_done "$datadir/.done" "${spec[@]}" --option "sets=${sets[*]}"

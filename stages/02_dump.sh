@@ -76,13 +76,13 @@ dump_set() {
     fi
     log "stage 2: $data → $out ($nj jobs, logs in $out/log)"
     rm -f "$out/.done"
-    audio=$(python -m svmixer.stages.done audio "$out/.done" --audio "$data/wav.scp")
+    audio=$(python -m svmixer done audio "$out/.done" --audio "$data/wav.scp")
     resume_by "${inputs[@]}" <(echo "$audio")
     # shellcheck disable=SC2154  # from cmd.sh
     run_tasks "$dump_cmd ${resume_options[*]}" "$nj" "$out/log/dump" \
-        python -m svmixer.stages.dump --data_dir "$data" --output_dir "$out" --num_jobs "$nj" "${options[@]}"
+        python -m svmixer dump --data_dir "$data" --output_dir "$out" --num_jobs "$nj" "${options[@]}"
     finish_tasks "$out/log"
-    python -m svmixer.stages.dump_merge --data_dir "$data" --output_dir "$out" --num_jobs "$nj" --max_drop "$max_drop"
+    python -m svmixer dump_merge --data_dir "$data" --output_dir "$out" --num_jobs "$nj" --max_drop "$max_drop"
     remember "$out/.given" "${own_options[@]}"
     mark_done "$out/.done" "${spec[@]}" --output "$out/wav.scp" --output "$out/utt2num_samples"
 }

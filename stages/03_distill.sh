@@ -65,7 +65,7 @@ if keep_or_continue "$dir" "${spec[@]}"; then
     [ -z "$chosen" ] || echo "$chosen" >"$dir/.chosen"
     log "stage 3: $teacher → $dir (log in $dir/distill*.log)"
     run_training "$dir" distill \
-        python -m svmixer.stages.distill --config "$config" --output_dir "$dir" --teacher "$teacher" \
+        python -m svmixer distill --config "$config" --output_dir "$dir" --teacher "$teacher" \
         --data.train "$dumpdir/$train_set" --data.valid "$dumpdir/$valid_set" --augment.dumpdir "$dumpdir" \
         --loop.seed "$seed" "${options[@]}"
     mark_done "$dir/.done" "${spec[@]}" --output "$dir/student.safetensors"

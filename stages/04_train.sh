@@ -73,7 +73,7 @@ if keep_or_continue "$dir" "${spec[@]}"; then
     [ -z "$chosen" ] || echo "$chosen" >"$dir/.chosen"
     log "stage 4: training in $dir (log in $dir/train*.log)"
     run_training "$dir" train \
-        python -m svmixer.stages.train --config "$config" --output_dir "$dir" "${start[@]}" \
+        python -m svmixer train --config "$config" --output_dir "$dir" "${start[@]}" \
         --data.train "$dumpdir/$train_set" --data.valid "$dumpdir/$valid_set" --augment.dumpdir "$dumpdir" \
         --loop.seed "$seed" "${options[@]}"
     mark_done "$dir/.done" "${spec[@]}" --output "$dir/model/model.safetensors" --output "$dir/model/config.yaml"

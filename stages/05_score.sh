@@ -54,7 +54,7 @@ embed_set() {
     resume_by "$data/.done" "$config" "${inputs[@]}"
     # shellcheck disable=SC2154  # from cmd.sh
     run_tasks "$decode_cmd --gpu $((ngpu > 0)) ${resume_options[*]}" "$nj" "$out/log/extract" \
-        python -m svmixer.stages.extract --config "$config" --model "$model" --data_dir "$data" --output_dir "$out" \
+        python -m svmixer extract --config "$config" --model "$model" --data_dir "$data" --output_dir "$out" \
         --num_jobs "$nj" --ngpu "$ngpu" --force "$force" "$@"
     finish_tasks "$out/log"
 }
@@ -72,7 +72,7 @@ make_cohort() {
     log "stage 5: $out ($nj jobs, logs in $out/log)"
     rm -f "$out/.done"
     embed_set "$model" "$train_set" "$out" "$(printf '%s\n' "$@")" --lowpass_hz "$band" --as_cohort true
-    python -m svmixer.stages.cohort --config "$config" --embeddings_dir "$out" --data_dir "$dumpdir/$train_set" --num_jobs "$nj"
+    python -m svmixer cohort --config "$config" --embeddings_dir "$out" --data_dir "$dumpdir/$train_set" --num_jobs "$nj"
     mark_done "$out/.done" "${spec[@]}" --output "$out/cohort.scp"
 }
 
@@ -92,7 +92,7 @@ score_set() {
     log "stage 5: $out ($nj jobs, logs in $out/log)"
     rm -f "$out/.done"
     embed_set "$model" "$set" "$out" "$(printf '%s\n' "$@")" --lowpass_hz "$band" --max_seconds "$seconds"
-    python -m svmixer.stages.score --data_dir "$data" --embeddings_dir "$out" --output_dir "$out" --num_jobs "$nj"
+    python -m svmixer score --data_dir "$data" --embeddings_dir "$out" --output_dir "$out" --num_jobs "$nj"
     mark_done "$out/.done" "${spec[@]}" --output "$out/scores" --output "$out/metrics.json"
 }
 
@@ -105,7 +105,7 @@ normalise_set() {
         return 0
     fi
     rm -f "$out/.done"
-    python -m svmixer.stages.score --config "$config" --data_dir "$data" --embeddings_dir "$raw" --output_dir "$out" \
+    python -m svmixer score --config "$config" --data_dir "$data" --embeddings_dir "$raw" --output_dir "$out" \
         --num_jobs 0 --cohort_dir "$cohort"
     mark_done "$out/.done" "${spec[@]}" --output "$out/scores" --output "$out/metrics.json"
 }

@@ -36,7 +36,7 @@ if is_done "$dir/report.done" "${spec[@]}" --output "$dir/RESULTS.md"; then
     log "stage 6: $dir/RESULTS.md is done"
 else
     rm -f "$dir/report.done"
-    python -m svmixer.stages.report --exp_dir "$dir" "${notes[@]}"
+    python -m svmixer report --exp_dir "$dir" "${notes[@]}"
     mark_done "$dir/report.done" "${spec[@]}" --output "$dir/RESULTS.md"
 fi
 log "stage 6: results in $dir/RESULTS.md and $dir/report.html"

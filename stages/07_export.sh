@@ -66,6 +66,6 @@ log "stage 7: $out (log in $dir/export.log)"
 rm -f "$out/.done"
 # shellcheck disable=SC2154  # from cmd.sh
 dispatch_watched "$export_cmd --num-threads $nj" "$dir/export.log" \
-    python -m svmixer.cli.export --model "$dir/train/model" --output_dir "$out" "${options[@]}" "${words[@]}"
+    python -m svmixer export --model "$dir/train/model" --output_dir "$out" "${options[@]}" "${words[@]}"
 mark_done "$out/.done" "${spec[@]}" "${outputs[@]}"
 log "stage 7: model directory $out; try: svmixer verify --model $(quoted "$out") FILE FILE"

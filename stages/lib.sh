@@ -138,7 +138,7 @@ model_dir() {
 
 # require MARKER@STAGE…: stop, naming the first missing or stale input and the stage that makes it.
 require() {
-    python -m svmixer.stages.done require "$@" || exit 1
+    python -m svmixer done require "$@" || exit 1
 }
 
 # own DIR: be the only run that works in DIR; a run that was just killed gets a moment to go. The kernel lets go of it when
@@ -211,7 +211,7 @@ is_done() {
         may_write
         return 1
     fi
-    reason=$(python -m svmixer.stages.done check "$marker" "$@") || status=$?
+    reason=$(python -m svmixer done check "$marker" "$@") || status=$?
     [ "$status" -ne 0 ] || return 0
     # Killed, it has not said that anything changed.
     [ "$status" -eq 1 ] || die "the check of $marker ended with status $status"
@@ -222,7 +222,7 @@ is_done() {
 
 # mark_done MARKER SPEC…
 mark_done() {
-    python -m svmixer.stages.done write "$@"
+    python -m svmixer done write "$@"
 }
 
 # keep_or_continue DIR SPEC…: for trainings, which are never thrown away in silence. Returns 1 if DIR is finished and current;
@@ -239,7 +239,7 @@ keep_or_continue() {
         log "--force: the earlier $dir is now $aside"
     fi
     if [ -f "$dir/.inputs" ]; then
-        reason=$(python -m svmixer.stages.done check "$dir/.inputs" "$@") || status=$?
+        reason=$(python -m svmixer done check "$dir/.inputs" "$@") || status=$?
         [ "$status" -le 1 ] || die "the check of $dir/.inputs ended with status $status"
     fi
     if [ "$status" -eq 1 ]; then

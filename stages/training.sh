@@ -34,7 +34,7 @@ run_training() {
         if [ "$status" -ne 1 ] || [ "$told_to_stop" = true ] || [ ! -f "$dir/.interrupted" ]; then
             return "$status"
         fi
-        steps=$(python -m svmixer.stages.steps_done "$dir")
+        steps=$(python -m svmixer steps_done "$dir")
         log "$dir: $(cat "$dir/.interrupted") ($steps steps done)"
         [ "$again" -lt "$most" ] || die "$dir is not finished, and --max_resubmits is $most: run again to continue"
         [ "$steps" -gt "$before" ] || die "$dir: no step was made between two submissions; is the time limit too short?"

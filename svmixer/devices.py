@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import torch
 
+from svmixer.errors import SvmixerError
 
-class DeviceError(ValueError):
+
+class DeviceError(SvmixerError):
     """A device that is none, or that this machine has not got; the message says what there is."""
 
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import yaml
 
+from svmixer.errors import SvmixerError
 from svmixer.text_files import encoding_repair, foreign_text
 
 _MOST_VALUES = 100_000  # in one file; the largest of the project has about a hundred
 
 
-class ConfigError(ValueError):
+class ConfigError(SvmixerError):
     """A configuration key or value that cannot be used; the message names the source and the key."""
 
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import svmixer
+from svmixer.cli.main import run_program
 from svmixer.devices import DeviceError, count_gpus, find_device
-from svmixer.stages import train
 
 
 @pytest.fixture(params=[0, 1, 2])
@@ -67,7 +67,7 @@ def test_models_and_teachers(name, no_gpu):
 
 def test_a_training_on_gpus(no_gpu, tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
-        train.main(["--output_dir", str(tmp_path / "exp"), "--device.ngpu", "4"])
+        run_program("train", ["--output_dir", str(tmp_path / "exp"), "--device.ngpu", "4"])
     assert stop.value.code == 1
     error = capsys.readouterr().err
     assert "no GPU can be used here" in error

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from svmixer.cli.main import PROGRAMS
+from svmixer.cli.main import PROGRAMS, run_program
 from svmixer.config import ConfigError, field_comments, load
 from svmixer.training.config import TrainConfig
 
@@ -32,7 +32,7 @@ SIGNED = ("augment.level_db", "frontend.level", "mix_snr", "threshold")
 
 def help_of(verb: str, capsys) -> str:
     with pytest.raises(SystemExit) as stop:
-        import_module(PROGRAMS[verb]).main(["--help"])
+        run_program(verb, ["--help"])
     assert stop.value.code == 0
     return capsys.readouterr().out
 
@@ -117,7 +117,7 @@ def configurations() -> list[type]:
     """Those that programs of the package read."""
     found = {}
     for verb in VERBS:
-        for name, value in vars(import_module(PROGRAMS[verb])).items():
+        for name, value in vars(import_module(PROGRAMS[verb].partition(":")[0])).items():
             if dataclasses.is_dataclass(value) and name.endswith(("Config", "Options")):
                 found[f"{verb}.{name}"] = value
     return list({value: name for name, value in found.items()})
@@ -217,16 +217,14 @@ def test_values_that_no_training_can_work_with(key, text, message):
 )  # fmt: skip
 def test_values_that_no_program_can_work_with(verb, words, message, capsys):
     with pytest.raises(SystemExit) as stop:
-        import_module(PROGRAMS[verb]).main(words)
+        run_program(verb, words)
     assert stop.value.code == 2
     assert message in capsys.readouterr().err
 
 
 def test_a_state_that_the_student_has_not_got(capsys):
-    from svmixer.cli.complexity import main
-
     with pytest.raises(SystemExit) as stop:
-        main(["--backend.name", "statistics", "--backend.statistics.states", "[9]"])
+        run_program("complexity", ["--backend.name", "statistics", "--backend.statistics.states", "[9]"])
     assert stop.value.code == 1
     assert "there is no state 9; the student has 0 to 5" in capsys.readouterr().err
 

@@ -37,7 +37,7 @@ run_child "$root/tools/setup.sh"
 . "$root/path.sh"
 
 options=(--tables "$recipe/$tables" --only "[${only// /, }]" --seeds "[${seeds// /, }]")
-listed=$(python -m svmixer.cli.tables "${options[@]}" --action list)
+listed=$(python -m svmixer tables "${options[@]}" --action list)
 failed=()
 while IFS=$'\x1f' read -r -u 3 tag seed teacher distill_args train_args; do
     command=("$recipe/run.sh" --tag "$tag" --seed "$seed" --expdir "$expdir" --nj "$nj" --ngpu "$ngpu" --stop_stage score
@@ -55,6 +55,6 @@ while IFS=$'\x1f' read -r -u 3 tag seed teacher distill_args train_args; do
     [ "$told_to_stop" = false ] || exit 2
 done 3<<<"$listed"
 [ "$dry_run" = false ] || exit 0
-python -m svmixer.cli.tables "${options[@]}" --action page --expdir "$expdir" --output "$output" \
+python -m svmixer tables "${options[@]}" --action page --expdir "$expdir" --output "$output" \
     --command "$(recorded_command "$root" tools/run_tables.sh "${command_line[@]}")"
 [ ${#failed[@]} -eq 0 ] || { echo "run_tables.sh: failed: ${failed[*]}" >&2; exit 1; }

@@ -8,4 +8,4 @@ set -euo pipefail
 if [ $(($# % 2)) -eq 1 ] && [[ ${*: -1} != -* ]]; then
     set -- "${@:1:$#-1}" --data_dir "${*: -1}"
 fi
-exec python -m svmixer.cli.validate_data_dir "$@"
+exec python -m svmixer validate_data_dir "$@"

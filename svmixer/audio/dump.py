@@ -43,7 +43,7 @@ _WARNINGS = 20  # dropped utterances that the log names; the list has them all
 
 @dataclasses.dataclass(frozen=True)
 class DumpConfig:
-    """Options of ``python -m svmixer.stages.dump``."""
+    """Options of ``python -m svmixer dump``."""
 
     # Data directory with wav.scp and, where utterances are not whole recordings, segments or parts.
     data_dir: str

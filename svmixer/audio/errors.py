@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
+from svmixer.errors import SvmixerError
 
-class AudioError(ValueError):
+
+class AudioError(SvmixerError):
     """Audio that cannot be used; ``str(error)`` reads ``source: reason: detail``.
 
     Attributes:

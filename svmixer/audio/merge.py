@@ -39,7 +39,7 @@ _AGAIN = "run.sh --stage dump"
 
 @dataclasses.dataclass(frozen=True)
 class MergeConfig:
-    """Options of ``python -m svmixer.stages.dump_merge``."""
+    """Options of ``python -m svmixer dump_merge``."""
 
     # Data directory that was dumped.
     data_dir: str

@@ -12,7 +12,6 @@ import numpy as np
 
 from svmixer.config import parse_args
 from svmixer.limits import at_least
-from svmixer.log import fail
 
 
 @dataclass(frozen=True)
@@ -33,10 +32,7 @@ class CalibrateConfig:
 def main(argv: list[str] | None = None) -> None:
     """Command line; a user's mistake ends with one line and status 1."""
     config = parse_args(CalibrateConfig, argv, __doc__)
-    try:
-        run(config)
-    except (ValueError, OSError) as error:
-        raise fail(str(error)) from None
+    run(config)
 
 
 def run(config: CalibrateConfig) -> None:
@@ -61,7 +57,3 @@ def run(config: CalibrateConfig) -> None:
         f"{path}: cosine of int8 with float32 over {len(near)} windows: lowest {near.min():.6f}, "
         f"mean {near.mean():.6f}"
     )
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
 """Compare groups of runs that were repeated with several seeds:
 
-    python -m svmixer.cli.compare --output docs/results.md \\
+    python -m svmixer compare --output docs/results.md \\
         --runs '{with teacher: [exp/a1, exp/a2], without teacher: [exp/b1, exp/b2]}'
 """
 
@@ -11,10 +11,8 @@ from pathlib import Path
 
 from svmixer.config import parse_args
 from svmixer.limits import at_least, not_negative
-from svmixer.lists import ListError
-from svmixer.log import fail, get_logger
+from svmixer.log import get_logger
 from svmixer.report.compare import write_comparison
-from svmixer.report.results import ReportError
 
 logger = get_logger(__name__)
 
@@ -51,15 +49,8 @@ class CompareConfig:
 def main(argv: list[str] | None = None) -> None:
     """Command line; a user's mistake ends with one line and status 1."""
     config = parse_args(CompareConfig, argv, __doc__)
-    try:
-        notes = Path(config.notes).read_text(encoding="utf-8") if config.notes else ""
-        write_comparison(
-            config.runs, config.output, config.title, notes, config.replicates, config.seed, config.plot
-        )
-    except (ListError, OSError, ReportError) as error:
-        raise fail(str(error)) from None
+    notes = Path(config.notes).read_text(encoding="utf-8") if config.notes else ""
+    write_comparison(
+        config.runs, config.output, config.title, notes, config.replicates, config.seed, config.plot
+    )
     logger.info("written: %s", config.output)
-
-
-if __name__ == "__main__":
-    main()

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from svmixer.config import parse_args
 from svmixer.limits import at_least
-from svmixer.log import fail
 from svmixer.models.config import BackendConfig, ModelConfig, StudentConfig
 
 if TYPE_CHECKING:
@@ -52,10 +51,7 @@ class ComplexityConfig:
 def main(argv: list[str] | None = None) -> None:
     """Print one row a part: parameters, MACs in the paper's accounting, operations in the full one."""
     config = parse_args(ComplexityConfig, argv, __doc__)
-    try:
-        rows = list(paper_rows() if config.student is None and config.backend is None else model_rows(config))
-    except ValueError as error:
-        raise fail(str(error)) from None
+    rows = list(paper_rows() if config.student is None and config.backend is None else model_rows(config))
     if config.json or config.format == "json":
         print(json.dumps(rows, indent=2))
     else:
@@ -151,7 +147,3 @@ def table(rows: list[dict[str, Any]]) -> str:
     if stated:
         lines.append("Stated: by the paper for layers (Table I), by the released models for whole systems.")
     return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    main()

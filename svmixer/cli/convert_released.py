@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from svmixer.config import parse_args
-from svmixer.log import fail, get_logger
+from svmixer.log import get_logger
 
 log = get_logger(__name__)
 
@@ -25,19 +25,12 @@ class ConvertConfig:
 def main(argv: list[str] | None = None) -> None:
     """Convert; a file that does not fit ends with one line that names the tensors, and status 1."""
     config = parse_args(ConvertConfig, argv, __doc__)
-    from svmixer.models.io import ModelError, save_model
+    from svmixer.models.io import save_model
     from svmixer.models.released import load_released
 
-    try:
-        model = load_released(config.student, config.classifier)
-        save_model(model, config.output)
-    except (ModelError, OSError) as error:
-        raise fail(str(error)) from None
+    model = load_released(config.student, config.classifier)
+    save_model(model, config.output)
     counts = {"student": model.student, "backend": model.backend}
     for name, part in counts.items():
         log.info("%s: %s parameters", name, f"{sum(p.numel() for p in part.parameters()):,}")
     log.info("%s: a model of %d layers", config.output, model.config.student.layers)
-
-
-if __name__ == "__main__":
-    main()

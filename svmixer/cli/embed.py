@@ -21,10 +21,11 @@ from typing import IO, Literal
 import numpy as np
 
 from svmixer.config import parse_args, split_arguments
+from svmixer.errors import SvmixerError, UsageError
 from svmixer.fileio import atomic_write
 from svmixer.inference.model_dir import DEFAULT_MODEL
 from svmixer.limits import at_least, not_negative
-from svmixer.log import fail, get_logger
+from svmixer.log import get_logger
 
 logger = get_logger(__name__)
 
@@ -82,26 +83,20 @@ def main(argv: list[str] | None = None) -> None:
     files, options = split_arguments(EmbedConfig, sys.argv[1:] if argv is None else argv)
     config = parse_args(EmbedConfig, options, __doc__)
     if files and config.input_dir:
-        raise fail(f"'{files[0]}': audio files or an --input_dir, not both", 2)
+        raise UsageError(f"'{files[0]}': audio files or an --input_dir, not both")
     if not files and not config.input_dir:
-        raise fail("no audio file given: svmixer embed FILE...", 2)
+        raise UsageError("no audio file given: svmixer embed FILE...")
     if config.input_dir:
-        try:
-            embed_tree(config)
-        except (ValueError, OSError) as error:
-            raise fail(str(error)) from None
+        embed_tree(config)
         return
     kaldi = not config.output or config.output.endswith(".ark")
     spaced = [name for name in files if kaldi and any(map(str.isspace, name))]
     if spaced:
-        raise fail(
+        raise SvmixerError(
             f"'{spaced[0]}': a key of a Kaldi file has no spaces, and Kaldi's form is what is printed; "
             "choose --output FILE.npz"
         )
-    try:
-        write(embed_files(files, config), config.output)
-    except (ValueError, OSError) as error:
-        raise fail(str(error)) from None
+    write(embed_files(files, config), config.output)
 
 
 def embed_files(files: list[str], config: EmbedConfig) -> list[tuple[str, np.ndarray]]:
@@ -122,7 +117,7 @@ def embed_files(files: list[str], config: EmbedConfig) -> list[tuple[str, np.nda
     if failures:
         # Errors of reading name the file themselves.
         lines = (why if why.startswith(name) else f"{name}: {why}" for name, why in failures.items())
-        raise ValueError("\n".join(lines))
+        raise SvmixerError("\n".join(lines))
     return [(name, embeddings[name]) for name in files]
 
 
@@ -201,7 +196,3 @@ def write_npz(stream: IO[bytes], arrays: dict[str, np.ndarray]) -> None:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
                 np.lib.format.write_array(entry, array, allow_pickle=False)
-
-
-if __name__ == "__main__":
-    main()

@@ -9,10 +9,11 @@ from typing import Literal
 import numpy as np
 
 from svmixer.config import parse_args, split_arguments
+from svmixer.errors import UsageError
 from svmixer.fileio import atomic_write
 from svmixer.inference.model_dir import DEFAULT_MODEL
 from svmixer.limits import not_negative
-from svmixer.log import fail, get_logger
+from svmixer.log import get_logger
 
 logger = get_logger(__name__)
 
@@ -43,22 +44,15 @@ def main(argv: list[str] | None = None) -> None:
     files, options = split_arguments(EnrolConfig, sys.argv[1:] if argv is None else argv)
     config = parse_args(EnrolConfig, options, __doc__)
     if not files:
-        raise fail("no recording given: svmixer enrol FILE... --output SPEAKER.npy", 2)
+        raise UsageError("no recording given: svmixer enrol FILE... --output SPEAKER.npy")
     from svmixer.inference.verify import enrol
     from svmixer.scoring.embedder import load_embedder
     from svmixer.scoring.recordings import hear
 
-    try:
-        model = load_embedder(config.model, config.runtime, config.precision)
-        heard = [hear(model, name, config.channel) for name in files]
-        speaker = enrol([vector for one in heard for vector in one.vectors])
-        with atomic_write(config.output, "wb") as stream:
-            np.save(stream, speaker)
-    except (ValueError, OSError) as error:
-        raise fail(str(error)) from None
+    model = load_embedder(config.model, config.runtime, config.precision)
+    heard = [hear(model, name, config.channel) for name in files]
+    speaker = enrol([vector for one in heard for vector in one.vectors])
+    with atomic_write(config.output, "wb") as stream:
+        np.save(stream, speaker)
     for doubt in (doubt for one in heard for doubt in one.doubts):
         logger.warning("%s", doubt)
-
-
-if __name__ == "__main__":
-    main()

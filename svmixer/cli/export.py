@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from svmixer.config import parse_args
+from svmixer.errors import SvmixerError
 from svmixer.limits import at_least
-from svmixer.log import fail, get_logger
+from svmixer.log import get_logger
 
 if TYPE_CHECKING:
     from svmixer.models.speaker_model import SpeakerModel
@@ -47,19 +48,12 @@ def main(argv: list[str] | None = None) -> None:
     config = parse_args(ExportConfig, argv, __doc__)
     from svmixer.models.io import load_model
 
-    try:
-        model = load_model(config.model)
-        # What is exported is what was written.
-        written = write_directory(model, config)
-        log.info("%s: %s parameters", config.output_dir, f"{sum(p.numel() for p in model.parameters()):,}")
-        if config.onnx:
-            report(write_onnx(written, config))
-    except (ValueError, OSError) as error:
-        raise fail(str(error)) from None
-    except ModuleNotFoundError as error:
-        raise fail(
-            f"svmixer export needs {error.name}: tools/setup.sh, or pip install '.[torch,train]'"
-        ) from None
+    model = load_model(config.model)
+    # What is exported is what was written.
+    written = write_directory(model, config)
+    log.info("%s: %s parameters", config.output_dir, f"{sum(p.numel() for p in model.parameters()):,}")
+    if config.onnx:
+        report(write_onnx(written, config))
 
 
 def write_directory(model: SpeakerModel, config: ExportConfig) -> SpeakerModel:
@@ -83,7 +77,7 @@ def write_directory(model: SpeakerModel, config: ExportConfig) -> SpeakerModel:
     for name, value in model.state_dict().items():
         expected = value.to(dtype).to(value.dtype) if value.is_floating_point() else value
         if not torch.equal(expected, written.state_dict()[name]):
-            raise ValueError(f"{output}: {name} does not read back as it was written")
+            raise SvmixerError(f"{output}: {name} does not read back as it was written")
     if config.weights == "float16":
         check_rounding(model, written, output / "model.safetensors", Path(config.test))
     return written
@@ -128,7 +122,3 @@ def report(description: dict[str, Any]) -> None:
         log.warning("int8 is no faster than float32 on this machine; float32 is the one that is recommended")
     if not description["checks"]["int8"]["parts"]:
         log.warning("no part of the model bears 8 bits: model.int8.onnx is float32 with weights of 16 bits")
-
-
-if __name__ == "__main__":
-    main()

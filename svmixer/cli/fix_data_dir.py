@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from svmixer.config import parse_args
-from svmixer.lists import ListError, fix_data_dir
-from svmixer.log import fail
+from svmixer.lists import fix_data_dir
 
 
 @dataclass(frozen=True)
@@ -22,10 +21,7 @@ class FixDataDirConfig:
 def main(argv: list[str] | None = None) -> None:
     """Run the script."""
     config = parse_args(FixDataDirConfig, argv, __doc__)
-    try:
-        report = fix_data_dir(config.data_dir, check_files=config.check_files)
-    except ListError as error:
-        raise fail(str(error)) from None
+    report = fix_data_dir(config.data_dir, check_files=config.check_files)
     for drop in report.dropped:
         more = ", …" if drop.count > 1 else ""
         print(f"{config.data_dir}/{drop.name}: left out {drop.count}: {drop.reason} ({drop.first}{more})")
@@ -36,7 +32,3 @@ def main(argv: list[str] | None = None) -> None:
         )
     if not report.changed:
         print(f"{config.data_dir}: nothing to repair")
-
-
-if __name__ == "__main__":
-    main()

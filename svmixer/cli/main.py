@@ -2,43 +2,51 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import sys
 from importlib import import_module
-from pathlib import Path
 
 from svmixer import __version__
 from svmixer.config import nearest
-from svmixer.log import fail
+from svmixer.errors import SvmixerError
 
-PACKAGE = Path(__file__).resolve().parents[1]
-# What people type: verb → module.
+# What people type: verb → (module and function, what it does).
 VERBS = {
-    "verify": "svmixer.cli.verify",
-    "enrol": "svmixer.cli.enrol",
-    "embed": "svmixer.cli.embed",
-    "validate_data_dir": "svmixer.cli.validate_data_dir",
-    "fix_data_dir": "svmixer.cli.fix_data_dir",
-    "partition_data_dir": "svmixer.cli.partition_data_dir",
-    "make_trials": "svmixer.cli.make_trials",
-    "complexity": "svmixer.cli.complexity",
-    "compare": "svmixer.cli.compare",
-    "tables": "svmixer.cli.tables",
-    "export": "svmixer.cli.export",
-    "convert_released": "svmixer.cli.convert_released",
-    "calibrate": "svmixer.cli.calibrate",
-    "package_model": "svmixer.cli.package_model",
+    "verify": ("svmixer.cli.verify:main", "Say whether recordings are of one speaker."),
+    "enrol": ("svmixer.cli.enrol:main", "Enrol a speaker from one or more recordings."),
+    "embed": ("svmixer.cli.embed:main", "Write speaker embeddings of audio files or of a directory."),
+    "validate_data_dir": ("svmixer.cli.validate_data_dir:main", "Check the lists of a data directory."),
+    "fix_data_dir": ("svmixer.cli.fix_data_dir:main", "Repair the lists of a data directory."),
+    "partition_data_dir": ("svmixer.cli.partition_data_dir:main", "Divide a data directory by speaker."),
+    "make_trials": ("svmixer.cli.make_trials:main", "Make trials for a data directory."),
+    "complexity": ("svmixer.cli.complexity:main", "Count parameters and MACs of a model."),
+    "compare": ("svmixer.cli.compare:main", "Compare groups of runs with several seeds each."),
+    "tables": ("svmixer.cli.tables:main", "List the runs of a table of experiments, or write it."),
+    "export": ("svmixer.cli.export:main", "Write a trained model to hand on, as ONNX too."),
+    "convert_released": ("svmixer.cli.convert_released:main", "Read the released PyTorch checkpoints."),
+    "convert_espnet": ("svmixer.espnet.export:main", "Make a model directory of an ESPnet checkpoint."),
+    "package_model": ("svmixer.cli.package_model:main", "Copy an export into the package."),
+    "calibrate": ("svmixer.cli.calibrate:main", "Prepare a model for int8 on CPUs."),
 }
-# What the shell stages call; for people who put stages of their own together.
+# What the shell stages call: program → module and function.
 STAGES = {
-    name: f"svmixer.stages.{name}"
-    for name in (
-        "check_text", "cohort", "distill", "done", "dump", "dump_merge", "extract", "pretrain", "record_run",
-        "report", "score", "split_list", "steps_done", "train",
-    )
-} | {"launch": "svmixer.distributed.launch"}  # fmt: skip
-PROGRAMS = VERBS | STAGES
+    "check_text": "svmixer.stages.check_text:main",
+    "done": "svmixer.stages.done:main",
+    "dump": "svmixer.stages.dump:dump",
+    "dump_merge": "svmixer.stages.dump:merge",
+    "split_list": "svmixer.stages.split_list:main",
+    "launch": "svmixer.distributed.launch:main",
+    "distill": "svmixer.stages.training:distill",
+    "train": "svmixer.stages.training:train",
+    "pretrain": "svmixer.stages.training:pretrain",
+    "steps_done": "svmixer.stages.steps_done:main",
+    "extract": "svmixer.stages.extract:main",
+    "cohort": "svmixer.stages.cohort:main",
+    "score": "svmixer.stages.score:main",
+    "report": "svmixer.stages.report:main",
+    "record_run": "svmixer.stages.record_run:main",
+}
+PROGRAMS = {verb: place for verb, (place, _) in VERBS.items()} | STAGES
 # Modules that the extra [torch] brings, and programs that it is not enough for.
 TORCH = ("torch", "scipy", "av", "kaldiio", "safetensors", "humanfriendly", "matplotlib", "markdown")
 TRAINING = ("distill", "export", "launch", "pretrain", "train")
@@ -65,32 +73,52 @@ def main(argv: list[str] | None = None) -> None:
     # The name that messages of the program start with.
     sys.argv[0] = f"svmixer {verb}"
     try:
-        import_module(PROGRAMS[verb]).main(argv[1:])
+        run_program(verb, argv[1:])
         sys.stdout.flush()
     except BrokenPipeError:
         # Whoever reads the output has enough of it (| head). Python would complain at its own end, too.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
+
+
+def run_program(name: str, argv: list[str]) -> None:
+    """Run one of ``PROGRAMS``.
+
+    Raises:
+        SystemExit: the program was given something that it cannot use, which it says in a line a fault.
+    """
+    module, _, function = PROGRAMS[name].partition(":")
+    try:
+        getattr(import_module(module), function)(argv)
+    except BrokenPipeError:
+        raise
+    except SvmixerError as error:
+        raise failed(str(error), error.status) from None
+    except OSError as error:
+        raise failed(str(error)) from None
     except ModuleNotFoundError as error:
         package = str(error.name).partition(".")[0]
         if package == "svmixer":
             raise
-        extras = "torch" if package in TORCH and verb not in TRAINING else "torch,train"
-        raise fail(
-            f"svmixer {verb} needs {error.name}, which is not installed: "
+        extras = "torch" if package in TORCH and name not in TRAINING else "torch,train"
+        raise failed(
+            f"svmixer {name} needs {error.name}, which is not installed: "
             f"tools/setup.sh, or pip install 'svmixer[{extras}]'"
         ) from None
 
 
+def failed(message: str, status: int = 1) -> SystemExit:
+    """The message on standard error, and what ends the program."""
+    print("\n".join(f"error: {line}" for line in message.splitlines()), file=sys.stderr)
+    return SystemExit(status)
+
+
 def overview() -> str:
-    """Every verb with the first line of its module's description, read without importing it."""
-    lines = ["usage: svmixer VERB [--key value ...]     (svmixer help VERB for its options)", ""]
-    for verb, module in VERBS.items():
-        path = PACKAGE.parent / (module.replace(".", "/") + ".py")
-        text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-        lines.append(f"  {verb:20} {text.partition(chr(10))[0]}")
-    return "\n".join([*lines, "", f"programs of the stages: {', '.join(STAGES)}"])
-
-
-if __name__ == "__main__":
-    main()
+    """Every verb and what it does."""
+    return "\n".join([
+        "usage: svmixer VERB [--key value ...]     (svmixer help VERB for its options)",
+        "",
+        *(f"  {verb:20} {about}" for verb, (_, about) in VERBS.items()),
+        "",
+        f"Programs of the stages: {', '.join(STAGES)}.",
+    ])  # fmt: skip

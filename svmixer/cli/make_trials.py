@@ -8,7 +8,6 @@ from pathlib import Path
 from svmixer.config import parse_args
 from svmixer.limits import not_negative
 from svmixer.lists import make_trials, read_table, read_utt2spk, write_trials
-from svmixer.log import fail
 
 
 @dataclass(frozen=True)
@@ -36,21 +35,14 @@ def main(argv: list[str] | None = None) -> None:
     """Run the script."""
     config = parse_args(MakeTrialsConfig, argv, __doc__)
     folder = Path(config.data_dir)
-    try:
-        trials = make_trials(
-            read_utt2spk(folder / "utt2spk"),
-            attributes=[read_table(folder / name) for name in config.attributes],
-            max_utterances=config.max_utterances,
-            max_targets=config.max_targets,
-            max_per_impostor=config.max_per_impostor,
-            seed=config.seed,
-            path=folder / "utt2spk",
-        )
-    except ValueError as error:
-        raise fail(str(error)) from None
+    trials = make_trials(
+        read_utt2spk(folder / "utt2spk"),
+        attributes=[read_table(folder / name) for name in config.attributes],
+        max_utterances=config.max_utterances,
+        max_targets=config.max_targets,
+        max_per_impostor=config.max_per_impostor,
+        seed=config.seed,
+        path=folder / "utt2spk",
+    )
     write_trials(folder / "trials", trials)
     print(f"{folder / 'trials'}: {len(trials)} trials, {int(trials.labels.sum())} of them targets")
-
-
-if __name__ == "__main__":
-    main()

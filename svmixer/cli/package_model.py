@@ -19,7 +19,7 @@ from svmixer.fileio import atomic_path, atomic_write, read_json, write_json
 from svmixer.inference.model_dir import ASSETS, ModelError
 from svmixer.inference.onnx_model import DESCRIPTION, FILES, read_description
 from svmixer.limits import positive
-from svmixer.log import fail, get_logger
+from svmixer.log import get_logger
 
 log = get_logger(__name__)
 
@@ -50,10 +50,7 @@ class PackageConfig:
 def main(argv: list[str] | None = None) -> None:
     """Copy, or say in one line why not."""
     config = parse_args(PackageConfig, argv, __doc__)
-    try:
-        package(config)
-    except (ValueError, OSError) as error:
-        raise fail(str(error)) from None
+    package(config)
 
 
 def package(config: PackageConfig) -> None:
@@ -111,7 +108,3 @@ def read_export(source: Path, config: PackageConfig, names: list[str]) -> tuple[
         return description, model_card(config.name, description)
     except ModelError as error:
         raise ModelError(f"{source / DESCRIPTION}: {error}; {anew}") from None
-
-
-if __name__ == "__main__":
-    main()

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from svmixer.config import parse_args
 from svmixer.limits import not_negative
-from svmixer.lists import ListError, partition_data_dir
-from svmixer.log import fail
+from svmixer.lists import partition_data_dir
 
 
 @dataclass(frozen=True)
@@ -32,19 +31,12 @@ class PartitionDataDirConfig:
 def main(argv: list[str] | None = None) -> None:
     """Run the script."""
     config = parse_args(PartitionDataDirConfig, argv, __doc__)
-    try:
-        speakers = partition_data_dir(
-            config.data_dir,
-            config.output_dir,
-            valid_speakers=config.valid_speakers,
-            test_speakers=config.test_speakers,
-            seed=config.seed,
-        )
-    except ListError as error:
-        raise fail(str(error)) from None
+    speakers = partition_data_dir(
+        config.data_dir,
+        config.output_dir,
+        valid_speakers=config.valid_speakers,
+        test_speakers=config.test_speakers,
+        seed=config.seed,
+    )
     for name, count in speakers.items():
         print(f"{config.output_dir}/{name}: {count} speakers")
-
-
-if __name__ == "__main__":
-    main()

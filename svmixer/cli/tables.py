@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from svmixer.config import ConfigError, parse_args
+from svmixer.config import parse_args
 from svmixer.limits import different, not_negative
-from svmixer.log import fail, get_logger
+from svmixer.log import get_logger
 from svmixer.report.paper_tables import read_tables, runs, write_tables
 
 log = get_logger(__name__)
@@ -44,21 +44,14 @@ class TablesOptions:
 def main(argv: list[str] | None = None) -> None:
     """Command line; a user's mistake ends with one line and status 1."""
     options = parse_args(TablesOptions, argv, __doc__)
-    try:
-        config = read_tables(options.tables, options.only)
-        if options.action == "list":
-            for run in runs(config, options.seeds):
-                row = run.row
-                print(SEPARATOR.join([run.tag, str(run.seed), row.teacher, row.distill_args, row.train_args]))
-            return
-        notes = (
-            Path(options.tables).with_name(config.notes).read_text(encoding="utf-8") if config.notes else ""
-        )
-        missing = write_tables(config, options.seeds, options.expdir, options.output, options.command, notes)
-    except (ConfigError, OSError, ValueError) as error:
-        raise fail(str(error)) from None
+    config = read_tables(options.tables, options.only)
+    if options.action == "list":
+        for run in runs(config, options.seeds):
+            row = run.row
+            print(SEPARATOR.join([run.tag, str(run.seed), row.teacher, row.distill_args, row.train_args]))
+        return
+    notes = (
+        Path(options.tables).with_name(config.notes).read_text(encoding="utf-8") if config.notes else ""
+    )
+    missing = write_tables(config, options.seeds, options.expdir, options.output, options.command, notes)
     log.info("written: %s%s", options.output, f", {missing} runs are still to do" if missing else "")
-
-
-if __name__ == "__main__":
-    main()

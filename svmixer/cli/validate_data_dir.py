@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from svmixer.config import parse_args
-from svmixer.lists import DataDirError, validate_data_dir
-from svmixer.log import fail
+from svmixer.lists import validate_data_dir
 
 
 @dataclass(frozen=True)
@@ -24,15 +23,8 @@ class ValidateDataDirConfig:
 def main(argv: list[str] | None = None) -> None:
     """Run the script."""
     config = parse_args(ValidateDataDirConfig, argv, __doc__)
-    try:
-        size = validate_data_dir(
-            config.data_dir, check_files=config.check_files, need_speakers=config.need_speakers
-        )
-    except DataDirError as error:
-        raise fail("\nerror: ".join(map(str, error.problems))) from None
+    size = validate_data_dir(
+        config.data_dir, check_files=config.check_files, need_speakers=config.need_speakers
+    )
     counts = (size.utterances, "utterances"), (size.speakers, "speakers"), (size.trials, "trials")
     print(f"{config.data_dir}: valid,", ", ".join(f"{count} {what}" for count, what in counts if count))
-
-
-if __name__ == "__main__":
-    main()

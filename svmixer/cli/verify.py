@@ -16,10 +16,10 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from svmixer.config import parse_args, split_arguments
+from svmixer.errors import SvmixerError, UsageError
 from svmixer.inference.model_dir import DEFAULT_MODEL
 from svmixer.inference.verify import check_threshold, enrol, verify
 from svmixer.limits import not_negative
-from svmixer.log import fail
 
 
 @dataclass(frozen=True)
@@ -53,21 +53,18 @@ def main(argv: list[str] | None = None) -> None:
     config = parse_args(VerifyConfig, options, __doc__)
     if len(files) < 2:
         how = "svmixer verify ENROLLED... TEST"
-        raise fail(f"two recordings or more are compared, found {len(files)}: {how}", 2)
+        raise UsageError(f"two recordings or more are compared, found {len(files)}: {how}")
     from svmixer.scoring.embedder import load_embedder
     from svmixer.scoring.recordings import hear, only_one
 
-    try:
-        model = load_embedder(config.model, config.runtime, config.precision)
-        threshold = config.threshold if config.threshold is not None else model.threshold
-        if threshold is None:
-            raise ValueError(f"{config.model} has no threshold of its own: give one with --threshold")
-        *enrolled, test = [hear(model, name, config.channel) for name in files]
-        speaker = enrol([vector for heard in enrolled for vector in heard.vectors])
-        doubts = [doubt for heard in (*enrolled, test) for doubt in heard.doubts]
-        verdict = verify(speaker, only_one(files[-1], test.vectors), threshold, doubts)
-    except (ValueError, OSError) as error:
-        raise fail(str(error)) from None
+    model = load_embedder(config.model, config.runtime, config.precision)
+    threshold = config.threshold if config.threshold is not None else model.threshold
+    if threshold is None:
+        raise SvmixerError(f"{config.model} has no threshold of its own: give one with --threshold")
+    *enrolled, test = [hear(model, name, config.channel) for name in files]
+    speaker = enrol([vector for heard in enrolled for vector in heard.vectors])
+    doubts = [doubt for heard in (*enrolled, test) for doubt in heard.doubts]
+    verdict = verify(speaker, only_one(files[-1], test.vectors), threshold, doubts)
     if config.json or config.format == "json":
         names = {"enrolled": files[:-1], "test": files[-1], "weights": str(model.weights)}
         print(json.dumps({**asdict(verdict), **names}, ensure_ascii=False))
@@ -75,7 +72,3 @@ def main(argv: list[str] | None = None) -> None:
     same = "one speaker" if verdict.same else "two speakers"
     unsure = f"; unsure: {'; '.join(verdict.doubts)}" if verdict.doubts else ""
     print(f"{same}: cosine {verdict.score:.4f}, threshold {verdict.threshold:.4f}{unsure}")
-
-
-if __name__ == "__main__":
-    main()

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from svmixer.errors import SvmixerError
+
 # Below the ports that Linux hands out by itself (32768 and up).
 FIRST_PORT = 20000
 # Ports a job may try, one after another.
@@ -16,7 +18,7 @@ PORTS_PER_JOB = 8
 _JOBS = 1500
 
 
-class ClusterError(ValueError):
+class ClusterError(SvmixerError):
     """Scheduler variables that cannot be understood or do not fit what was asked for."""
 
 

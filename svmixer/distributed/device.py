@@ -31,7 +31,7 @@ def start_processes(device: DeviceConfig, folder: str | Path) -> None:
     if device.world == 1:
         return
     launcher = [
-        sys.executable, "-m", "svmixer.distributed.launch", "--nodes", str(device.num_nodes),
+        sys.executable, "-m", "svmixer", "launch", "--nodes", str(device.num_nodes),
         "--node", str(device.node), "--processes", str(device.per_node), "--folder", str(folder),
         f"--attempt={device.attempt}", "--patience", str(device.patience), "--",
     ]  # fmt: skip

@@ -247,7 +247,3 @@ def main(argv: list[str] | None = None) -> None:
     if status:
         log.error("%s", reason)
     sys.exit(status)
-
-
-if __name__ == "__main__":
-    main()

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from svmixer import config as configuration
 from svmixer.config import ConfigError, parse_args
-from svmixer.log import fail, get_logger
+from svmixer.log import get_logger
 from svmixer.models.config import BackendConfig, EspnetConfig, ModelConfig
-from svmixer.models.io import ModelError, save_model, set_tensors
+from svmixer.models.io import save_model, set_tensors
 from svmixer.models.released import read_state_dict
 from svmixer.models.speaker_model import SpeakerModel
 from svmixer.yaml_files import read_yaml
@@ -110,13 +110,6 @@ def _backend(conf: dict[str, Any], where: str) -> BackendConfig:
 def main(argv: list[str] | None = None) -> None:
     """Convert one checkpoint."""
     config = parse_args(ExportConfig, argv, __doc__)
-    try:
-        model = speaker_model(config.train_config, config.checkpoint)
-        save_model(model, config.output_dir)
-    except (ConfigError, ModelError, OSError) as error:
-        raise fail(str(error)) from None
+    model = speaker_model(config.train_config, config.checkpoint)
+    save_model(model, config.output_dir)
     log.info("%s: %s parameters", config.output_dir, f"{sum(p.numel() for p in model.parameters()):,}")
-
-
-if __name__ == "__main__":
-    main()

@@ -18,6 +18,7 @@ from espnet2.spk.projector.abs_projector import AbsProjector
 from torch import Tensor
 
 from svmixer import config as configuration
+from svmixer.errors import SvmixerError
 from svmixer.models.backends import build_backend
 from svmixer.models.backends.weighted_sum import state_weights, weighted_sum
 from svmixer.models.config import BackendConfig, StudentConfig
@@ -112,7 +113,7 @@ class SvMixerPooling(AbsPooling):
             ValueError: some of the frames are padding, which the backends do not know.
         """
         if feat_lengths is not None and bool((feat_lengths != input.shape[2]).any()):
-            raise ValueError(
+            raise SvmixerError(
                 f"pooling svmixer takes crops of one length, found {input.shape[2]} frames of which only "
                 f"{int(feat_lengths.min())} are no padding; preprocessor_conf.target_duration cuts such crops"
             )

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from svmixer.errors import SvmixerError
 from svmixer.inference.onnx_model import open_session, run_session
 from svmixer.log import get_logger
 
@@ -19,7 +20,7 @@ log = get_logger(__name__)
 PARITY = {"float32": 0.9999, "int8": 0.999, "float16 weights": 0.9999}
 
 
-class ParityError(ValueError):
+class ParityError(SvmixerError):
     """What was exported does not give the model's embeddings."""
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from svmixer.errors import SvmixerError
 from svmixer.export.textbook import textbook_form
 from svmixer.fileio import atomic_path
 from svmixer.inference.onnx_model import INPUT, OUTPUT
@@ -21,7 +22,7 @@ from svmixer.models.speaker_model import SpeakerModel
 OPSET = 20
 
 
-class GraphError(ValueError):
+class GraphError(SvmixerError):
     """A model that the exporter cannot turn into a graph."""
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from svmixer.audio.dumpset import DumpSet
+from svmixer.errors import SvmixerError
 from svmixer.fileio import md5_file
 from svmixer.inference.onnx_model import OnnxModel, Precision
 from svmixer.inference.utterance import unit_length
@@ -86,7 +87,7 @@ def scored_rates(scores_dir: Path, test: Path) -> dict[str, Any]:
     """
     metrics = read_metrics(scores_dir)
     if metrics["trials_md5"] != md5_file(test / "trials"):
-        raise ValueError(f"{scores_dir}: scored with other trials than those of {test}")
+        raise SvmixerError(f"{scores_dir}: scored with other trials than those of {test}")
     trials = read_trials(test / "trials")
     table = read_table(scores_dir / "embeddings.scp")
     embeddings = unit_length(load_embeddings(table, trials.utterances, str(test / "trials")))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from svmixer.errors import SvmixerError
+
 ASSETS = Path(__file__).resolve().parent / "assets"
 # What an export, and so every model that comes with the package, has, and a teacher has not.
 DESCRIPTION = "export.json"
@@ -12,7 +14,7 @@ DESCRIPTION = "export.json"
 DEFAULT_MODEL = "pocket"
 
 
-class ModelError(ValueError):
+class ModelError(SvmixerError):
     """A model directory that cannot be read; the message names the file and what is wrong."""
 
 

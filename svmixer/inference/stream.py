@@ -19,6 +19,7 @@ from svmixer.audio.checks import (
 )
 from svmixer.audio.errors import AudioError
 from svmixer.audio.resample import Resampler
+from svmixer.errors import SvmixerError
 from svmixer.inference.utterance import WINDOWS_AT_ONCE, SpeechSum, unit_length, unit_vector, window_powers
 from svmixer.inference.windows import repeat_pad
 
@@ -79,7 +80,7 @@ class EmbeddingStream:
     ) -> None:
         self.window, self.hop = window, window if hop is None else hop
         if not 1 <= self.hop <= window:
-            raise ValueError(f"hop must be 1 to {window} samples, found {self.hop}")
+            raise SvmixerError(f"hop must be 1 to {window} samples, found {self.hop}")
         self.enrolled = None if enrolled is None else unit_vector(enrolled)
         self._embed_windows = embed_windows
         on_grid = sharing is not None and self.hop < window and self.hop % sharing.hop == 0
@@ -124,7 +125,7 @@ class EmbeddingStream:
             ValueError: :meth:`finish` was called.
         """
         if self._finished:
-            raise ValueError("the stream is finished; start another one")
+            raise SvmixerError("the stream is finished; start another one")
         wave = self._downmix(as_channels(wave, self._orientation(wave)))
         return self._take(self._resample(wave, last=False))
 
@@ -217,5 +218,5 @@ class EmbeddingStream:
             ValueError: nobody is enrolled.
         """
         if self.enrolled is None:
-            raise ValueError("nobody is enrolled: give the stream an embedding to compare with")
+            raise SvmixerError("nobody is enrolled: give the stream an embedding to compare with")
         return float(self.embedding() @ self.enrolled)

@@ -15,6 +15,7 @@ import numpy as np
 
 from svmixer.audio import LongWave, open_wave, to_mono_16k
 from svmixer.audio.checks import check_rate, one_channel
+from svmixer.errors import SvmixerError
 from svmixer.inference.windows import EMPTY, Protocol, repeat_pad, utterance_starts
 
 # Windows that go through the model at once, whichever utterances they are of: bounds the memory, and more are
@@ -52,7 +53,7 @@ class Source:
         return wave
 
 
-class UtteranceError(ValueError):
+class UtteranceError(SvmixerError):
     """An utterance that has no embedding; the message names it."""
 
     def __init__(self, name: str, what: object) -> None:
@@ -77,12 +78,12 @@ def one_channel_at(
     """
     if isinstance(wave, (str, os.PathLike)):
         if sample_rate is not None:
-            raise ValueError(f"{wave}: a file says its sampling rate itself; leave sample_rate out")
+            raise SvmixerError(f"{wave}: a file says its sampling rate itself; leave sample_rate out")
         return open_wave(os.fspath(wave), rate, channel)[0]
     rate_in = rate if sample_rate is None else check_rate(sample_rate)
     if isinstance(wave, LongWave):
         if channel is not None:
-            raise ValueError("channel: open_wave has chosen one already")
+            raise SvmixerError("channel: open_wave has chosen one already")
         if rate_in == rate:
             return wave
         whole = np.asarray(wave)
@@ -101,11 +102,11 @@ def wave_source(wave: np.ndarray | LongWave, name: str = "") -> Source:
     if not isinstance(wave, LongWave):
         wave = np.asarray(wave, dtype=np.float32)
         if wave.ndim != 1:
-            raise ValueError(f"expected one channel of samples, found shape {wave.shape}")
+            raise SvmixerError(f"expected one channel of samples, found shape {wave.shape}")
         if not np.isfinite(wave).all():
-            raise ValueError("the waveform has samples that are not finite (NaN or infinity)")
+            raise SvmixerError("the waveform has samples that are not finite (NaN or infinity)")
     if wave.shape[0] < 1:
-        raise ValueError(EMPTY)
+        raise SvmixerError(EMPTY)
     finish = wave.finish if isinstance(wave, LongWave) else lambda: None
     return Source(name, wave.shape[0], lambda first, count: wave[first : first + count], finish)
 
@@ -123,7 +124,7 @@ def unit_vector(vector: np.ndarray) -> np.ndarray:
     """
     vector = np.asarray(vector, dtype=np.float32)
     if vector.ndim != 1 or not np.isfinite(vector).all() or not vector.any():
-        raise ValueError(f"expected an embedding (D,), finite and not all zero; found shape {vector.shape}")
+        raise SvmixerError(f"expected an embedding (D,), finite and not all zero; found shape {vector.shape}")
     return unit_length(vector)
 
 

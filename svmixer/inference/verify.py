@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from svmixer.errors import SvmixerError
 from svmixer.inference.utterance import unit_length
 
 # Cosines nearer to the threshold than this change sides with the next recording of the same two people.
@@ -34,12 +35,12 @@ def enrol(embeddings: Sequence[np.ndarray]) -> np.ndarray:
     """
     embeddings = list(embeddings)
     if not embeddings:
-        raise ValueError("a speaker is enrolled from one recording at least")
+        raise SvmixerError("a speaker is enrolled from one recording at least")
     if any(np.ndim(embedding) != 1 for embedding in embeddings):
-        raise ValueError("expected a list of embeddings, each of shape (D,)")
+        raise SvmixerError("expected a list of embeddings, each of shape (D,)")
     sizes = {np.shape(embedding) for embedding in embeddings}
     if len(sizes) > 1:
-        raise ValueError(f"embeddings of different sizes: {sorted(sizes)}")
+        raise SvmixerError(f"embeddings of different sizes: {sorted(sizes)}")
     return unit_length(unit_length(_finite(np.stack(embeddings))).mean(axis=0)).astype(np.float32)
 
 
@@ -59,9 +60,9 @@ def verify(
     """
     check_threshold(threshold)
     if np.ndim(enrolled) != 1 or np.ndim(embedding) != 1:
-        raise ValueError(f"expected embeddings (D,), found {np.shape(enrolled)} and {np.shape(embedding)}")
+        raise SvmixerError(f"expected embeddings (D,), found {np.shape(enrolled)} and {np.shape(embedding)}")
     if np.shape(enrolled) != np.shape(embedding):
-        raise ValueError(f"embeddings of different sizes: {np.shape(enrolled)} and {np.shape(embedding)}")
+        raise SvmixerError(f"embeddings of different sizes: {np.shape(enrolled)} and {np.shape(embedding)}")
     score = float(np.clip(unit_length(_finite(enrolled)) @ unit_length(_finite(embedding)), -1.0, 1.0))
     if abs(score - threshold) < CLOSE:
         doubts = (*doubts, f"{abs(score - threshold):.4f} from the threshold")
@@ -75,11 +76,11 @@ def check_threshold(threshold: float) -> None:
         ValueError: not a number from −1 to 1.
     """
     if not -1.0 <= threshold <= 1.0:
-        raise ValueError(f"threshold: a cosine from -1 to 1, found {threshold}")
+        raise SvmixerError(f"threshold: a cosine from -1 to 1, found {threshold}")
 
 
 def _finite(vectors: np.ndarray) -> np.ndarray:
     vectors = np.asarray(vectors, dtype=np.float32)
     if not np.isfinite(vectors).all() or not np.any(vectors, axis=-1).all():
-        raise ValueError("an embedding that is zero or not finite cannot be compared")
+        raise SvmixerError("an embedding that is zero or not finite cannot be compared")
     return vectors

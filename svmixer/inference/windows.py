@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Literal, TypeVar, get_args
 
 import numpy as np
 
+from svmixer.errors import SvmixerError
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -28,7 +30,7 @@ def repeat_pad(wave: Array, window: int) -> Array:
     """
     num_samples = wave.shape[-1]
     if num_samples == 0:
-        raise ValueError(EMPTY)
+        raise SvmixerError(EMPTY)
     if num_samples >= window:
         return wave
     index = np.arange(window) % num_samples
@@ -62,11 +64,11 @@ def utterance_starts(
         ValueError: no samples, unknown protocol, ``num_crops`` < 1.
     """
     if protocol not in PROTOCOLS:
-        raise ValueError(f"unknown protocol '{protocol}'; known: {', '.join(PROTOCOLS)}")
+        raise SvmixerError(f"unknown protocol '{protocol}'; known: {', '.join(PROTOCOLS)}")
     if num_crops < 1:
-        raise ValueError(f"num_crops must be at least 1, found {num_crops}")
+        raise SvmixerError(f"num_crops must be at least 1, found {num_crops}")
     if num_samples < 1:
-        raise ValueError(EMPTY)
+        raise SvmixerError(EMPTY)
     if num_samples <= window:
         return np.zeros(1, np.int64)
     count = num_crops if protocol == "crops" else math.ceil(num_samples / window)
@@ -84,7 +86,7 @@ def utterance_windows(
         ValueError: also for a waveform that is not one-dimensional.
     """
     if wave.ndim != 1:
-        raise ValueError(f"expected one channel of samples, found shape {tuple(wave.shape)}")
+        raise SvmixerError(f"expected one channel of samples, found shape {tuple(wave.shape)}")
     starts = utterance_starts(len(wave), window, protocol, num_crops)
     wave = repeat_pad(wave, window)
     return np.stack([wave[start : start + window] for start in starts])

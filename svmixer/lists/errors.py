@@ -5,10 +5,12 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
+from svmixer.errors import SvmixerError
+
 _NOUNS = {"reco2": "recording", "spk2": "speaker"}
 
 
-class ListError(ValueError):
+class ListError(SvmixerError):
     """A list that cannot be used.
 
     ``str(error)`` reads ``file:line: utterance ID: what; repair with: command``, without the parts that are
@@ -62,4 +64,4 @@ def fix_command(path: str | Path, *options: str) -> str | None:
     if not known and not name.startswith(("utt2", "spk2", "reco2")):
         return None
     folder = shlex.quote(str(Path(path).parent))
-    return " ".join(["python -m svmixer.cli.fix_data_dir --data_dir", folder, *options])
+    return " ".join(["svmixer fix_data_dir --data_dir", folder, *options])

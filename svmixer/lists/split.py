@@ -6,6 +6,7 @@ import contextlib
 from itertools import islice
 from pathlib import Path
 
+from svmixer.errors import SvmixerError
 from svmixer.fileio import atomic_write
 from svmixer.lists.errors import ListError
 
@@ -25,7 +26,7 @@ def split_list(path: str | Path, jobs: int, output: str) -> list[Path]:
     name = Path(output).name
     if jobs < 1 or "JOB" not in name:
         what = "expected one job or more and a file name with JOB in it"
-        raise ValueError(f"{what}, got {jobs} and '{output}'")
+        raise SvmixerError(f"{what}, got {jobs} and '{output}'")
     parts = [Path(output).with_name(name.replace("JOB", str(job))) for job in range(1, jobs + 1)]
     try:
         with open(path, "rb") as stream, contextlib.ExitStack() as stack:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from svmixer.errors import SvmixerError
 from svmixer.lists.errors import ListError
 from svmixer.lists.table import spk2utt_from
 from svmixer.lists.trials import Trials
@@ -55,7 +56,7 @@ def make_trials(
         ValueError: a limit below its least value, or an attribute that no speaker has.
     """
     if max_utterances < 2 or max_targets < 1 or max_per_impostor < 1:
-        raise ValueError("max_utterances must be at least 2, max_targets and max_per_impostor at least 1")
+        raise SvmixerError("max_utterances must be at least 2, max_targets and max_per_impostor at least 1")
     rng = np.random.default_rng(seed)
     spk2utt = spk2utt_from(utt2spk)
     pool = {speaker: _draw(rng, utterances, max_utterances) for speaker, utterances in spk2utt.items()}
@@ -97,7 +98,7 @@ class _Tiers:
         for i, attribute in enumerate(attributes):
             if all(values[i] is None for values in self._values.values()):
                 key = next(iter(attribute), "nobody")
-                raise ValueError(f"attribute {i + 1} knows none of the speakers or utterances, but '{key}'")
+                raise SvmixerError(f"attribute {i + 1} knows none of the speakers or utterances, but '{key}'")
         # Speakers are few kinds: the tiers are made once a kind, not once a speaker.
         self._tiers: dict[tuple, list[list[str]]] = {}
 

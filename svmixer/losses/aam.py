@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from svmixer.errors import SvmixerError
 from svmixer.losses.config import AAMConfig
 
 
@@ -44,7 +45,7 @@ class AAMSoftmax(nn.Module):
     ) -> None:
         super().__init__()
         if classes < 2:
-            raise ValueError(f"a speaker loss needs at least 2 speakers, found {classes}")
+            raise SvmixerError(f"a speaker loss needs at least 2 speakers, found {classes}")
         self.config = config or AAMConfig()
         self.margin = self.config.margin
         self.top_k_mode = self.config.top_k_mode
@@ -54,9 +55,9 @@ class AAMSoftmax(nn.Module):
             class_weights = torch.as_tensor(class_weights, dtype=torch.float32)
             if class_weights.shape != (classes,):
                 shape = tuple(class_weights.shape)
-                raise ValueError(f"class weights: expected shape ({classes},), found {shape}")
+                raise SvmixerError(f"class weights: expected shape ({classes},), found {shape}")
             if not bool((class_weights > 0).all() and class_weights.isfinite().all()):
-                raise ValueError("class weights: must be positive and finite (every class needs samples)")
+                raise SvmixerError("class weights: must be positive and finite (every class needs samples)")
         # Follows from the training list, so it is not part of a checkpoint.
         self.register_buffer("class_weights", class_weights, persistent=False)
 
@@ -116,7 +117,7 @@ def build_speaker_loss(
     if not config.class_weights:
         return AAMSoftmax(dim, classes, config)
     if counts is None:
-        raise ValueError("class_weights: the number of utterances per speaker is needed")
+        raise SvmixerError("class_weights: the number of utterances per speaker is needed")
     number = torch.as_tensor(counts, dtype=torch.float64)
     return AAMSoftmax(dim, classes, config, number.sum() / number)
 

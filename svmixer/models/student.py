@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from svmixer.errors import SvmixerError
 from svmixer.inference.utterance import WINDOWS_AT_ONCE
 from svmixer.inference.windows import frame_windows, repeat_pad
 from svmixer.models.config import StudentConfig
@@ -43,7 +44,7 @@ class Student(nn.Module):
         config = self.config
         frames = config.frontend.num_frames(wave.shape[-1])
         if wave.dim() != 2 or frames != config.frames:
-            raise ValueError(
+            raise SvmixerError(
                 f"the student takes (batch, samples) with {config.window} samples ({config.frames} frames), "
                 f"found shape {tuple(wave.shape)} ({frames} frames)"
             )
@@ -73,7 +74,7 @@ def states_of_any_length(student: Student, wave: Tensor) -> Tensor:
         ValueError: N = 0 or not two dimensions.
     """
     if wave.dim() != 2:
-        raise ValueError(f"expected waveforms (batch, samples), found shape {tuple(wave.shape)}")
+        raise SvmixerError(f"expected waveforms (batch, samples), found shape {tuple(wave.shape)}")
     config, front = student.config, student.config.frontend
     wave = repeat_pad(wave, config.window)
     num_frames = front.num_frames(wave.shape[1])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from svmixer.errors import SvmixerError
+
 
 class Whitening(nn.Module):
     """``(x − mean) · matrix``: directions in which a speaker's own embeddings scatter count less.
@@ -41,10 +43,10 @@ class Whitening(nn.Module):
         centred = x - (sums / counts[:, None])[index]
         freedom = len(x) - len(speakers)
         if freedom < 1:
-            raise ValueError(f"whitening: each of {len(speakers)} speakers has one embedding only")
+            raise SvmixerError(f"whitening: each of {len(speakers)} speakers has one embedding only")
         scatter = centred.T @ centred / freedom
         if not 0 < scatter.trace() < float("inf"):
-            raise ValueError("whitening: the scatter of the embeddings within speakers is zero or not finite")
+            raise SvmixerError("whitening: the scatter within speakers is zero or not finite")
         total = x.var(dim=0)
         # A dimension that does not vary must not end as a division by zero.
         total = total.clamp(min=1e-12 * total.mean())

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from svmixer.errors import SvmixerError
 from svmixer.fileio import md5_file, read_json
 from svmixer.lists import Trials, read_trials
 from svmixer.scoring.result import read_metrics, read_scores, trial_speakers
@@ -18,7 +19,7 @@ MODEL = "score"
 CONTROLS = {"control": "control, no model", "control_whitened": "control, whitened"}
 
 
-class ReportError(ValueError):
+class ReportError(SvmixerError):
     """Results that are missing or do not belong together; the message names the files."""
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from svmixer.errors import SvmixerError
+
 # Rows of embeddings that meet the whole cohort at a time: 24 MB of scores with 6,000 of them.
 _ROWS = 1024
 
@@ -23,9 +25,9 @@ def cohort_statistics(embeddings: np.ndarray, cohort: np.ndarray, top: int) -> t
         ValueError: fewer than ``top`` in the cohort, ``top`` < 2, sizes that differ, or a deviation of zero.
     """
     if not 2 <= top <= len(cohort):
-        raise ValueError(f"top: {top} is not between 2 and the {len(cohort)} of the cohort")
+        raise SvmixerError(f"top: {top} is not between 2 and the {len(cohort)} of the cohort")
     if embeddings.shape[1] != cohort.shape[1]:
-        raise ValueError(
+        raise SvmixerError(
             f"embeddings have {embeddings.shape[1]} values, those of the cohort {cohort.shape[1]}"
         )
     mean, deviation = np.empty(len(embeddings)), np.empty(len(embeddings))
@@ -38,7 +40,7 @@ def cohort_statistics(embeddings: np.ndarray, cohort: np.ndarray, top: int) -> t
         mean[rows], deviation[rows] = highest.mean(axis=1), highest.std(axis=1)
     if not (deviation > 0).all():
         what = f"{np.count_nonzero(~(deviation > 0))} of {len(deviation)} embeddings"
-        raise ValueError(f"{what} have equal scores against the cohort: it has one embedding several times")
+        raise SvmixerError(f"{what} have equal scores against the cohort: it has one embedding several times")
     return mean, deviation
 
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from svmixer.errors import SvmixerError
 from svmixer.scoring.metrics import check_scores
 
 # Weights held at a time: 4M int64, 32 MB an array, whatever the number of trials and replicates.
@@ -45,7 +46,7 @@ def eer_replicates(
     scores, targets = check_scores(scores, labels)
     speakers = np.asarray(speakers)
     if speakers.shape != (len(scores), 2):
-        raise ValueError(f"expected two speakers a trial, {(len(scores), 2)}, found shape {speakers.shape}")
+        raise SvmixerError(f"expected two speakers a trial, {(len(scores), 2)}, found shape {speakers.shape}")
     thresholds = np.unique(scores)
     classes = []
     for of_class in (targets, ~targets):

@@ -15,6 +15,7 @@ from scipy.fft import rfft
 from torch import Tensor, nn
 
 from svmixer.audio.dumpset import DumpSet
+from svmixer.errors import SvmixerError
 from svmixer.inference.windows import utterance_windows
 from svmixer.models.filterbank import mel_centres
 from svmixer.models.whitening import Whitening
@@ -76,7 +77,7 @@ def fitted_whitening(dump: DumpSet, lowpass_hz: float = 0.0) -> Whitening:
         ValueError: the set has no utt2spk, or no speaker with two utterances: see :meth:`Whitening.fit`.
     """
     if dump.speakers is None:
-        raise ValueError("whitening: no utt2spk")
+        raise SvmixerError("whitening: no utt2spk")
     chosen = _evenly_spaced(len(dump), WHITEN_OVER)
     names = [dump.speakers[index] for index in chosen]
     labels = torch.from_numpy(np.unique(names, return_inverse=True)[1])

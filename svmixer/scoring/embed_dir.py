@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from svmixer.audio.formats import AUDIO_SUFFIXES
+from svmixer.errors import SvmixerError
 from svmixer.fileio import atomic_write, read_json, write_json
 from svmixer.inference.utterance import Source
 from svmixer.lists import write_table
@@ -27,7 +28,7 @@ SETTINGS, FAILURES, IGNORED = "settings.json", "failures.tsv", "ignored.tsv"
 OpenSource = Callable[[str, str | Path], Source]
 
 
-class DirectoryError(ValueError):
+class DirectoryError(SvmixerError):
     """A directory that cannot be embedded as asked; the message names the files."""
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from svmixer.errors import SvmixerError
 from svmixer.fileio import atomic_write, read_json, write_json
 from svmixer.lists import parse_source, read_table, write_table
 
@@ -23,7 +24,7 @@ _FLOAT32 = b"\0BFV \4"
 _FLOATS = {_FLOAT32: np.dtype("<f4"), b"\0BDV \4": np.dtype("<f8")}
 
 
-class EmbeddingError(ValueError):
+class EmbeddingError(SvmixerError):
     """Embeddings that are missing, cannot be made or do not belong together; the culprit is named."""
 
 

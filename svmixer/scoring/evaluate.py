@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from svmixer.errors import SvmixerError
 from svmixer.scoring.metrics import summary
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def evaluate(embeddings: np.ndarray, trials: Trials) -> dict:
     """
     embeddings = np.asarray(embeddings)
     if len(embeddings) != len(trials.utterances):
-        raise ValueError(
+        raise SvmixerError(
             f"{len(embeddings)} embeddings for {len(trials.utterances)} utterances of the trial list"
         )
     return summary(score_trials(embeddings, trials.enrol, trials.test), trials.labels)

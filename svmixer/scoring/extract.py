@@ -9,6 +9,7 @@ import numpy as np
 
 from svmixer.audio.checks import Downmix
 from svmixer.audio.errors import about
+from svmixer.errors import SvmixerError
 from svmixer.inference.utterance import Source, UtteranceError
 from svmixer.log import get_logger
 from svmixer.progress import Progress
@@ -31,7 +32,7 @@ def job_indices(total: int, job: int, num_jobs: int) -> range:
         ValueError: ``job`` is not among 1 … ``num_jobs``.
     """
     if not 1 <= job <= num_jobs:
-        raise ValueError(f"job {job} is not among 1 … {num_jobs}")
+        raise SvmixerError(f"job {job} is not among 1 … {num_jobs}")
     return range(total * (job - 1) // num_jobs, total * job // num_jobs)
 
 

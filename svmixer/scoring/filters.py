@@ -10,6 +10,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from svmixer.errors import SvmixerError
+
 # Width of the transition band below the edge, Hz.
 TRANSITION_HZ = 200.0
 # Attenuation from the edge on, dB: under the rounding noise of 16-bit audio, so that nothing can be amplified
@@ -47,7 +49,7 @@ def _design(edge_hz: float, sample_rate: int) -> np.ndarray:
     from scipy.signal import firwin, kaiserord
 
     if not TRANSITION_HZ < edge_hz < sample_rate / 2:
-        raise ValueError(
+        raise SvmixerError(
             f"a low-pass edge lies between {TRANSITION_HZ:g} and {sample_rate / 2:g} Hz, found {edge_hz:g}"
         )
     taps, beta = kaiserord(STOPBAND_DB, TRANSITION_HZ / (sample_rate / 2))

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from svmixer.errors import SvmixerError
+
 # Target priors of the normalised detection costs that are reported, with C_miss = C_fa = 1.
 P_TARGETS = (0.05, 0.01)
 
@@ -37,14 +39,14 @@ def check_scores(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np
     """
     scores, labels = np.asarray(scores, dtype=np.float64), np.asarray(labels)
     if scores.ndim != 1 or scores.shape != labels.shape:
-        raise ValueError(f"expected one score a label, found shapes {scores.shape} and {labels.shape}")
+        raise SvmixerError(f"expected one score a label, found shapes {scores.shape} and {labels.shape}")
     if not np.isfinite(scores).all():
-        raise ValueError(f"{np.count_nonzero(~np.isfinite(scores))} of {len(scores)} scores are not finite")
+        raise SvmixerError(f"{np.count_nonzero(~np.isfinite(scores))} of {len(scores)} scores are not finite")
     if not np.isin(labels, (0, 1)).all():
-        raise ValueError("labels are 1 (target) or 0 (non-target)")
+        raise SvmixerError("labels are 1 (target) or 0 (non-target)")
     targets = labels.astype(bool)
     if targets.all() or not targets.any():
-        raise ValueError(
+        raise SvmixerError(
             f"error rates need target and non-target trials; found {targets.sum()} of {len(targets)} target"
         )
     return scores, targets
@@ -96,7 +98,7 @@ def min_dcf(rates: ErrorRates, p_target: float) -> float:
         ValueError: ``p_target`` is not between 0 and 1.
     """
     if not 0 < p_target < 1:
-        raise ValueError(f"p_target lies between 0 and 1, found {p_target}")
+        raise SvmixerError(f"p_target lies between 0 and 1, found {p_target}")
     cost = p_target * rates.miss + (1 - p_target) * rates.false_alarm
     return float(cost.min() / min(p_target, 1 - p_target))
 

@@ -12,6 +12,7 @@ import numpy as np
 from svmixer.audio import AudioError, open_wave
 from svmixer.audio.checks import DIFFERING
 from svmixer.audio.speech import SpeechMeter
+from svmixer.errors import SvmixerError
 from svmixer.inference.utterance import wave_source
 from svmixer.lists import ListError, read_table
 from svmixer.scoring.embedder import Embedder
@@ -39,12 +40,14 @@ def hear(embedder: Embedder, name: str, channel: int | None = None) -> Heard:
         ValueError: embeddings that are damaged or of another model; the message begins with the file.
     """
     if name.endswith(".ark"):
-        raise ValueError(f"{name}: an archive; name the .scp beside it, or NAME.ark:OFFSET for one recording")
+        raise SvmixerError(
+            f"{name}: an archive; name the .scp beside it, or NAME.ark:OFFSET for one recording"
+        )
     if name.endswith(VECTORS):
         vectors = read_vectors(name)
         if vectors.shape[1] != embedder.size:
             what = f"embeddings of {vectors.shape[1]} numbers, this model's have {embedder.size}"
-            raise ValueError(f"{name}: {what}: they were made with another model")
+            raise SvmixerError(f"{name}: {what}: they were made with another model")
         return Heard(vectors)
     rate = embedder.model.sample_rate
     wave, _ = open_wave(name, rate, channel)
@@ -72,7 +75,7 @@ def read_vectors(name: str) -> np.ndarray:
         vectors = _read(name)
     except FileNotFoundError as error:
         which = "" if error.filename == name else f": {error.filename}"
-        raise ValueError(f"{name}: missing file{which}") from None
+        raise SvmixerError(f"{name}: missing file{which}") from None
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         # numpy's own words would advise to trust the file.
         why = (
@@ -80,14 +83,14 @@ def read_vectors(name: str) -> np.ndarray:
             if isinstance(error, (EmbeddingError, ListError))
             else "it is damaged or something else"
         )
-        raise ValueError(f"{name}: no embeddings can be read from it: {why}") from None
+        raise SvmixerError(f"{name}: no embeddings can be read from it: {why}") from None
     what = f"its shape is {vectors.shape}, its type {vectors.dtype}"
     if vectors.ndim not in (1, 2) or not vectors.size or vectors.dtype.kind != "f":
-        raise ValueError(f"{name}: not embeddings, {what}")
+        raise SvmixerError(f"{name}: not embeddings, {what}")
     with np.errstate(over="ignore"):
         vectors = np.atleast_2d(vectors).astype(np.float32)
     if not np.isfinite(vectors).all() or not vectors.any(axis=1).all():
-        raise ValueError(f"{name}: not embeddings of finite values that are not all zero, {what}")
+        raise SvmixerError(f"{name}: not embeddings of finite values that are not all zero, {what}")
     return vectors
 
 
@@ -97,7 +100,7 @@ def _read(name: str) -> np.ndarray:
         return load_embeddings(table, list(table), name)
     loaded = np.load(name, allow_pickle=False)
     if not isinstance(loaded, np.ndarray) and not loaded.files:
-        raise ValueError("empty")
+        raise SvmixerError("empty")
     if isinstance(loaded, np.ndarray):
         return loaded
     with loaded:
@@ -111,5 +114,5 @@ def only_one(name: str, vectors: np.ndarray) -> np.ndarray:
         ValueError: there are several, so nobody knows which is meant.
     """
     if len(vectors) > 1:
-        raise ValueError(f"{Path(name)}: {len(vectors)} embeddings, where one recording is compared")
+        raise SvmixerError(f"{Path(name)}: {len(vectors)} embeddings, where one recording is compared")
     return vectors[0]

@@ -1,1 +1,1 @@
-"""Programs that the shell stages call, each as ``python -m svmixer.stages.NAME``."""
+"""Programs that the shell stages call, each as ``python -m svmixer NAME``."""

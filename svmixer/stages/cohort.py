@@ -6,11 +6,9 @@ from dataclasses import dataclass
 
 from svmixer.config import parse_args
 from svmixer.limits import at_least
-from svmixer.lists import ListError
-from svmixer.log import fail, get_logger
+from svmixer.log import get_logger
 from svmixer.scoring.cohort import write_cohort
 from svmixer.scoring.config import ScoringConfig
-from svmixer.scoring.embeddings import EmbeddingError
 
 logger = get_logger(__name__)
 
@@ -34,12 +32,5 @@ class CohortConfig(ScoringConfig):
 def main(argv: list[str] | None = None) -> None:
     """Command line; a user's mistake ends with one line and status 1."""
     config = parse_args(CohortConfig, argv, __doc__)
-    try:
-        size = write_cohort(config.embeddings_dir, config.data_dir, config.num_jobs, config.cohort)
-    except (EmbeddingError, ListError, OSError) as error:
-        raise fail(str(error)) from None
+    size = write_cohort(config.embeddings_dir, config.data_dir, config.num_jobs, config.cohort)
     logger.info("%s: a cohort of %d %s", config.embeddings_dir, size, config.cohort)
-
-
-if __name__ == "__main__":
-    main()

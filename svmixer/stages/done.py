@@ -25,9 +25,8 @@ import os
 import sys
 from pathlib import Path
 
-from svmixer.config import ConfigError
+from svmixer.errors import SvmixerError
 from svmixer.fileio import md5_file, read_json, write_json
-from svmixer.log import fail
 from svmixer.yaml_files import find_yaml, read_yaml
 
 STAGES = {"data": 1, "dump": 2, "distill": 3, "train": 4, "score": 5, "report": 6, "export": 7}
@@ -141,26 +140,18 @@ def staleness(marker: Path) -> str:
 
 def note_audio(marker: Path, wav_scp: str) -> None:
     """Note the recordings of a list for the marker that will be written, and print their digest."""
-    from svmixer.lists import ListError
     from svmixer.lists.audio_state import state_digest, write_state
 
-    try:
-        write_state(wav_scp, audio_file(marker))
-    except ListError as error:
-        raise fail(str(error)) from None
+    write_state(wav_scp, audio_file(marker))
     print(state_digest(audio_file(marker)))
 
 
 def write(marker: Path, content: dict, audio: list[str]) -> None:
     """Write a marker, with the digest of the recordings that were noted for it."""
     if audio:
-        from svmixer.lists import ListError
         from svmixer.lists.audio_state import state_digest
 
-        try:
-            content["audio"] = {name: state_digest(audio_file(marker)) for name in audio}
-        except ListError as error:
-            raise fail(str(error)) from None
+        content["audio"] = {name: state_digest(audio_file(marker)) for name in audio}
     write_json(marker, content)
 
 
@@ -171,7 +162,7 @@ def require(markers: list[str]) -> None:
         reason = staleness(Path(path))
         if reason:
             subject = os.path.dirname(path)
-            raise fail(
+            raise SvmixerError(
                 f"{subject} {reason}; it is made by stage {STAGES[stage]} ({stage}): "
                 f"run with --stage {STAGES[stage]}"
             )
@@ -212,13 +203,11 @@ def check_or_write(marker: Path, args: argparse.Namespace) -> None:
         sys.exit(1)
     try:
         wanted = describe(args)
-    except ConfigError as error:
-        raise fail(str(error)) from None
     except FileNotFoundError as error:
         if args.verb == "check":
             print(f"{error.filename} is missing")
             sys.exit(1)
-        raise fail(
+        raise SvmixerError(
             f"{error.filename}: stage {args.stage} was to use or write it, but it is missing"
         ) from None
     if args.verb == "write":
@@ -230,7 +219,3 @@ def check_or_write(marker: Path, args: argparse.Namespace) -> None:
     if changes:
         print("; ".join(changes))
         sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""Dump one job's share of a data directory as 16 kHz mono audio in Kaldi archives."""
+"""Stage 2: jobs that dump a share of a data directory each, and what joins their lists."""
 
 from __future__ import annotations
 
@@ -6,21 +6,17 @@ import signal
 import sys
 
 from svmixer.audio.dump import DumpConfig, dump_job
+from svmixer.audio.merge import MergeConfig, merge_jobs
 from svmixer.config import parse_args
-from svmixer.lists import ListError
-from svmixer.log import fail
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Run the script; a user's mistake is one line on standard error and exit status 1."""
+def dump(argv: list[str] | None = None) -> None:
+    """Dump one job's share of a data directory as 16 kHz mono audio in Kaldi archives."""
     # A dispatcher's TERM must unwind, so that the half-written archive is removed.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    config = parse_args(DumpConfig, argv, __doc__)
-    try:
-        dump_job(config)
-    except (ListError, OSError) as error:
-        raise fail(str(error)) from None
+    dump_job(parse_args(DumpConfig, argv, dump.__doc__))
 
 
-if __name__ == "__main__":
-    main()
+def merge(argv: list[str] | None = None) -> None:
+    """Join the lists of all jobs that dumped a data directory."""
+    merge_jobs(parse_args(MergeConfig, argv, merge.__doc__))

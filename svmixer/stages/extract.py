@@ -7,13 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from svmixer.audio import AudioError
 from svmixer.audio.dumpset import RATE, DumpSet
-from svmixer.config import ConfigError, parse_args
+from svmixer.config import parse_args
 from svmixer.fileio import md5_file
 from svmixer.limits import at_least, not_negative
-from svmixer.lists import ListError
-from svmixer.log import fail, get_logger
+from svmixer.log import get_logger
 from svmixer.scoring.cohort import cohort_indices
 from svmixer.scoring.config import ScoringConfig
 from svmixer.scoring.embeddings import EmbeddingError, job_finished, write_job
@@ -75,10 +73,7 @@ class ExtractConfig(ScoringConfig):
 def main(argv: list[str] | None = None) -> None:
     """Command line; a user's mistake ends with one line and status 1."""
     config = parse_args(ExtractConfig, argv, __doc__)
-    try:
-        run(config)
-    except (AudioError, ConfigError, EmbeddingError, ListError, OSError) as error:
-        raise fail(str(error)) from None
+    run(config)
 
 
 def run(config: ExtractConfig) -> None:
@@ -174,7 +169,3 @@ def _settings(config: ExtractConfig, files: list[Path]) -> dict[str, Any]:
         "num_jobs": config.num_jobs,
         "md5": {str(path): md5_file(path) for path in files},
     }
-
-
-if __name__ == "__main__":
-    main()

@@ -68,7 +68,3 @@ def main(argv: list[str] | None = None) -> None:
     if not log.is_file() or not log.read_text(encoding="utf-8").endswith(line):
         with open(log, "a", encoding="utf-8") as stream:
             stream.write(line)
-
-
-if __name__ == "__main__":
-    main()

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from svmixer.config import ConfigError, parse_args
-from svmixer.lists import ListError
-from svmixer.log import fail, get_logger
+from svmixer.config import parse_args
+from svmixer.log import get_logger
 
 logger = get_logger(__name__)
 
@@ -27,15 +26,10 @@ class ReportConfig:
 def main(argv: list[str] | None = None) -> None:
     """Command line; a user's mistake ends with one line and status 1."""
     config = parse_args(ReportConfig, argv, __doc__)
-    from svmixer.inference.model_dir import ModelError
     from svmixer.report.page import write_report
-    from svmixer.report.results import ReportError
 
-    try:
-        notes = Path(config.notes).read_text(encoding="utf-8") if config.notes else ""
-        results = write_report(config.exp_dir, config.system, notes)
-    except (ConfigError, ListError, ModelError, OSError, ReportError) as error:
-        raise fail(str(error)) from None
+    notes = Path(config.notes).read_text(encoding="utf-8") if config.notes else ""
+    results = write_report(config.exp_dir, config.system, notes)
     for result in results:
         logger.info(
             "%s, %s, %s: EER %.2f %%",
@@ -45,7 +39,3 @@ def main(argv: list[str] | None = None) -> None:
             result.metrics["eer"],
         )
     logger.info("written: %s/RESULTS.md, report.html, plots/", config.exp_dir)
-
-
-if __name__ == "__main__":
-    main()

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 
 from svmixer.config import parse_args
 from svmixer.limits import at_least, not_negative
-from svmixer.lists import ListError
-from svmixer.log import fail, get_logger
+from svmixer.log import get_logger
 from svmixer.scoring.config import ScoringConfig
-from svmixer.scoring.embeddings import EmbeddingError
 from svmixer.scoring.result import AsNorm, score_set
 
 logger = get_logger(__name__)
@@ -43,18 +41,15 @@ class ScoreConfig(ScoringConfig):
 def main(argv: list[str] | None = None) -> None:
     """Command line; a user's mistake ends with one line and status 1."""
     config = parse_args(ScoreConfig, argv, __doc__)
-    try:
-        metrics = score_set(
-            config.embeddings_dir,
-            config.data_dir,
-            config.output_dir,
-            config.num_jobs,
-            config.replicates,
-            config.seed,
-            AsNorm(config.cohort_dir, config.top_k) if config.cohort_dir else None,
-        )
-    except (EmbeddingError, ListError, OSError) as error:
-        raise fail(str(error)) from None
+    metrics = score_set(
+        config.embeddings_dir,
+        config.data_dir,
+        config.output_dir,
+        config.num_jobs,
+        config.replicates,
+        config.seed,
+        AsNorm(config.cohort_dir, config.top_k) if config.cohort_dir else None,
+    )
     interval = (
         "no interval"
         if metrics["eer_ci95"] is None
@@ -65,7 +60,3 @@ def main(argv: list[str] | None = None) -> None:
         metrics["set"], metrics["normalisation"], metrics["eer"], interval, metrics["min_dcf"]["0.05"],
         metrics["min_dcf"]["0.01"], metrics["trials"], metrics["targets"],
     )  # fmt: skip
-
-
-if __name__ == "__main__":
-    main()

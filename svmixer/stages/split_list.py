@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from svmixer.config import parse_args
 from svmixer.limits import at_least
 from svmixer.lists import split_list
-from svmixer.log import fail
 
 
 @dataclass(frozen=True)
@@ -28,11 +27,4 @@ class SplitListConfig:
 def main(argv: list[str] | None = None) -> None:
     """Run the script."""
     config = parse_args(SplitListConfig, argv, __doc__)
-    try:
-        split_list(config.input, config.jobs, config.output)
-    except ValueError as error:
-        raise fail(str(error)) from None
-
-
-if __name__ == "__main__":
-    main()
+    split_list(config.input, config.jobs, config.output)

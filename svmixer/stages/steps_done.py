@@ -41,7 +41,3 @@ def main(argv: list[str] | None = None) -> None:
         print(__doc__, file=sys.stderr)
         raise SystemExit(1)
     print(steps_done(arguments[0]))
-
-
-if __name__ == "__main__":
-    main()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from svmixer.errors import SvmixerError
 from svmixer.teachers.config import TeacherConfig
 
 if TYPE_CHECKING:
@@ -66,10 +67,10 @@ class Teacher(nn.Module):
         """
         wanted = self.numbers(layers)
         if wave.dim() != 2:
-            raise ValueError(f"the teacher takes waveforms (batch, samples), found shape {tuple(wave.shape)}")
+            raise SvmixerError(f"a teacher takes waveforms (batch, samples), found {tuple(wave.shape)}")
         least = self.config.frontend.receptive_field
         if wave.shape[1] < least:
-            raise ValueError(f"the teacher needs at least {least} samples, found {wave.shape[1]}")
+            raise SvmixerError(f"the teacher needs at least {least} samples, found {wave.shape[1]}")
         if self.config.normalise_waveform:
             wave = normalise(wave)
         features, _ = self.model.feature_extractor(wave, None)
@@ -97,7 +98,7 @@ class Teacher(nn.Module):
         count = self.config.layers
         for layer in layers or ():
             if not -1 <= layer <= count:
-                raise ValueError(f"layers: the teacher has {count} layers, asked for layer {layer}")
+                raise SvmixerError(f"layers: the teacher has {count} layers, asked for layer {layer}")
         return [count if layer == -1 else layer for layer in (range(count + 1) if layers is None else layers)]
 
     def frontend_state_dict(self) -> dict[str, Tensor]:

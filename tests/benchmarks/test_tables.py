@@ -19,7 +19,7 @@ from table_helpers import ROOT, cells, run
 
 
 def complexity(*options: str) -> dict[str, dict]:
-    command = [sys.executable, "-m", "svmixer.cli.complexity", "--format", "json", *options]
+    command = [sys.executable, "-m", "svmixer", "complexity", "--format", "json", *options]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     return {row["name"]: row for row in json.loads(done.stdout)}
 

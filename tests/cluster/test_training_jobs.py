@@ -23,7 +23,7 @@ root=$1 dir=$2 config=$3
 . "$root/stages/training.sh"
 max_resubmits=3 num_nodes=2 ngpu=0 allow_changes=false
 run_training "$dir" distill \\
-    python -m svmixer.stages.distill --config "$config" --output_dir "$dir" --device.threads 1
+    python -m svmixer distill --config "$config" --output_dir "$dir" --device.threads 1
 echo finished
 """
 

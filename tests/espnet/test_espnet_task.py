@@ -15,6 +15,7 @@ import yaml
 pytest.importorskip("espnet2", reason="ESPnet is part of [train]")
 
 from svmixer import config as configuration
+from svmixer.cli.main import run_program
 from svmixer.config import ConfigError
 from svmixer.espnet import export
 from svmixer.espnet.parts import IdentityProjector, SvMixerFrontend, SvMixerPooling
@@ -258,7 +259,7 @@ def test_the_saved_configuration_stands_alone(trained):
 def test_the_exported_model_gives_espnets_embeddings(trained, tmp_path, wave):
     _, output = trained
     options = {"train_config": output / "config.yaml", "checkpoint": output / "2epoch.pth"}
-    export.main([f"--{key}={value}" for key, value in {**options, "output_dir": tmp_path}.items()])
+    run_program("export", [f"--{key}={value}" for key, value in {**options, "output_dir": tmp_path}.items()])
     model = load_model(tmp_path)
     _, expected = embedding_of(output, wave)
     with torch.no_grad():

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from svmixer.audio.dumpset import DumpSet
-from svmixer.cli import export as export_cli
+from svmixer.cli.main import run_program
 from svmixer.export import int8, package
 from svmixer.export.check import ParityError, check_parity, cosines, run_windows
 from svmixer.export.graph import OPSET, GraphError, write_graph
@@ -268,7 +268,8 @@ def test_names_of_parts(scopes, part):
 def test_command(model, speech, tmp_path):
     save_model(model, tmp_path / "model")
     options = ["--calibration", str(speech.calibration), "--test", str(speech.test), "--onnx", "true"]
-    export_cli.main(["--model", str(tmp_path / "model"), "--output_dir", str(tmp_path / "out"), *options])
+    where = ["--model", str(tmp_path / "model"), "--output_dir", str(tmp_path / "out")]
+    run_program("export", [*where, *options])
     names = {"README.md", "config.yaml", "export.json", "model.int8.onnx", "model.onnx", "model.safetensors",
              "speakers.txt"}  # fmt: skip
     assert {path.name for path in (tmp_path / "out").iterdir()} == names
@@ -277,14 +278,14 @@ def test_command(model, speech, tmp_path):
         exported = load_onnx(tmp_path / "out", precision).embed(wave)
         assert float(exported @ model.embed(wave)) > 0.999
     # Without graphs there are none of other weights.
-    export_cli.main(["--model", str(tmp_path / "model"), "--output_dir", str(tmp_path / "out")])
+    run_program("export", ["--model", str(tmp_path / "model"), "--output_dir", str(tmp_path / "out")])
     left = {path.name for path in (tmp_path / "out").iterdir()}
     assert left == names - {"model.onnx", "model.int8.onnx", "export.json"}
 
 
 def test_onnx_needs_speech(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-m", "svmixer.cli.export", "--model", "m", "--output_dir", "o", "--onnx", "true"],
+        [sys.executable, "-m", "svmixer", "export", "--model", "m", "--output_dir", "o", "--onnx", "true"],
         cwd=tmp_path, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 2 and "onnx: needs --calibration and --test" in done.stderr
@@ -294,7 +295,7 @@ def test_float16_weights(model, speech, tmp_path, capsys):
     """Half the size; read, they are float32 again and near the model's; what they spoil is refused."""
     save_model(model, tmp_path / "model")
     options = ["--output_dir", str(tmp_path / "half"), "--weights", "float16", "--test", str(speech.test)]
-    export_cli.main(["--model", str(tmp_path / "model"), *options])
+    run_program("export", ["--model", str(tmp_path / "model"), *options])
     stored = read_safetensors(tmp_path / "half/model.safetensors")
     assert {value.dtype for value in stored.values() if value.is_floating_point()} == {torch.float16}
     assert {value.dtype for value in stored.values() if not value.is_floating_point()} <= {torch.int64}
@@ -308,5 +309,5 @@ def test_float16_weights(model, speech, tmp_path, capsys):
     save_model(again, tmp_path / "large")
     capsys.readouterr()
     with pytest.raises(SystemExit):
-        export_cli.main(["--model", str(tmp_path / "large"), *options])
+        run_program("export", ["--model", str(tmp_path / "large"), *options])
     assert "half/model.safetensors: the lowest cosine" in capsys.readouterr().err

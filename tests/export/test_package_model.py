@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from svmixer.cli import package_model
+from svmixer.cli.main import run_program
 from svmixer.export.card import model_card
 from svmixer.inference.model_dir import ModelError
 
@@ -119,7 +120,7 @@ def test_mistakes(export, tmp_path, capsys):
         (["--export_dir", str(tmp_path), "--name", "mini"], "not the description of an exported model"),
     ):
         with pytest.raises(SystemExit):
-            package_model.main([*words, *options])
+            run_program("package_model", [*words, *options])
         assert message in capsys.readouterr().err
     assert not (tmp_path / "assets").exists()
 
@@ -156,7 +157,7 @@ def test_an_export_of_an_older_version_says_what_is_missing(export, tmp_path, ca
     for path in asked:
         drop(export, path)
         with pytest.raises(SystemExit) as stop:
-            package_model.main(
+            run_program("package_model",
                 ["--export_dir", str(export), "--name", "mini", "--assets_dir", str(tmp_path / "assets")]
             )
         message = capsys.readouterr().err

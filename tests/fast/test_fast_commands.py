@@ -15,10 +15,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "train"))
 from fast_models import toy
 from toy import write_dump
 
-from svmixer.cli import calibrate, embed
+from svmixer.cli.main import run_program
 from svmixer.export.check import cosines
 from svmixer.models.io import save_model
-from svmixer.stages import extract
 
 
 @pytest.fixture
@@ -33,7 +32,7 @@ def folder(tmp_path):
 
 def embedded(folder, precision):
     output = folder / f"{precision}.npy"
-    embed.main([
+    run_program("embed", [
         str(folder / "a.wav"), "--model", str(folder / "model"), "--output", str(output),
         "--precision", precision,
     ])  # fmt: skip
@@ -47,14 +46,15 @@ def test_embed_in_each_precision(folder, capsys):
     with pytest.raises(SystemExit):
         embedded(folder, "int8")
     assert "int8.safetensors: missing; int8 needs it: svmixer calibrate" in capsys.readouterr().err
-    calibrate.main(["--model", str(folder / "model"), "--data_dir", str(folder / "dump"), "--windows", "8"])
+    words = ["--model", str(folder / "model"), "--data_dir", str(folder / "dump"), "--windows", "8"]
+    run_program("calibrate", words)
     assert "cosine of int8 with float32 over 8 windows: lowest 0.99" in capsys.readouterr().out
     assert 0.99 < cosines(embedded(folder, "int8"), exact)[0] < 1 - 1e-8
 
 
 def test_extraction_is_done_again_in_another_precision(folder):
     def settings(*options):
-        extract.main([
+        run_program("extract", [
             "--model", str(folder / "model"), "--data_dir", str(folder / "dump"),
             "--output_dir", str(folder / "out"), *options,
         ])  # fmt: skip
@@ -67,7 +67,7 @@ def test_extraction_is_done_again_in_another_precision(folder):
 @pytest.mark.parametrize("options", [["--device", "cuda"], ["--device", "cuda:1"]])
 def test_precision_is_for_the_cpu(folder, options, capsys):
     with pytest.raises(SystemExit):
-        embed.main([
+        run_program("embed", [
             str(folder / "a.wav"), "--model", str(folder / "model"), "--precision", "float32", *options
         ])  # fmt: skip
     assert "precision: float32 is computed on the CPU, not on cuda" in capsys.readouterr().err

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from svmixer import model_dir
-from svmixer.cli import enrol as enrol_cli
-from svmixer.cli import verify as verify_cli
+from svmixer.cli.main import run_program
 from svmixer.inference.model_dir import ModelError, find_directory
 from svmixer.runtime import enrol, verify
 
@@ -48,7 +47,7 @@ def test_thresholds_that_are_no_cosine(threshold):
     with pytest.raises(ValueError, match=f"threshold: a cosine from -1 to 1, found {threshold}"):
         verify(np.ones(2), np.ones(2), threshold)
     with pytest.raises(SystemExit) as stop:
-        verify_cli.main(["a.wav", "b.wav", "--threshold", str(threshold)])
+        run_program("verify", ["a.wav", "b.wav", "--threshold", str(threshold)])
     assert stop.value.code == 2
 
 
@@ -76,18 +75,18 @@ def assets(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("command", "words"),
-    [(verify_cli, ["a.wav", "b.wav"]), (enrol_cli, ["a.wav", "--output", "s.npy"])],
+    [("verify", ["a.wav", "b.wav"]), ("enrol", ["a.wav", "--output", "s.npy"])],
 )
 def test_no_model_is_named_and_none_comes_with_the_package(assets, capsys, command, words):
     with pytest.raises(SystemExit) as stop:
-        command.main(words)
+        run_program(command, words)
     assert stop.value.code == 1
     assert capsys.readouterr().err == (
         "error: pocket: no such model directory; it is taken when no model is named, but this package comes "
         "without it: name one with --model DIR, a directory that svmixer export or a training wrote\n"
     )
     with pytest.raises(SystemExit):
-        command.main([*words, "--model", "pock"])
+        run_program(command, [*words, "--model", "pock"])
     assert capsys.readouterr().err == "error: pock: no such model directory\n"
 
 

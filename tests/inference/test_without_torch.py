@@ -96,7 +96,7 @@ def wave(audio: Path, name: str) -> np.ndarray:
 
 
 def run(base, audio, *words, status: int = 0) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "svmixer.cli.main", *map(str, words)]
+    command = [sys.executable, "-m", "svmixer", *map(str, words)]
     done = subprocess.run(command, cwd=audio, env=base, capture_output=True, text=True)
     assert done.returncode == status, done.stderr
     assert "Traceback" not in done.stderr

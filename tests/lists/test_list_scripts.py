@@ -7,22 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from svmixer.cli import fix_data_dir, make_trials, partition_data_dir, validate_data_dir
+from svmixer.cli.main import run_program
 from svmixer.lists import read_trials, write_table
-from svmixer.stages import split_list
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_validate(data_dir, capsys):
-    validate_data_dir.main(["--data_dir", str(data_dir)])
+    run_program("validate_data_dir", ["--data_dir", str(data_dir)])
     assert capsys.readouterr().out == f"{data_dir}: valid, 4 utterances, 2 speakers, 4 trials\n"
     (data_dir / "spk2utt").unlink()
     (data_dir / "wav.scp").write_text("a-1 x\r\n")
     with pytest.raises(SystemExit) as caught:
-        validate_data_dir.main(["--data_dir", str(data_dir)])
+        run_program("validate_data_dir", ["--data_dir", str(data_dir)])
     assert caught.value.code == 1
-    repair = f"; repair with: python -m svmixer.cli.fix_data_dir --data_dir {data_dir}\n"
+    repair = f"; repair with: svmixer fix_data_dir --data_dir {data_dir}\n"
     assert capsys.readouterr().err == (
         f"error: {data_dir}/spk2utt: missing{repair}"
         f"error: {data_dir}/wav.scp:1: carriage return (Windows line end){repair}"
@@ -30,16 +29,16 @@ def test_validate(data_dir, capsys):
 
 
 def test_fix(data_dir, capsys):
-    fix_data_dir.main(["--data_dir", str(data_dir)])
+    run_program("fix_data_dir", ["--data_dir", str(data_dir)])
     assert capsys.readouterr().out == f"{data_dir}: nothing to repair\n"
     (data_dir / "utt2spk").write_text("c-1 c\nb-2 b\nb-1 b\na-2 a\na-1 a\nc-2 c\n")
-    fix_data_dir.main(["--data_dir", str(data_dir)])
+    run_program("fix_data_dir", ["--data_dir", str(data_dir)])
     assert capsys.readouterr().out == (
         f"{data_dir}/utt2spk: left out 2: not in wav.scp (c-1, …)\n{data_dir}/utt2spk: written, 4 entries\n"
     )
     (data_dir / "utt2spk").write_text("a-1 a\na-1 b\n")
     with pytest.raises(SystemExit) as caught:
-        fix_data_dir.main(["--data_dir", str(data_dir)])
+        run_program("fix_data_dir", ["--data_dir", str(data_dir)])
     assert caught.value.code == 1
     assert capsys.readouterr().err == (
         f"error: {data_dir}/utt2spk:2: utterance a-1: id stands twice, with different values: 'a' and 'b'\n"
@@ -49,28 +48,28 @@ def test_fix(data_dir, capsys):
 def test_make_trials(data_dir, capsys):
     write_table(data_dir / "spk2gender", {"a": "f", "b": "f"})
     options = ["--data_dir", str(data_dir), "--attributes", "[spk2gender, utt2lang]", "--max_targets", "1"]
-    make_trials.main(options)
+    run_program("make_trials", options)
     assert capsys.readouterr().out == f"{data_dir}/trials: 4 trials, 2 of them targets\n"
     assert len(read_trials(data_dir / "trials")) == 4
     with pytest.raises(SystemExit):
-        make_trials.main([*options, "--max_utterances", "1"])
+        run_program("make_trials", [*options, "--max_utterances", "1"])
     assert "max_utterances must be at least 2" in capsys.readouterr().err
 
 
 def test_split(data_dir, tmp_path, capsys):
     options = ["--input", f"{data_dir}/wav.scp", "--output", f"{tmp_path}/wav.JOB.scp", "--jobs"]
-    split_list.main([*options, "2"])
+    run_program("split_list", [*options, "2"])
     halves = [(tmp_path / f"wav.{job}.scp").read_text() for job in (1, 2)]
     assert [half.count("\n") for half in halves] == [2, 2]
     assert "".join(halves) == (data_dir / "wav.scp").read_text()
     with pytest.raises(SystemExit):
-        split_list.main([*options, "5"])
+        run_program("split_list", [*options, "5"])
     assert "--nj 4" in capsys.readouterr().err
 
 
 def test_partition(data_dir, tmp_path, capsys):
     with pytest.raises(SystemExit):
-        partition_data_dir.main(["--data_dir", str(data_dir), "--output_dir", f"{tmp_path}/out"])
+        run_program("partition_data_dir", ["--data_dir", str(data_dir), "--output_dir", f"{tmp_path}/out"])
     assert "0 of 2 speakers" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 

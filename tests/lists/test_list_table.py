@@ -52,7 +52,7 @@ def test_refusals_name_place_and_repair(write, content, line, utterance, what):
     error = caught.value
     assert (error.path, error.line, error.utterance) == (path, line, utterance)
     assert what in error.what
-    assert error.repair == f"python -m svmixer.cli.fix_data_dir --data_dir {path.parent}"
+    assert error.repair == f"svmixer fix_data_dir --data_dir {path.parent}"
     who = f"utterance {utterance}: " if utterance else ""
     assert str(error) == f"{path}:{line}: {who}{error.what}; repair with: {error.repair}"
 

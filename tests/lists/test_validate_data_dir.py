@@ -14,7 +14,7 @@ def problems(folder, **options) -> list[str]:
     with pytest.raises(DataDirError) as caught:
         validate_data_dir(folder, **options)
     for problem in caught.value.problems:
-        command = f"python -m svmixer.cli.fix_data_dir --data_dir {folder}"
+        command = f"svmixer fix_data_dir --data_dir {folder}"
         assert problem.repair in (None, command, f"{command} --check_files true") or "UTF-8" in problem.what
     return [
         str(problem).removeprefix(f"{folder}/").partition("; repair")[0] for problem in caught.value.problems

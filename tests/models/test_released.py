@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from svmixer.cli import convert_released
+from svmixer.cli.main import run_program
 from svmixer.models.io import load_model
 
 H, T, EMBEDDING = 1024, 149, 192
@@ -179,7 +179,7 @@ def options(folder, output):
 
 
 def test_outputs_equal_the_released_forward_pass(files, tmp_path):
-    convert_released.main(options(files, tmp_path / "model"))
+    run_program("convert_released", options(files, tmp_path / "model"))
     model = load_model(tmp_path / "model")
     student, backend = release(2)
     wave = 0.1 * torch.randn(2, 48000, generator=torch.Generator().manual_seed(5))
@@ -198,7 +198,7 @@ def test_released_sizes(tmp_path, layers, total):
     student, backend = release(layers)
     torch.save(student, tmp_path / "a_student_model.pt")
     torch.save(backend, tmp_path / "a_classifier.pt")
-    convert_released.main(options(tmp_path, tmp_path / "model"))
+    run_program("convert_released", options(tmp_path, tmp_path / "model"))
     model = load_model(tmp_path / "model")
     assert sum(p.numel() for p in model.parameters()) == total
     assert model.config.student.layers == layers
@@ -210,7 +210,7 @@ def test_counters_of_batches_may_be_missing(files, tmp_path):
     kept = {key: value for key, value in backend.items() if not key.endswith("num_batches_tracked")}
     torch.save(student, tmp_path / "a_student_model.pt")
     torch.save(kept, tmp_path / "a_classifier.pt")
-    convert_released.main(options(tmp_path, tmp_path / "model"))
+    run_program("convert_released", options(tmp_path, tmp_path / "model"))
     assert load_model(tmp_path / "model").backend.bn2.num_batches_tracked == 0
 
 
@@ -246,7 +246,7 @@ def test_files_that_do_not_fit(tmp_path, capsys, change, message):
     torch.save(student, tmp_path / "a_student_model.pt")
     torch.save(backend, tmp_path / "a_classifier.pt")
     with pytest.raises(SystemExit) as stop:
-        convert_released.main(options(tmp_path, tmp_path / "model"))
+        run_program("convert_released", options(tmp_path, tmp_path / "model"))
     assert stop.value.code == 1
     error = capsys.readouterr().err
     assert len(error.strip().splitlines()) == 1
@@ -265,12 +265,14 @@ def test_code_in_a_file_is_not_run(files, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save({"w": Harmful()}, tmp_path / "bad.pt")
     with pytest.raises(SystemExit):
-        convert_released.main(
+        run_program("convert_released",
             ["--student", "bad.pt", "--classifier", str(files / "a_classifier.pt"), "--output", "model"]
         )
     assert "bad.pt: not a PyTorch file of plain tensors" in capsys.readouterr().err
     assert not (tmp_path / "touched").exists()
     (tmp_path / "cut.pt").write_bytes(pickle.dumps([1, 2], protocol=2)[:-1])
     with pytest.raises(SystemExit):
-        convert_released.main(["--student", "cut.pt", "--classifier", "missing.pt", "--output", "model"])
+        run_program(
+            "convert_released", ["--student", "cut.pt", "--classifier", "missing.pt", "--output", "model"]
+        )
     assert "cut.pt: not a PyTorch file" in capsys.readouterr().err

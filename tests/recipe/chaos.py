@@ -47,7 +47,7 @@ class Found:
     def role(self) -> str:
         """Which part of a run it is."""
         text = " ".join(self.words)
-        module = re.search(r"svmixer\.(?:stages|cli|distributed)\.(\w+)", text)
+        module = re.search(r"-m svmixer (\w+)", text)
         if self.words and os.path.basename(self.words[0]).startswith("python") and module:
             return {"train": "training", "distill": "training"}.get(module[1], "program")
         for pattern, role in (

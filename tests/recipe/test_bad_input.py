@@ -14,14 +14,13 @@ import pytest
 import soundfile
 
 from svmixer.audio import DumpSet
-from svmixer.cli.main import PROGRAMS
 
 TONE = 0.3 * np.sin(2 * np.pi * 300 * np.arange(16000) / 16000)
 GOOD = ("a-stereo", "a-telephone", "b-24bit", "b-plain")
 
 
 def run(folder: Path, script: str, *options: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", PROGRAMS[script], *options]
+    command = [sys.executable, "-m", "svmixer", script, *options]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
@@ -181,7 +180,7 @@ def test_the_repair_command_repairs(tmp_path, case):
     good = scp.read_text()
     scp.write_bytes(LISTS[case][0](good).encode())
     repair = dump(tmp_path).stderr.splitlines()[-1].partition("repair with: ")[2]
-    assert repair == "python -m svmixer.cli.fix_data_dir --data_dir data"
+    assert repair == "svmixer fix_data_dir --data_dir data"
     assert run(tmp_path, "fix_data_dir", "--data_dir", "data").returncode == 0
     assert scp.read_text() == good
     assert dump(tmp_path).returncode == 0 and merge(tmp_path).returncode == 0
@@ -205,7 +204,7 @@ def test_a_killed_job_leaves_no_archive(tmp_path, number):
     """The job hangs in its second utterance; what it wrote before must not look finished."""
     sources = write_good(tmp_path)
     write_data(tmp_path, {**sources, "a-z": "touch reached; sleep 300; cat b-plain.wav |"})
-    command = [sys.executable, "-m", "svmixer.stages.dump", "--data_dir", "data", "--output_dir", "dump"]
+    command = [sys.executable, "-m", "svmixer", "dump", "--data_dir", "data", "--output_dir", "dump"]
     with subprocess.Popen(
         [*command, "--allow_pipes", "true"], cwd=tmp_path, stderr=subprocess.DEVNULL, start_new_session=True
     ) as job:

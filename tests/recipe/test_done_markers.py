@@ -2,7 +2,7 @@
 
 import pytest
 
-from svmixer.stages import done
+from svmixer.cli.main import run_program
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def spec(seed=0):
 
 def check(*arguments) -> int:
     try:
-        done.main(["check", "x/.done", *arguments])
+        run_program("done", ["check", "x/.done", *arguments])
     except SystemExit as stop:
         return stop.code
     return 0
@@ -33,7 +33,7 @@ def check(*arguments) -> int:
 
 def test_current_until_something_changes(work, capsys):
     assert check(*spec()) == 1  # not there yet
-    done.main(["write", "x/.done", *spec()])
+    run_program("done", ["write", "x/.done", *spec()])
     assert check(*spec()) == 0
     assert check(*spec(seed=1)) == 1
     assert "option seed (0 → 1) changed" in capsys.readouterr().out
@@ -51,22 +51,22 @@ def test_current_until_something_changes(work, capsys):
 
 
 def test_the_marker_is_the_same_at_another_time(work):
-    done.main(["write", "a/.done", *spec()])
-    done.main(["write", "b/.done", *spec()])
+    run_program("done", ["write", "a/.done", *spec()])
+    run_program("done", ["write", "b/.done", *spec()])
     assert (work / "a/.done").read_bytes() == (work / "b/.done").read_bytes()
 
 
 def require(work, capsys) -> str:
     with pytest.raises(SystemExit) as stop:
-        done.main(["require", "x/.done@train"])
+        run_program("done", ["require", "x/.done@train"])
     assert stop.value.code == 1
     return capsys.readouterr().err
 
 
 def test_require_names_what_is_wrong_and_the_stage(work, capsys):
     assert "x is missing; it is made by stage 4 (train): run with --stage 4" in require(work, capsys)
-    done.main(["write", "x/.done", *spec()])
-    done.main(["require", "x/.done@train"])
+    run_program("done", ["write", "x/.done", *spec()])
+    run_program("done", ["require", "x/.done@train"])
     (work / "out.txt").write_text("cut")
     assert "x is damaged: out.txt has 3 bytes, it had 12" in require(work, capsys)
     (work / "out.txt").unlink()
@@ -76,13 +76,13 @@ def test_require_names_what_is_wrong_and_the_stage(work, capsys):
     assert "x is stale: in.txt changed after it was made" in require(work, capsys)
     # An input that is gone cannot have changed: people delete raw data.
     (work / "in.txt").unlink()
-    done.main(["require", "x/.done@train"])
+    run_program("done", ["require", "x/.done@train"])
 
 
 def test_writing_without_the_output_is_an_error(work, capsys):
     (work / "out.txt").unlink()
     with pytest.raises(SystemExit):
-        done.main(["write", "x/.done", *spec()])
+        run_program("done", ["write", "x/.done", *spec()])
     assert "out.txt: stage train was to use or write it, but it is missing" in capsys.readouterr().err
     assert not (work / "x/.done").exists()
 
@@ -90,7 +90,7 @@ def test_writing_without_the_output_is_an_error(work, capsys):
 def test_a_configuration_that_names_a_missing_file(work, capsys):
     (work / "conf/student.yaml").unlink()
     with pytest.raises(SystemExit):
-        done.main(["write", "x/.done", *spec()])
+        run_program("done", ["write", "x/.done", *spec()])
     assert "no such configuration file: conf/student.yaml" in capsys.readouterr().err
 
 
@@ -99,8 +99,8 @@ def test_a_damaged_state_of_the_recordings_is_the_reason(work, capsys, content):
     (work / "a.wav").write_bytes(b"1" * 100)
     (work / "wav.scp").write_text("a a.wav\n")
     (work / "x").mkdir()
-    done.main(["audio", "x/.done", "--audio", "wav.scp"])
-    done.main(["write", "x/.done", *spec(), "--audio", "wav.scp"])
+    run_program("done", ["audio", "x/.done", "--audio", "wav.scp"])
+    run_program("done", ["write", "x/.done", *spec(), "--audio", "wav.scp"])
     assert check(*spec(), "--audio", "wav.scp") == 0
     (work / "x/.audio").write_bytes(content)
     capsys.readouterr()
@@ -108,7 +108,7 @@ def test_a_damaged_state_of_the_recordings_is_the_reason(work, capsys, content):
     assert capsys.readouterr().out == "x/.audio is damaged\n"
     assert require(work, capsys).startswith("error: x is stale: x/.audio is damaged; it is made by stage ")
     with pytest.raises(SystemExit):
-        done.main(["write", "x/.done", *spec(), "--audio", "wav.scp"])
+        run_program("done", ["write", "x/.done", *spec(), "--audio", "wav.scp"])
     assert capsys.readouterr().err == "error: x/.audio is damaged\n"
 
 
@@ -116,7 +116,7 @@ def test_a_replaced_recording_is_the_reason(work, capsys):
     (work / "call_12:30").write_bytes(b"1" * 100)
     (work / "wav.scp").write_text("a call_12:30\n")
     (work / "x").mkdir()
-    done.main(["audio", "x/.done", "--audio", "wav.scp"])
-    done.main(["write", "x/.done", *spec(), "--audio", "wav.scp"])
+    run_program("done", ["audio", "x/.done", "--audio", "wav.scp"])
+    run_program("done", ["write", "x/.done", *spec(), "--audio", "wav.scp"])
     (work / "call_12:30").write_bytes(b"2" * 100)
     assert "x is stale: recording call_12:30 changed after it was made; it is" in require(work, capsys)

@@ -122,7 +122,7 @@ def test_the_record_is_renewed_until_the_last_process_is_gone(folder):
 def test_a_finished_directory_may_be_read_only_an_unfinished_one_not(folder):
     marker = folder / "step/.done"
     body = 'if is_done "$1/step/.done" --stage dump --option a=1; then echo done; else mkdir "$1/step"; fi'
-    write = 'python -m svmixer.stages.done write "$1/step/.done" --stage dump --option a=1'
+    write = 'python -m svmixer done write "$1/step/.done" --stage dump --option a=1'
     assert attempt(folder, write).returncode == 0 and marker.is_file()
     folder.chmod(0o555)
     try:

@@ -595,7 +595,7 @@ def test_through_data_dump_and_score(own, m4a):
     save_model(model, own / "exp/toy/train/model", ["a"])
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     marker = ["write", "exp/toy/train/.done", "--stage", "train"]
-    subprocess.run([sys.executable, "-m", "svmixer.stages.done", *marker], cwd=own, env=env, check=True)
+    subprocess.run([sys.executable, "-m", "svmixer", "done", *marker], cwd=own, env=env, check=True)
     config = ("--recipe", str(RECIPE), "--score_config", "conf/score.yaml", "--train_set", "voxceleb2_dev")
     scored = {"vox1_o": (3, 2), "vcmix": (2, None), "voices_dev": (2, 2)}  # trials, speakers
     stage(own, "05_score.sh", "--tag", "toy", *config, "--test_sets", " ".join(scored))

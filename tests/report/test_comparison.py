@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from svmixer.cli import compare as compare_cli
+from svmixer.cli.main import run_program
 from svmixer.config import load, save
 from svmixer.fileio import read_json, write_json
 from svmixer.models.config import ModelConfig
@@ -100,15 +100,15 @@ def test_missing_band_is_named(six_runs):
 
 def test_command_line(six_runs, capsys):
     runs = "{with: [exp/a1, exp/a2], without: [exp/b1]}"
-    compare_cli.main(["--runs", runs, "--output", "page.md", "--replicates", "20", "--title", "T"])
+    run_program("compare", ["--runs", runs, "--output", "page.md", "--replicates", "20", "--title", "T"])
     assert "| with minus without |" in Path("page.md").read_text()
     for bad, what in (("{a: exp/a1}", "a: expected a list"), ("{}", "at least one group")):
         with pytest.raises(SystemExit) as stop:
-            compare_cli.main(["--runs", bad, "--output", "other.md"])
+            run_program("compare", ["--runs", bad, "--output", "other.md"])
         assert stop.value.code == 2
         assert what in capsys.readouterr().err
     with pytest.raises(SystemExit) as stop:
-        compare_cli.main(["--runs", "{a: [exp/none]}", "--output", "other.md"])
+        run_program("compare", ["--runs", "{a: [exp/none]}", "--output", "other.md"])
     assert stop.value.code == 1
     assert "exp/none/score: no results" in capsys.readouterr().err
 

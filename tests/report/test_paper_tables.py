@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from svmixer.cli import tables as tables_cli
+from svmixer.cli.main import run_program
 from svmixer.config import ConfigError, load
 from svmixer.report.compare import group_figures
 from svmixer.report.paper_tables import cell, read_tables, runs, write_tables
@@ -106,7 +106,7 @@ def test_runs_on_other_lists_are_not_put_side_by_side(file, make_run, tmp_path):
 def test_notes_beside_the_description(file, make_run, tmp_path):
     file.write_text("notes: notes.md\n" + TEXT)
     (tmp_path / "notes.md").write_text("Read soberly.\n")
-    tables_cli.main(["--tables", str(file), "--action", "page", "--output", str(tmp_path / "page.md")])
+    run_program("tables", ["--tables", str(file), "--action", "page", "--output", str(tmp_path / "page.md")])
     assert "\nRead soberly.\n\n## How to read this" in (tmp_path / "page.md").read_text()
 
 
@@ -118,12 +118,12 @@ def test_mistakes(file, tmp_path, capsys):
         read_tables(file)
     file.write_text(TEXT.replace("train_args", "train_arg"))
     with pytest.raises(SystemExit):
-        tables_cli.main(["--tables", str(file)])
+        run_program("tables", ["--tables", str(file)])
     assert "did you mean 'train_args'" in capsys.readouterr().err
 
 
 def test_listing_for_the_shell(file, capsys):
-    tables_cli.main(["--tables", str(file), "--only", "[two]", "--seeds", "[3]"])
+    run_program("tables", ["--tables", str(file), "--only", "[two]", "--seeds", "[3]"])
     lines = [line.split("\x1f") for line in capsys.readouterr().out.splitlines()]
     assert lines == [
         ["a_seed0", "0", "", "", ""], ["a_seed1", "1", "", "", ""], ["c_seed3", "3", "T", "--y [1,2]", ""],

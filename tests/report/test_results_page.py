@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from svmixer.cli.main import run_program
 from svmixer.fileio import read_json
 from svmixer.models.config import BackendConfig, EcapaConfig, FrontendConfig, ModelConfig, StudentConfig
 from svmixer.models.io import save_model
@@ -15,7 +16,6 @@ from svmixer.report.compare import group_figures
 from svmixer.report.page import write_report
 from svmixer.report.results import Condition, ReportError, find_results, read_log
 from svmixer.scoring.result import score_set
-from svmixer.stages import report as report_cli
 
 
 @pytest.fixture
@@ -132,12 +132,12 @@ def test_complexity_of_the_scored_model(make_run):
 
 def test_command_line(run_dir, capsys):
     Path("notes.md").write_text("From the recipe.")
-    report_cli.main(["--exp_dir", str(run_dir), "--notes", "notes.md", "--system", "tiny"])
+    run_program("report", ["--exp_dir", str(run_dir), "--notes", "notes.md", "--system", "tiny"])
     text = (run_dir / "RESULTS.md").read_text()
     assert "From the recipe." in text
     assert "| tiny |" in text
     with pytest.raises(SystemExit) as stop:
-        report_cli.main(["--exp_dir", "exp/none"])
+        run_program("report", ["--exp_dir", "exp/none"])
     assert stop.value.code == 1
     assert capsys.readouterr().err.splitlines()[-1].startswith("error: exp/none/score: no results")
 

@@ -8,14 +8,12 @@ import numpy as np
 import pytest
 
 from svmixer.audio.dumpset import DumpSet
+from svmixer.cli.main import run_program
 from svmixer.lists import ListError, read_trials
 from svmixer.scoring.cohort import cohort_indices, read_cohort, speaker_means, write_cohort
 from svmixer.scoring.embeddings import EmbeddingError, load_embeddings, merge_jobs, write_job
 from svmixer.scoring.metrics import summary
 from svmixer.scoring.result import read_scores
-from svmixer.stages import cohort as cohort_cli
-from svmixer.stages import extract as extract_cli
-from svmixer.stages import score as score_cli
 
 SETTINGS = {"model": "m", "protocol": "whole", "num_crops": 10, "lowpass_hz": 0.0, "md5": {"weights": "1"}}
 
@@ -78,7 +76,7 @@ def test_a_cohort_of_another_model_is_refused(cohort_dir, tmp_path):
 def extract(data, out, train, *more):
     for job in "12":
         options = f"--model control --train_dir {train} --data_dir {data} --output_dir {out} --num_jobs 2"
-        extract_cli.main([*options.split(), "--job", job, *more])
+        run_program("extract", [*options.split(), "--job", job, *more])
 
 
 @pytest.fixture
@@ -100,7 +98,7 @@ def scored(make_dump, voices, trial_text, tmp_path):
 
 
 def run_score(test, raw, out, *more):
-    score_cli.main(
+    run_program("score",
         [
             "--data_dir",
             str(test),
@@ -120,7 +118,7 @@ def run_score(test, raw, out, *more):
 def test_end_to_end_by_a_second_implementation(scored, kind):
     test, train, folder = scored
     options = f"--embeddings_dir {folder}/cohort --data_dir {train} --num_jobs 2 --cohort {kind}"
-    cohort_cli.main(options.split())
+    run_program("cohort", options.split())
     raw = run_score(test, folder / "raw", folder / "raw", "--num_jobs", "2")
     assert raw["normalisation"] == "none" and raw["cohort"] is None
     found = run_score(
@@ -169,7 +167,7 @@ def test_end_to_end_by_a_second_implementation(scored, kind):
 
 def test_all_of_a_small_cohort(scored):
     test, train, folder = scored
-    cohort_cli.main(f"--embeddings_dir {folder}/cohort --data_dir {train} --num_jobs 2".split())
+    run_program("cohort", f"--embeddings_dir {folder}/cohort --data_dir {train} --num_jobs 2".split())
     found = run_score(
         test, folder / "raw", folder / "norm", "--num_jobs", "2", "--cohort_dir", f"{folder}/cohort"
     )
@@ -216,6 +214,6 @@ def test_utterances_cut_to_a_length(make_dump, voices, trial_text, tmp_path):
 )
 def test_wrong_options(option, message, capsys):
     with pytest.raises(SystemExit) as stop:
-        cohort_cli.main(f"--embeddings_dir e --data_dir d {option}".split())
+        run_program("cohort", f"--embeddings_dir e --data_dir d {option}".split())
     assert stop.value.code == 2
     assert message in capsys.readouterr().err

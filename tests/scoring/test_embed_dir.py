@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from svmixer.cli import embed
+from svmixer.cli.main import run_program
 from svmixer.models.config import BackendConfig, FrontendConfig, ModelConfig, StudentConfig
 from svmixer.models.io import load_model, save_model
 from svmixer.models.speaker_model import SpeakerModel
@@ -41,7 +41,8 @@ def audio(tmp_path):
 
 
 def run(audio, output, model_dir, *more):
-    embed.main(["--input_dir", str(audio), "--output_dir", str(output), "--model", str(model_dir), *more])
+    where = ["--input_dir", str(audio), "--output_dir", str(output)]
+    run_program("embed", [*where, "--model", str(model_dir), *more])
 
 
 def test_one_file_a_recording_with_the_values_of_the_model(audio, model_dir, tmp_path):
@@ -78,7 +79,7 @@ def test_many_short_files_share_batches(model_dir, batches, tmp_path):
         alone = model.embed(*soundfile.read(tmp_path / f"in/{name}.wav", dtype="float32"))
         np.testing.assert_allclose(np.load(tmp_path / f"out/{name}.npy"), alone, rtol=0, atol=1e-6)
     files = sorted(map(str, (tmp_path / "in").iterdir()))
-    embed.main([*files, "--output", str(tmp_path / "all.npz"), "--model", str(model_dir)])
+    run_program("embed", [*files, "--output", str(tmp_path / "all.npz"), "--model", str(model_dir)])
     with np.load(tmp_path / "all.npz") as together:
         assert list(together) == files
         for name in files:
@@ -116,7 +117,7 @@ def test_what_fails_in_the_middle_fails_alone(model_dir, batches, tmp_path, caps
         np.testing.assert_allclose(found, model.embed(waves[name].astype(np.float32)), rtol=0, atol=1e-6)
     # Of single files nothing is written, and each that fails is named.
     with pytest.raises(SystemExit):
-        embed.main(
+        run_program("embed",
             [
                 *map(str, sorted(root.iterdir())),
                 "--output",
@@ -205,7 +206,7 @@ def test_mistakes(model_dir, tmp_path, monkeypatch, capsys, words, status, what)
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     with pytest.raises(SystemExit) as stop:
-        embed.main([*words, "--model", str(model_dir)])
+        run_program("embed", [*words, "--model", str(model_dir)])
     assert stop.value.code == status
     assert what in capsys.readouterr().err
     assert not (tmp_path / "o").exists()

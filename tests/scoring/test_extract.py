@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from svmixer.audio.dumpset import DumpSet
+from svmixer.cli.main import run_program
 from svmixer.fileio import md5_file
 from svmixer.inference.utterance import embed_utterances
 from svmixer.models.config import BackendConfig, EcapaConfig, FrontendConfig, ModelConfig, StudentConfig
@@ -17,7 +18,6 @@ from svmixer.scoring.embeddings import EmbeddingError, job_finished, load_embedd
 from svmixer.scoring.extract import dump_source, extract, job_indices
 from svmixer.scoring.filters import lowpass
 from svmixer.stages import extract as extract_cli
-from svmixer.stages import score as score_cli
 
 
 @pytest.fixture
@@ -48,14 +48,14 @@ def model_dir(tmp_path):
 def run_jobs(data, out, model, num_jobs=2, *more):
     for job in range(1, num_jobs + 1):
         command = f"--model {model} --data_dir {data} --output_dir {out} --num_jobs {num_jobs} --job {job}"
-        extract_cli.main([*command.split(), *more])
+        run_program("extract", [*command.split(), *more])
 
 
 def score(data, out, num_jobs=2):
     command = (
         f"--data_dir {data} --embeddings_dir {out} --output_dir {out} --num_jobs {num_jobs} --replicates 50"
     )
-    score_cli.main(command.split())
+    run_program("score", command.split())
     return json.loads((out / "metrics.json").read_text())
 
 
@@ -281,7 +281,7 @@ def test_embedding_that_is_not_finite_names_the_utterance(eval_set):
 )
 def test_mistakes_end_with_one_line(eval_set, tmp_path, capsys, options, status, what):
     with pytest.raises(SystemExit) as stop:
-        extract_cli.main([*options, "--data_dir", str(eval_set), "--output_dir", str(tmp_path / "out")])
+        run_program("extract", [*options, "--data_dir", str(eval_set), "--output_dir", str(tmp_path / "out")])
     assert stop.value.code == status
     assert what in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

@@ -25,7 +25,7 @@ from svmixer.audio import AudioError, DumpSet, read_audio
 from svmixer.audio.decode import ffmpeg_read
 from svmixer.audio.dump import DumpConfig, dump_job
 from svmixer.audio.merge import MergeConfig, merge_jobs
-from svmixer.cli import embed
+from svmixer.cli.main import run_program
 from svmixer.config import ConfigError
 from svmixer.inference.utterance import Source
 from svmixer.lists import ListError, write_table
@@ -161,7 +161,7 @@ def test_a_command_given_to_embed_is_not_run(tmp_path, mark, monkeypatch, capsys
     embedder = Embedder(model, threshold=None, weights=tmp_path)
     monkeypatch.setattr("svmixer.scoring.embedder.load_embedder", lambda *_: embedder)
     with pytest.raises(SystemExit) as stop:
-        embed.main([f"mkdir {mark} |", "--model", "any", "--output", str(tmp_path / "a.npz")])
+        run_program("embed", [f"mkdir {mark} |", "--model", "any", "--output", str(tmp_path / "a.npz")])
     assert stop.value.code == 1
     assert "pipe forbidden: commands run only with allow_pipes" in capsys.readouterr().err
     with pytest.raises(AudioError, match="pipe forbidden"):

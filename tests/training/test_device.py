@@ -32,7 +32,7 @@ def started(monkeypatch):
     """The commands that took this process's place."""
     commands = []
     monkeypatch.setattr(os, "execv", lambda program, words: commands.append((program, words)))
-    monkeypatch.setattr(sys, "orig_argv", ["python", "-m", "svmixer.stages.train", "--config", "a b.yaml"])
+    monkeypatch.setattr(sys, "orig_argv", ["python", "-m", "svmixer", "train", "--config", "a b.yaml"])
     for name in ("LOCAL_RANK", "WORLD_SIZE"):
         monkeypatch.delenv(name, raising=False)
     return commands
@@ -46,9 +46,9 @@ def test_one_process_needs_no_launcher(started, tmp_path):
 def test_several_processes_are_left_to_the_launcher(started, tmp_path):
     start_processes(DeviceConfig(processes=2, num_nodes=3, node=2, attempt="-x", patience=9.0), tmp_path)
     [(program, words)] = started
-    assert program == words[0] == sys.executable and words[1:3] == ["-m", "svmixer.distributed.launch"]
+    assert program == words[0] == sys.executable and words[1:3] == ["-m", "svmixer", "launch"]
     place = ["--nodes", "3", "--node", "2", "--processes", "2", "--folder", str(tmp_path)]
-    command = [sys.executable, "-m", "svmixer.stages.train", "--config", "a b.yaml"]
+    command = [sys.executable, "-m", "svmixer", "train", "--config", "a b.yaml"]
     assert words[3:] == [*place, "--attempt=-x", "--patience", "9.0", "--", *command]
 
 

@@ -20,7 +20,7 @@ def test_a_damaged_recording_ends_the_training_and_is_named(toy, workers, tmp_pa
     (dump / "wav.scp").write_text((dump / "wav.scp").read_text().replace(str(toy / "train"), str(dump)))
     damaged = dump / "s00-000.wav"
     os.truncate(damaged, 1044)
-    command = [sys.executable, "-m", "svmixer.stages.train", "--config", toy / "config.yaml"]
+    command = [sys.executable, "-m", "svmixer", "train", "--config", toy / "config.yaml"]
     options = ["--output_dir", tmp_path / "run", "--data.train", dump, "--loop.workers", workers]
     done = subprocess.run(
         [*command, *options, "--device.threads", "1"],

@@ -60,7 +60,7 @@ def test_another_optimiser_is_refused():
 def train(toy: Path, output: Path, module: str, *more: str) -> subprocess.CompletedProcess:
     words = ["--config", toy / "config.yaml", "--output_dir", output, "--loop.max_epochs", "1"]
     return subprocess.run(
-        [sys.executable, "-m", f"svmixer.stages.{module}", *words, "--device.threads", "1", *more],
+        [sys.executable, "-m", "svmixer", module, *words, "--device.threads", "1", *more],
         env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
 

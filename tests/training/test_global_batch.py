@@ -174,7 +174,7 @@ def test_losses_gradients_and_statistics_of_several_processes(tmp_path, processe
     script.write_text(SCRIPT)
     result = subprocess.run(
         [
-            sys.executable, "-m", "svmixer.distributed.launch", "--processes", str(processes),
+            sys.executable, "-m", "svmixer", "launch", "--processes", str(processes),
             "--folder", str(tmp_path), "--", sys.executable, str(script),
         ],
         env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}, capture_output=True, text=True,

@@ -46,7 +46,7 @@ class Nodes:
 
     def start(self, node: int, *more: str, env: dict[str, str] | None = None) -> subprocess.Popen:
         command = [
-            sys.executable, "-m", "svmixer.distributed.launch", "--nodes", str(self.nodes),
+            sys.executable, "-m", "svmixer", "launch", "--nodes", str(self.nodes),
             "--node", str(node), "--processes", str(self.processes), "--folder", str(self.folder),
             "--patience", "30", *more, "--",
             sys.executable, "-c", RANK, str(self.folder), json.dumps(self.actions),

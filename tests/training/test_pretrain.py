@@ -6,7 +6,7 @@ import torch
 import yaml
 from toy import CONV
 
-from svmixer.stages import pretrain
+from svmixer.cli.main import run_program
 from svmixer.teachers import load_teacher
 from svmixer.teachers.config import TeacherConfig
 from svmixer.training.pretrain import MaskedPrediction, span_mask
@@ -75,7 +75,8 @@ def test_a_toy_pretraining_makes_a_teacher(toy, tmp_path):
     }  # fmt: skip
     path = tmp_path / "pretrain.yaml"
     path.write_text(yaml.safe_dump(config))
-    pretrain.main(["--config", str(path), "--output_dir", str(tmp_path / "out"), "--device.threads", "1"])
+    words = ["--config", str(path), "--output_dir", str(tmp_path / "out"), "--device.threads", "1"]
+    run_program("pretrain", words)
     teacher = load_teacher(tmp_path / "out/teacher")
     assert teacher.hidden_states(torch.randn(2, 8000)).shape == (2, 2, 24, 12)
     records = [json.loads(line) for line in (tmp_path / "out/log.jsonl").read_text().splitlines()]

@@ -20,7 +20,8 @@ def command(toy: Path, output: Path, module: str, *more: str) -> list[str]:
     return [
         sys.executable,
         "-m",
-        f"svmixer.stages.{module}",
+        "svmixer",
+        module,
         "--config",
         str(toy / "config.yaml"),
         "--output_dir",

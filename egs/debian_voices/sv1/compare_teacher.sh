@@ -30,7 +30,7 @@ done
 
 . "$recipe/../../../path.sh"
 join() { local IFS=,; echo "$*"; }
-python -m svmixer.cli.compare --output "$output" --title "What the teacher gives" \
+python -m svmixer compare --output "$output" --title "What the teacher gives" \
     --notes <(cat "$recipe/conf/notes.md" "$recipe/conf/history.md") \
     --runs "{with teacher: [$(join "${with[@]}")], without teacher: [$(join "${without[@]}")]}"
 echo "written: $output"

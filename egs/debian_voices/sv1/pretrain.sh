@@ -46,7 +46,7 @@ if keep_or_continue "$dir" "${spec[@]}"; then
     log "pretraining in $dir (log in $dir/pretrain.log)"
     # shellcheck disable=SC2154  # from cmd.sh
     dispatch_watched "$train_cmd --gpu $ngpu" "$dir/pretrain.log" \
-        python -m svmixer.stages.pretrain --config "$config" --output_dir "$dir" --train "$dumpdir/train" \
+        python -m svmixer pretrain --config "$config" --output_dir "$dir" --train "$dumpdir/train" \
         --valid "$dumpdir/valid" --loop.seed "$seed" --device.ngpu "$ngpu" "${words[@]}"
     mark_done "$dir/.done" "${spec[@]}" --output "$dir/teacher/model.safetensors"
 fi

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from svmixer.errors import SvmixerError
 from svmixer.models.backends.ecapa import floored_root
 from svmixer.models.backends.weighted_sum import state_weights, weighted_sum
 from svmixer.models.config import BackendConfig
@@ -32,11 +33,11 @@ class StatisticsBackend(nn.Module):
         self.config = config.statistics
         chosen = self.config.states
         if chosen and max(chosen) >= states:
-            raise ValueError(
+            raise SvmixerError(
                 f"statistics: there is no state {max(chosen)}; the student has 0 to {states - 1}"
             )
         if self.config.covariance > hidden:
-            raise ValueError(f"statistics: covariance {self.config.covariance} of {hidden} channels")
+            raise SvmixerError(f"statistics: covariance {self.config.covariance} of {hidden} channels")
         self.w = None if chosen else state_weights(states)
         size = 2 * hidden * max(1, len(chosen)) + self.config.covariance * (self.config.covariance + 1) // 2
         self.norm = FrameBatchNorm(size)
@@ -45,7 +46,7 @@ class StatisticsBackend(nn.Module):
             nn.init.eye_(self.linear.weight)
             nn.init.zeros_(self.linear.bias)
         if config.embedding != size and self.linear is None:
-            raise ValueError(
+            raise SvmixerError(
                 f"statistics: embedding must be {size} without a linear map, found {config.embedding}"
             )
 

@@ -57,7 +57,7 @@ copy_list() {
         exit 1
     fi
     # Before it is a copy: the command in the message is for your file.
-    python -m svmixer.stages.check_text --input "$2"
+    python -m svmixer check_text --input "$2"
     cp "$2" "$all/$3"
     originals+=("$2")
     names+=("$3")
@@ -72,8 +72,8 @@ copy_list utt2spk "$utt2spk" utt2spk
 # which the next run would undo, and with your file where a whole list is meant. Lines may be those of the repaired copy.
 on_copies() {
     local status=0 i shown
-    { said=$(python -m "svmixer.cli.$1" --data_dir "$all" "${@:2}" 2>&1 >&3) || status=$?; } 3>&1
-    shown=$(printf '%s\n' "$said" | sed 's/; repair with: python -m svmixer\.cli\.fix_data_dir .*//')
+    { said=$(python -m svmixer "$1" --data_dir "$all" "${@:2}" 2>&1 >&3) || status=$?; } 3>&1
+    shown=$(printf '%s\n' "$said" | sed 's/; repair with: svmixer fix_data_dir .*//')
     for i in "${!names[@]}"; do
         shown=${shown//"$all/${names[i]}: "/"${originals[i]}: "}
     done
@@ -102,5 +102,5 @@ on_copies partition_data_dir --output_dir "$data_dir" \
     exit 1
 }
 for name in train valid test; do
-    python -m svmixer.cli.validate_data_dir --data_dir "$data_dir/$name" --need_speakers true
+    python -m svmixer validate_data_dir --data_dir "$data_dir/$name" --need_speakers true
 done
