@@ -58,15 +58,17 @@ def from_dict(cls: type[T], data: Any, where: str = "configuration", prefix: str
     values = {key: _convert(hints[key], value, where, prefix + key) for key, value in data.items()}
     try:
         return cls(**values)
-    except ConfigError:
-        raise
     except ValueError as error:
         raise ConfigError(f"{where}: {prefix}{error}") from None
 
 
-def to_dict(config: Any) -> dict[str, Any]:
+def to_dict(config: Any) -> Any:
     """Nested plain dictionaries of a dataclass, tuples as lists: what ``yaml.safe_dump`` and JSON take."""
-    return _plain(dataclasses.asdict(config))
+    if dataclasses.is_dataclass(config):
+        config = dataclasses.asdict(config)
+    if isinstance(config, dict):
+        return {key: to_dict(value) for key, value in config.items()}
+    return [to_dict(item) for item in config] if isinstance(config, (list, tuple)) else config
 
 
 def load(cls: type[T], path: str | Path | None = None, overrides: dict[str, Any] | None = None) -> T:
@@ -111,53 +113,42 @@ def save(config: Any, path: str | Path) -> None:
 def parse_args(cls: type[T], argv: list[str] | None = None, description: str = "") -> T:
     """Command line of a program: ``--config FILE`` and ``--key value`` for every field of ``cls``.
 
-    Dashes in a key may stand for underscores; ``--key`` alone makes a yes-or-no option true; ``--help`` and
-    ``-h`` print every key with its comment and default. An unknown key or a bad value ends the program with
-    one line on standard error and exit status 2.
+    Dashes in a key may stand for underscores; ``--help`` and ``-h`` print every key with its comment and
+    default. ``--key`` alone makes a yes-or-no option true: the word behind it is its value only if it is
+    ``true``, ``false`` or the like. Words that are no options, and all behind a word ``--``, make the field
+    ``files`` of ``cls``. An unknown key or a bad value ends the program with one line on standard error and
+    exit status 2.
     """
-    argv = sys.argv[1:] if argv is None else argv
-    if "-h" in argv or "--help" in argv:
+    words = list(sys.argv[1:] if argv is None else argv)
+    if "-h" in words or "--help" in words:
         print(help_text(cls, description))
         raise SystemExit(0)
-    files, options = split_arguments(cls, argv)
-    values = {}
+    values: dict[str, Any] = {}
+    files: list[str] = []
     try:
-        if files:
+        while words:
+            word = words.pop(0)
+            name, equals, value = word.lstrip("-").partition("=")
+            key = name.replace("-", "_")
+            if word == "--":
+                files += words
+                break
+            elif not word.startswith("-"):
+                files.append(word)
+            elif equals:
+                values[key] = value
+            elif _field_type(cls, key) is bool:
+                values[key] = words.pop(0) if words and words[0].lower() in _SWITCHES else "true"
+            elif words:
+                values[key] = words.pop(0)
+            else:
+                raise ConfigError(f"option {word} needs a value")
+        if files and "files" not in typing.get_type_hints(cls):
             raise ConfigError(f"unexpected argument {files[0]!r} (options are --key value)")
-        for option in options:
-            name, equals, value = option.partition("=")
-            if not equals:
-                raise ConfigError(f"option {name} needs a value")
-            values[_key(name)] = value
-        return load(cls, values.pop("config", None), values)
+        return load(cls, values.pop("config", None), values | ({"files": files} if files else {}))
     except ConfigError as error:
         print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
         raise SystemExit(2) from None
-
-
-def split_arguments(cls: type, argv: list[str]) -> tuple[list[str], list[str]]:
-    """Command-line words as (what is no option, as names of files; options as ``--key=value``).
-
-    The word behind an option is its value, but behind a yes-or-no option of ``cls`` only ``true``, ``false``
-    and the like are. What stands behind a word ``--`` is no option.
-    """
-    files: list[str] = []
-    options: list[str] = []
-    words = list(argv)
-    while words:
-        word = words.pop(0)
-        if word == "--":
-            return files + words, options
-        if not word.startswith("-"):
-            files.append(word)
-        elif "=" in word or word in ("-h", "--help"):
-            options.append(word)
-        elif _field_type(cls, _key(word)) is bool:
-            given = bool(words) and words[0].lower() in _SWITCHES
-            options.append(f"{word}={words.pop(0) if given else 'true'}")
-        else:
-            options.append(f"{word}={words.pop(0)}" if words else word)
-    return files, options
 
 
 def nearest(name: str, known: list[str]) -> str:
@@ -275,16 +266,3 @@ def _field_type(cls: Any, key: str) -> Any:
 def _default(field: dataclasses.Field) -> Any:
     """The default of a field, ``MISSING`` where it has none."""
     return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
-
-
-def _key(option: str) -> str:
-    """The key that a word of the command line names."""
-    return option.removeprefix("--").replace("-", "_")
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return value

@@ -52,19 +52,15 @@ def yaml_value(text: str) -> Any:
     """
     try:
         value = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:
-        raise ValueError(str(error)) from None
-    except (ArithmeticError, AttributeError, LookupError, TypeError, RecursionError) as error:
-        # PyYAML's constructors meet values that do not fit their tags (``!!int ""``) with these.
-        raise ValueError(f"a value that does not fit its tag, or nested too deeply ({error})") from None
-    left, count = [value], 0
-    while left:
-        item = left.pop()
-        count += 1
-        if count > _MOST_VALUES:
+    except (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError) as error:
+        # PyYAML's constructors raise the others at values that do not fit their tags (``!!int ""``).
+        raise ValueError(str(error) or "nested too deeply") from None
+    values = [value]
+    for item in values:  # grows on the way
+        if len(values) > _MOST_VALUES:
             raise ValueError(f"more than {_MOST_VALUES} values, or an alias inside what it stands for")
-        left.extend([*item.keys(), *item.values()] if isinstance(item, dict) else ())
-        left.extend(item if isinstance(item, (list, set, tuple)) else ())
+        values += [*item, *item.values()] if isinstance(item, dict) else ()
+        values += item if isinstance(item, (list, set, tuple)) else ()
     return value
 
 
