@@ -1,4 +1,4 @@
-"""The speaker model in the form of the released implementation: what optimised forms are measured against.
+"""The speaker model in the form of the released implementation: what our own form is measured against.
 
 Plain PyTorch, channels first, one module call after the other: ``Conv1d``, ``GroupNorm``, transposes around
 ``Linear`` where the mixing is over time. Parameters have the names and shapes of :mod:`svmixer.models`, which

@@ -6,8 +6,6 @@
 #   benchmarks/run.sh --output docs/benchmarks --page docs/benchmarks.md     the page of the documentation
 #   benchmarks/run.sh --dry_run true                                         the command of every table, nothing is run
 #
-# The table precision, error rates, needs a trained model and two dumped sets: --model, --test_dir and --calibration_dir.
-#
 # The table peers has an environment of its own with the packages that are compared: .venv-benchmarks, which peers_env.sh
 # makes, or what SVMIXER_BENCH_VENV names, which is taken as it is.
 set -euo pipefail
@@ -22,14 +20,6 @@ page=
 threads="1 2"
 # true: smallest models and sizes, few rounds: the figures mean nothing.
 quick=false
-# Dumped set with the speech that the forms in the table latency are compared on; empty: noise.
-speech=
-# Directory of the trained model in the table precision.
-model=
-# Dumped set with the trials of the table precision.
-test_dir=
-# Dumped set of other speakers that the table precision calibrates int8 on.
-calibration_dir=
 # true: print the commands and run nothing.
 dry_run=false
 
@@ -43,10 +33,10 @@ for number in "${numbers[@]:-}"; do
 done
 number_list=$(IFS=, && echo "[${numbers[*]}]")
 
-# In the order of the page: a window, models, recordings and lists, training. Each is a script of this folder.
-all=(latency precision models peers peak lengths extraction streaming scoring training_step loading augment lists)
+# In the order of the page: models, recordings and lists, training. Each is a script of this folder.
+all=(models peers peak lengths extraction streaming scoring training_step loading augment lists)
 # Scripts that do not take --threads.
-one_thread=" precision augment lists "
+one_thread=" augment lists "
 
 read -ra wanted <<<"${tables/#none/}"
 [ -n "$tables" ] || wanted=("${all[@]}")
@@ -54,15 +44,6 @@ for table in "${wanted[@]}"; do
     [[ " ${all[*]} " == *" $table "* ]] ||
         { echo "run.sh: there is no table '$table'; did you mean '$(_nearest "$table" "${all[@]}")'?" >&2; exit 1; }
 done
-case "${model:+1}${test_dir:+1}${calibration_dir:+1}" in
-    111) precision=true ;;
-    "") precision=false ;;
-    *) echo "run.sh: --model, --test_dir, --calibration_dir: the table precision needs all of them" >&2; exit 1 ;;
-esac
-if [[ -n $tables && $precision = false && " ${wanted[*]} " == *" precision "* ]]; then
-    echo "run.sh: the table precision needs --model, --test_dir and --calibration_dir" >&2
-    exit 1
-fi
 [ "$dry_run" = true ] || "$root/tools/setup.sh"
 . "$root/path.sh"
 page=${page:-$output/benchmarks.md}
@@ -72,19 +53,11 @@ peers_venv=${SVMIXER_BENCH_VENV:-$root/.venv-benchmarks}
 command_of() {
     command=(python "$root/benchmarks/$1.py" --output "$output" --quick "$quick")
     [[ $one_thread == *" $1 "* ]] || command+=(--threads "$number_list")
-    case $1 in
-        latency) [ -z "$speech" ] || command+=(--speech "[\"$speech\"]") ;;
-        precision) command+=(--model "$model" --test_dir "$test_dir" --calibration_dir "$calibration_dir") ;;
-        peers) command[0]=$peers_venv/bin/python ;;
-    esac
+    [ "$1" != peers ] || command[0]=$peers_venv/bin/python
 }
 
 failed=()
 for table in "${wanted[@]}"; do
-    if [ "$table" = precision ] && [ "$precision" = false ]; then
-        echo "== precision: left out, it needs --model, --test_dir and --calibration_dir"
-        continue
-    fi
     command_of "$table"
     if [ "$dry_run" = true ]; then
         echo "${command[*]@Q}"

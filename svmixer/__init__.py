@@ -3,7 +3,6 @@
 >>> import svmixer
 >>> model = svmixer.load_model("exp/my_model")           # a model directory
 >>> embedding = model.embed(wave, sample_rate=16000)     # (D,)
->>> faster = svmixer.optimise(model)                     # the same on a CPU, sooner
 >>> teacher = svmixer.load_teacher("wavlm_tiny")
 >>> states = teacher.hidden_states(waves)                # (B, L + 1, T, D)
 """
@@ -13,17 +12,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from svmixer.fast.optimise import optimise
     from svmixer.models.io import load_model
     from svmixer.teachers.load import load_teacher
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "load_model", "load_teacher", "optimise"]
+__all__ = ["__version__", "load_model", "load_teacher"]
 
 _HOMES = {
     "load_model": "svmixer.models.io",
     "load_teacher": "svmixer.teachers.load",
-    "optimise": "svmixer.fast.optimise",
 }
 
 

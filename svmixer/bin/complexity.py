@@ -1,6 +1,8 @@
-"""Another name of :mod:`svmixer.cli.complexity`."""
+"""Another name of ``svmixer complexity``."""
 
-from svmixer.cli.complexity import main
+import sys
+
+from svmixer.cli.main import run_program
 
 if __name__ == "__main__":
-    main()
+    run_program("complexity", sys.argv[1:])

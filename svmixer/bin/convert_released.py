@@ -1,6 +1,8 @@
-"""Another name of :mod:`svmixer.cli.convert_released`."""
+"""Another name of ``svmixer convert_released``."""
 
-from svmixer.cli.convert_released import main
+import sys
+
+from svmixer.cli.main import run_program
 
 if __name__ == "__main__":
-    main()
+    run_program("convert_released", sys.argv[1:])

@@ -59,18 +59,14 @@ class EmbedConfig:
     device: str = "cpu"
     # What runs the model; auto: onnx if the directory has it and it is installed, else torch.
     runtime: Literal["auto", "onnx", "torch"] = "auto"
-    # Arithmetic on the CPU. With onnx: float32 or int8; auto is what the export recommends. With torch:
-    # auto is PyTorch as it comes; float32 (the same to 1e-4), bf16 and int8 (after svmixer calibrate) are
-    # optimised, see docs/speed.md.
-    precision: Literal["auto", "float32", "bf16", "int8"] = "auto"
+    # Which ONNX file; auto: the one that the export recommends. PyTorch computes in float32.
+    precision: Literal["auto", "float32", "int8"] = "auto"
 
     def __post_init__(self) -> None:
         at_least(self, 1, "num_crops")
         not_negative(self, "channel")
         if self.output and Path(self.output).suffix not in FORMATS:
             raise ValueError(f"output: '{self.output}' ends with none of {', '.join(FORMATS)}")
-        if self.precision != "auto" and self.device != "cpu":
-            raise ValueError(f"precision: {self.precision} is computed on the CPU, not on {self.device}")
         if bool(self.input_dir) != bool(self.output_dir):
             raise ValueError("input_dir, output_dir: one needs the other")
         if self.input_dir and self.output:
@@ -148,10 +144,6 @@ def embed_tree(config: EmbedConfig) -> None:
     settings = {"protocol": config.protocol, "num_crops": config.num_crops, "model_md5": digest}
     if config.channel is not None:
         settings["channel"] = config.channel
-    if embedder.precision:
-        settings["precision"] = embedder.precision
-    if embedder.calibration:
-        settings["calibration_md5"] = md5_file(embedder.calibration)
 
     embed = partial(embedder.model.embed_sources, protocol=config.protocol, num_crops=config.num_crops)
     open_source = partial(embedder.open_source, channel=config.channel)

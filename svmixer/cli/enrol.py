@@ -30,7 +30,7 @@ class EnrolConfig:
     # What runs the model; auto: onnx if it is installed, else torch.
     runtime: Literal["auto", "onnx", "torch"] = "auto"
     # Which ONNX file; auto: the one that the export recommends.
-    precision: Literal["auto", "float32", "bf16", "int8"] = "auto"
+    precision: Literal["auto", "float32", "int8"] = "auto"
     # Channel that is taken of recordings with several, from 0; without it their mean.
     channel: int | None = None
 

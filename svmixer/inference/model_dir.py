@@ -7,7 +7,7 @@ from pathlib import Path
 
 from svmixer.errors import SvmixerError
 
-ASSETS = Path(__file__).resolve().parent / "assets"
+ASSETS = Path(__file__).resolve().parents[1] / "assets"
 # What an export, and so every model that comes with the package, has, and a teacher has not.
 DESCRIPTION = "export.json"
 # The model that verify and enrol take when none is named.

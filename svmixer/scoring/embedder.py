@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Literal
 
 from svmixer.audio import open_wave
 from svmixer.inference.model_dir import DEFAULT_MODEL, ModelError, find_directory
-from svmixer.inference.onnx_model import DESCRIPTION, FILES, OnnxModel, read_description
+from svmixer.inference.onnx_model import DESCRIPTION, FILES, OnnxModel, Precision, read_description
 from svmixer.inference.utterance import Source, wave_source
 
 if TYPE_CHECKING:
     from svmixer.models.speaker_model import SpeakerModel
 
 Runtime = Literal["auto", "onnx", "torch"]
-Precision = Literal["auto", "float32", "bf16", "int8"]
 
 
 @dataclass(frozen=True)
@@ -28,10 +27,6 @@ class Embedder:
     threshold: float | None
     # What it runs: the ONNX file, or model.safetensors.
     weights: Path
-    # What PyTorch computes in, if the model is optimised; empty: as it comes.
-    precision: str = ""
-    # File that its embeddings depend on besides the weights.
-    calibration: Path | None = None
 
     @property
     def size(self) -> int:
@@ -58,8 +53,8 @@ def load_embedder(
     Args:
         path_or_name: a directory, or a name of a model that comes with the package.
         runtime: ``auto`` takes ONNX Runtime where it and an export are there, for the CPU; else PyTorch.
-        precision: of ONNX files, ``float32`` or ``int8``, ``auto`` being the recommended one; with PyTorch
-            ``auto`` is the model as it comes, the others are optimised (:mod:`svmixer.fast`).
+        precision: of the ONNX files ``float32`` or ``int8``, ``auto`` being the recommended one; PyTorch
+            computes in float32.
         device: ``cpu``, or one of PyTorch's.
 
     Raises:
@@ -69,14 +64,14 @@ def load_embedder(
     exported = (directory / DESCRIPTION).is_file()
     if runtime == "auto":
         here = exported and device == "cpu" and find_spec("onnxruntime") is not None
-        runtime = "onnx" if here and precision != "bf16" else "torch"
+        runtime = "onnx" if here else "torch"
     if runtime == "onnx":
         if device != "cpu":
             raise ModelError(f"device: exported models run on the CPU, not on {device}; take --runtime torch")
-        if precision == "bf16":
-            raise ModelError("precision: there is no ONNX file in bf16; take --runtime torch")
         onnx = OnnxModel(find_directory(path_or_name, "export", (DESCRIPTION,)), precision)
         return Embedder(onnx, onnx.threshold, directory / FILES[onnx.precision])
+    if precision == "int8":
+        raise ModelError("precision: PyTorch computes in float32; int8 is an ONNX file, for --runtime onnx")
     if find_spec("torch") is None:
         why = f"{directory}: torch is not installed: pip install 'svmixer[torch]'"
         if exported:
@@ -85,18 +80,9 @@ def load_embedder(
             f"{why}, or export the model where it is, to run without: svmixer export --onnx true"
         )
     threshold = read_description(directory).threshold if exported else None
-    weights = directory / "model.safetensors"
-    if precision == "auto":
-        from svmixer.models.io import load_model
+    from svmixer.models.io import load_model
 
-        return Embedder(load_model(path_or_name, device), threshold, weights)
-    if device != "cpu":
-        raise ModelError(f"precision: {precision} is computed on the CPU, not on {device}")
-    from svmixer.fast import calibration_path, load_optimised
-
-    calibration = calibration_path(path_or_name) if precision == "int8" else None
-    model = load_optimised(path_or_name, precision)
-    return Embedder(model, threshold, weights, precision, calibration)
+    return Embedder(load_model(path_or_name, device), threshold, directory / "model.safetensors")
 
 
 def _directory(path_or_name: str) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from svmixer.audio.dumpset import RATE, DumpSet
 from svmixer.config import parse_args
@@ -49,9 +49,6 @@ class ExtractConfig(ScoringConfig):
     max_seconds: float = 0.0
     # 0 = CPU; 1 or more: job k takes GPU (k - 1) modulo the number of those that it can see.
     ngpu: int = 0
-    # Arithmetic on the CPU: plain (PyTorch as it comes), or optimised: float32 (the same to 1e-4), bf16, int8
-    # (after svmixer calibrate); see docs/speed.md.
-    precision: Literal["plain", "float32", "bf16", "int8"] = "plain"
     # Extract again even if this job's files are complete and were made with the same settings.
     force: bool = False
 
@@ -66,8 +63,6 @@ class ExtractConfig(ScoringConfig):
             limits = f"between {TRANSITION_HZ:g} and {RATE / 2:g} Hz"
             raise ValueError(f"lowpass_hz: a frequency {limits}, or 0, found {self.lowpass_hz:g}")
         not_negative(self, "max_seconds", "ngpu")
-        if self.precision != "plain" and (self.ngpu or self.model in CONTROLS):
-            raise ValueError(f"precision: {self.precision} is for models on the CPU")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -103,10 +98,6 @@ def run(config: ExtractConfig) -> None:
 def _load(config: ExtractConfig) -> Any:
     if config.model in CONTROLS:
         return _control(config)
-    if config.precision != "plain":
-        from svmixer.fast import load_optimised
-
-        return load_optimised(config.model, config.precision)
     from svmixer.models.io import load_model
 
     return load_model(config.model, _device(config))
@@ -147,19 +138,12 @@ def _inputs(config: ExtractConfig) -> list[Path]:
     if config.model not in CONTROLS:
         directory = find_directory(config.model, "model")
         files += [directory / name for name in ("config.yaml", "model.safetensors")]
-        if config.precision == "int8":
-            from svmixer.fast import calibration_path
-
-            files.append(calibration_path(config.model))
     return files
 
 
 def _settings(config: ExtractConfig, files: list[Path]) -> dict[str, Any]:
     """What makes two extractions the same, kept beside the embeddings."""
-    # Embeddings that were extracted before there was a choice stay valid.
-    chosen = {} if config.precision == "plain" else {"precision": config.precision}
     return {
-        **chosen,
         "model": config.model,
         "protocol": config.protocol,
         "num_crops": config.num_crops,

@@ -19,7 +19,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 from table_helpers import ROOT
 
 RUN = ROOT / "benchmarks/run.sh"
-PRECISION = ["--model", "m", "--test_dir", "t", "--calibration_dir", "c"]
 
 
 def planned(*options: str) -> dict[str, list[str]]:
@@ -31,8 +30,8 @@ def planned(*options: str) -> dict[str, list[str]]:
 
 
 def test_every_table_has_a_script_with_the_options_that_it_gets(capsys, monkeypatch):
-    commands = planned("--speech", "dump/a set", *PRECISION, "--threads", "1  2", "--quick", "true")
-    assert list(commands)[:2] == ["latency", "precision"] and len(commands) == 13
+    commands = planned("--threads", "1  2", "--quick", "true")
+    assert list(commands)[:2] == ["models", "peers"] and len(commands) == 11
     for table, (_, script, *options) in commands.items():
         assert script == f"{ROOT}/benchmarks/{table}.py" and Path(script).is_file()
         monkeypatch.setattr(sys, "argv", [script])
@@ -44,17 +43,9 @@ def test_every_table_has_a_script_with_the_options_that_it_gets(capsys, monkeypa
         assert ("threads" in given) == ("threads" in known), table
         if "threads" in given:
             assert options[options.index("--threads") + 1] == "[1,2]"
-    assert commands["latency"][-2:] == ["--speech", '["dump/a set"]']
-    assert commands["precision"][-6:] == PRECISION
     venv = os.environ.get("SVMIXER_BENCH_VENV") or f"{ROOT}/.venv-benchmarks"
     assert {commands[table][0] for table in commands} == {"python", f"{venv}/bin/python"}
     assert commands["peers"][0] == f"{venv}/bin/python"
-
-
-def test_error_rates_need_a_model_and_sets():
-    done = subprocess.run([RUN, "--dry_run", "true"], capture_output=True, text=True)
-    assert "precision: left out, it needs --model, --test_dir and --calibration_dir\n" in done.stdout
-    assert done.returncode == 0 and "precision.py" not in done.stdout and "latency.py" in done.stdout
 
 
 def test_run_makes_a_page(tmp_path):
@@ -80,14 +71,6 @@ def test_run_makes_a_page(tmp_path):
         (["--tables", "model"], "run.sh: there is no table 'model'; did you mean 'models'?"),
         (["--threads", "1 two"], "run.sh: --threads: 'two' is no number of threads"),
         (["--threads", ""], "run.sh: --threads: '' is no number of threads"),
-        (
-            ["--tables", "peak precision"],
-            "run.sh: the table precision needs --model, --test_dir and --calibration_dir",
-        ),
-        (
-            ["--model", "m"],
-            "run.sh: --model, --test_dir, --calibration_dir: the table precision needs all of them",
-        ),
         (["--quick", "yes"], "run.sh: --quick must be true or false, not 'yes'"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The scripts that time forms of a model, extraction, streams, scoring and training, at their smallest."""
+"""The scripts that time extraction, streams, scoring and training, at their smallest."""
 
 from __future__ import annotations
 
@@ -8,54 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from table_helpers import cells, run
-
-
-@pytest.mark.slow
-def test_latency(tmp_path):
-    found = run("latency", tmp_path, "--threads", "[1]")["threads"]["1"]
-    half = torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    forms = ["released", *["released_bf16"] * half, "plain", "float32", "bf16", "int8"]
-    assert list(found["seconds"]) == list(found["nearness"]) == forms
-    assert list(found["gemm_peaks"]) == ["float32", *["bfloat16"] * half, "int8"] and found["windows"] == 1
-    rows = cells(tmp_path / "latency.md")
-    assert [row[:2] for row in rows] == [["1", form] for form in forms]
-    exact = found["seconds"]["released"]["whole"]
-    for form, row in zip(forms, rows, strict=True):
-        seconds = found["seconds"][form]
-        assert all(len(times) == 2 and min(times) > 0 for times in seconds.values())
-        pairs = zip(exact, seconds["whole"], strict=True)
-        assert row[6] == f"{statistics.median(slow / fast for slow, fast in pairs):.2f}"
-    # The same mathematics, in two number formats.
-    difference = {form: near["largest_difference"] for form, near in found["nearness"].items()}
-    assert max(difference["plain"], difference["float32"]) < 1e-5 < difference["bf16"] < 0.1
-    text = (tmp_path / "latency.md").read_text()
-    assert "svmixer_tiny+ecapa with random weights" in text and "noise (windows: 1)" in text
-    assert ("has no products in bfloat16" in text) == (not half)
-
-
-@pytest.mark.slow
-def test_precision(tmp_path):
-    from loading import write_dump
-    from systems import write_system
-
-    names = [f"s{number % 4:03d}-{number:05d}" for number in range(8)]
-    dump = write_dump(tmp_path, utterances=8, speakers=4)
-    rows = [(int(a[:4] == b[:4]), a, b) for a in names for b in names if a != b]
-    (dump / "trials").write_text("".join(f"{label} {a} {b}\n" for label, a, b in rows))
-    write_system("svmixer_tiny+statistics", tmp_path / "model", graph=False)
-    options = ["--model", tmp_path / "model", "--test_dir", dump, "--calibration_dir", dump]
-    found = run("precision", tmp_path / "out", *map(str, options))
-    precisions = ["plain", "float32", "bf16", "int8"]
-    assert [row[0] for row in cells(tmp_path / "out/precision.md")] == precisions
-    # Eight target trials there are, ten of the others are taken.
-    assert "8 utterances, 18 trials" in (tmp_path / "out/precision.md").read_text()
-    assert found["plain"]["difference"] == 0 and found["float32"]["difference"] < 1e-5
-    assert all(0 <= found[name]["eer"] <= 100 and found[name]["lowest"] > 0.9 for name in precisions)
 
 
 @pytest.mark.slow

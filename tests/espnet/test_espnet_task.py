@@ -17,7 +17,7 @@ pytest.importorskip("espnet2", reason="ESPnet is part of [train]")
 from svmixer import config as configuration
 from svmixer.cli.main import run_program
 from svmixer.config import ConfigError
-from svmixer.espnet import export
+from svmixer.espnet import convert
 from svmixer.espnet.parts import IdentityProjector, SvMixerFrontend, SvMixerPooling
 from svmixer.models.backends.ecapa import Ecapa
 from svmixer.models.config import BackendConfig, StudentConfig
@@ -259,7 +259,8 @@ def test_the_saved_configuration_stands_alone(trained):
 def test_the_exported_model_gives_espnets_embeddings(trained, tmp_path, wave):
     _, output = trained
     options = {"train_config": output / "config.yaml", "checkpoint": output / "2epoch.pth"}
-    run_program("export", [f"--{key}={value}" for key, value in {**options, "output_dir": tmp_path}.items()])
+    words = {**options, "output_dir": tmp_path}
+    run_program("convert_espnet", [f"--{key}={value}" for key, value in words.items()])
     model = load_model(tmp_path)
     _, expected = embedding_of(output, wave)
     with torch.no_grad():
@@ -280,7 +281,7 @@ def test_espnets_encoder_behind_the_student_is_exported_as_a_backend(data, tmp_p
         projector="rawnet3",
         projector_conf={"output_size": 10},
     )
-    model = export.speaker_model(tmp_path / "exp/config.yaml", tmp_path / "exp/2epoch.pth")
+    model = convert.speaker_model(tmp_path / "exp/config.yaml", tmp_path / "exp/2epoch.pth")
     assert model.config.backend.name == "espnet_rawnet3"
     _, expected = embedding_of(tmp_path / "exp", wave)
     with torch.no_grad():
@@ -361,7 +362,7 @@ def test_what_a_speaker_model_has_no_place_for_is_not_exported(tmp_path):
             del changed["encoder_conf"]
         (tmp_path / "config.yaml").write_text(yaml.safe_dump(changed))
         with pytest.raises(ConfigError, match=message):
-            export.speaker_model(tmp_path / "config.yaml", tmp_path / "none.pth")
+            convert.speaker_model(tmp_path / "config.yaml", tmp_path / "none.pth")
 
 
 @pytest.mark.slow

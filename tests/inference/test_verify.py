@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from svmixer import model_dir
 from svmixer.cli.main import run_program
+from svmixer.inference import model_dir
 from svmixer.inference.model_dir import ModelError, find_directory
 from svmixer.runtime import enrol, verify
 

@@ -204,6 +204,8 @@ def test_rates_and_mp3(base, audio, model):
         (["verify", "one.wav", "two.flac", "--precision", "int8"], 1, "there is no int8 model, only float32"),
         (["embed", "one.wav", "--device", "cuda"], 1, "torch is not installed: pip install 'svmixer[torch]'"),
         (["embed", "one.wav", "--runtime", "torch"], 1, "torch is not installed"),
+        (["embed", "one.wav", "--runtime", "torch", "--precision", "int8"], 1,
+         "precision: PyTorch computes in float32; int8 is an ONNX file"),
         (["embed", "one.wav", "--runtime", "onnx", "--device", "cuda"], 1, "run on the CPU, not on cuda"),
     ],
 )  # fmt: skip

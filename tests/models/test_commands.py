@@ -11,6 +11,8 @@ import pytest
 import soundfile
 
 from svmixer import __version__
+from svmixer.cli.complexity import ComplexityConfig
+from svmixer.cli.embed import EmbedConfig
 from svmixer.cli.main import main, run_program
 from svmixer.config import parse_args, save
 from svmixer.inference.model_dir import DEFAULT_MODEL
@@ -197,7 +199,7 @@ def test_embed_on_a_device_that_is_not_there(model_dir, files, device, message, 
 
 
 def test_embed_takes_the_shipped_model():
-    assert embed.EmbedConfig().model == DEFAULT_MODEL == "pocket"
+    assert EmbedConfig().model == DEFAULT_MODEL == "pocket"
 
 
 def test_a_file_behind_a_flag_is_no_value(model_dir, files, expected, tmp_path):
@@ -208,12 +210,12 @@ def test_a_file_behind_a_flag_is_no_value(model_dir, files, expected, tmp_path):
     options = ["--input_dir", str(folder), "--output_dir", str(output), "--model", str(model_dir)]
     run_program("embed", ["--kaldi", *options])
     assert (output / "embeddings.scp").read_text().startswith("a ")
-    config = parse_args(embed.EmbedConfig, [*options, "--kaldi", files[0]])
+    config = parse_args(EmbedConfig, [*options, "--kaldi", files[0]])
     assert config.kaldi and config.files == (files[0],)
 
 
 def test_complexity_reads_every_key_of_a_model():
-    keys = [{field.name for field in fields(config)} for config in (ModelConfig, complexity.ComplexityConfig)]
+    keys = [{field.name for field in fields(config)} for config in (ModelConfig, ComplexityConfig)]
     assert keys[0] <= keys[1]
 
 

@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import svmixer
-from svmixer import model_dir
 from svmixer.config import ConfigError
+from svmixer.inference import model_dir
 from svmixer.models.io import ModelError, load_model, read_speakers, save_model
 
 

@@ -7,8 +7,8 @@ import torch
 from tiny import SIZES, random_model, tiny_config
 
 import svmixer
-from svmixer import model_dir
 from svmixer.config import ConfigError
+from svmixer.inference import model_dir
 from svmixer.models.io import ModelError
 from svmixer.teachers import load_teacher, save_teacher
 from svmixer.teachers.config import CONV_LAYERS

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from svmixer import config as configuration
-from svmixer.config import ConfigError, parse_args
-from svmixer.log import get_logger
+from svmixer.config import ConfigError
 from svmixer.models.config import BackendConfig, EspnetConfig, ModelConfig
-from svmixer.models.io import save_model, set_tensors
+from svmixer.models.io import set_tensors
 from svmixer.models.released import read_state_dict
 from svmixer.models.speaker_model import SpeakerModel
 from svmixer.yaml_files import read_yaml
-
-log = get_logger(__name__)
 
 # Encoder in ESPnet's choices → our backend that is made of it.
 BACKENDS = {
@@ -31,15 +27,6 @@ BACKENDS = {
 
 # Size of the embedding where projector_conf does not say it: that of ESPnet's projector rawnet3.
 EMBEDDING = 192
-
-
-@dataclass(frozen=True)
-class ExportConfig:
-    """Options of the export."""
-
-    train_config: str  # config.yaml that ESPnet wrote beside the checkpoints
-    checkpoint: str  # parameters, e.g. valid.eer.best.pth
-    output_dir: str  # the model directory to write
 
 
 def speaker_model(train_config: str | Path, checkpoint: str | Path) -> SpeakerModel:
@@ -105,11 +92,3 @@ def _backend(conf: dict[str, Any], where: str) -> BackendConfig:
     parts = EspnetConfig(pooling=pooling, projector=projector, options=conf["encoder_conf"])
     embedding = conf["projector_conf"].get("output_size", EMBEDDING)
     return BackendConfig(name=BACKENDS[encoder], embedding=embedding, espnet=parts)
-
-
-def main(argv: list[str] | None = None) -> None:
-    """Convert one checkpoint."""
-    config = parse_args(ExportConfig, argv, __doc__)
-    model = speaker_model(config.train_config, config.checkpoint)
-    save_model(model, config.output_dir)
-    log.info("%s: %s parameters", config.output_dir, f"{sum(p.numel() for p in model.parameters()):,}")
