@@ -2,8 +2,8 @@
 
 A configuration is a frozen dataclass whose fields carry one comment each, on the line(s) above or at the end
 of the line; the comments make the help of the command line, so help cannot drift. Nested dataclasses make
-sections, which may also be given as names of YAML files. A key that no field reads is refused, naming the
-nearest.
+sections, which may also be given as names of YAML files. msgspec makes values of the types of the fields. A
+key that no field reads, which msgspec would skip, is refused, naming the nearest.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import dataclasses
 import difflib
 import functools
 import inspect
-import math
 import re
 import sys
 import textwrap
@@ -23,43 +22,35 @@ import typing
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
 import yaml
 
 from svmixer.yaml_files import ConfigError, find_yaml, read_yaml, yaml_value
 
 T = TypeVar("T")
 
-_SWITCHES = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_SWITCHES = {"true", "yes", "1", "false", "no", "0"}
 
 
-def from_dict(cls: type[T], data: Any, where: str = "configuration", prefix: str = "") -> T:
+def from_dict(cls: type[T], data: Any, where: str = "configuration") -> T:
     """Build the dataclass ``cls`` from nested dictionaries.
 
     Args:
         cls: a dataclass.
         data: field name → value; sections are dictionaries; missing fields take their defaults.
         where: what to call the source in errors: the file, which names of files in ``data`` are relative to.
-        prefix: dotted names of the sections around it, with a dot behind each.
 
     Raises:
         ConfigError: unknown key (the nearest valid one is named), wrong type, missing required field, or a
             ``ValueError`` raised by the class's own ``__post_init__``.
     """
-    if not isinstance(data, dict):
-        key = prefix.rstrip(".") or "top level"
-        raise ConfigError(f"{where}: {key}: expected keys and values, found {data!r}")
-    hints = typing.get_type_hints(cls)
-    for key in data:
-        if key not in hints:
-            raise ConfigError(f"{where}: unknown key '{prefix}{key}'; {nearest(str(key), list(hints))}")
-    for field in dataclasses.fields(cls):
-        if field.name not in data and _default(field) is dataclasses.MISSING:
-            raise ConfigError(f"{where}: missing key '{prefix}{field.name}'")
-    values = {key: _convert(hints[key], value, where, prefix + key) for key, value in data.items()}
     try:
-        return cls(**values)
-    except ValueError as error:
-        raise ConfigError(f"{where}: {prefix}{error}") from None
+        return msgspec.convert(_checked(cls, data, where, ""), cls, strict=False)
+    except msgspec.ValidationError as error:
+        text, place = re.fullmatch(r"(.*?)(?: - at .*\$\.?(.*)`)?", str(error), re.DOTALL).groups()
+        # What a class says about its own fields begins with the field.
+        place = f"{place}{'.' if isinstance(error.__cause__, ValueError) else ': '}" if place else ""
+        raise ConfigError(f"{where}: {place}{text}") from None
 
 
 def to_dict(config: Any) -> Any:
@@ -173,7 +164,9 @@ def _help_lines(cls: type, prefix: str) -> list[str]:
         if dataclasses.is_dataclass(hint):
             lines += _help_lines(hint, f"{key}.")
             continue
-        default = "required" if _default(field) is dataclasses.MISSING else _default(field)
+        default = field.default if field.default is not dataclasses.MISSING else "required"
+        if field.default_factory is not dataclasses.MISSING:
+            default = field.default_factory()
         lines.append(f"  {'--' + key:32} {field_comments(cls)[field.name]} (default: {default})")
     return lines
 
@@ -196,56 +189,35 @@ def field_comments(cls: type) -> dict[str, str]:
     return comments
 
 
-def _convert(hint: Any, value: Any, where: str, key: str) -> Any:
-    """``value`` for a field of type ``hint``: a dataclass, tuple, literal, scalar or mapping, or ``None``."""
-    bare = _without_none(hint)
-    kind, args = typing.get_origin(bare) or bare, typing.get_args(bare)
-    if dataclasses.is_dataclass(kind) and isinstance(value, str):
+def _checked(hint: Any, value: Any, where: str, key: str) -> Any:
+    """``value`` with files in the place of their names, and refused what msgspec would let pass."""
+    hint = _without_none(hint)
+    args = typing.get_args(hint)
+    section = dataclasses.is_dataclass(hint)
+    if section and isinstance(value, str):
         path = find_yaml(value, where)
-        return from_dict(kind, read_yaml(path), str(path))
-    if (value is None and bare is not hint) or (kind is typing.Literal and value in args):
-        return value
-    if dataclasses.is_dataclass(kind):
-        return from_dict(kind, value, where, f"{key}.")
-    if kind is tuple and isinstance(value, (tuple, list)):
-        inner = args[:1] * len(value) if args[-1] is Ellipsis else args
-        if len(inner) == len(value):
-            return tuple(_convert(inner[i], item, where, f"{key}[{i}]") for i, item in enumerate(value))
-    with contextlib.suppress(LookupError, TypeError, ValueError, OverflowError):
-        return _scalar(kind, value)
-    raise ConfigError(f"{where}: {key}: expected {_expected(kind, args)}, found {value!r}")
-
-
-def _scalar(kind: Any, value: Any) -> Any:
-    """``value`` as a bool, int, float or text, or as it is where it is of another ``kind``.
-
-    Raises:
-        LookupError, TypeError, ValueError, OverflowError: it is none.
-    """
-    if kind is bool:
-        return _SWITCHES[str(value).lower()]
-    if isinstance(value, bool) and kind in (int, float, str):
-        raise TypeError
-    if kind in (int, float):
+        return from_dict(hint, read_yaml(path), str(path))
+    if isinstance(value, dict):
+        hints = typing.get_type_hints(hint) if section else dict.fromkeys(value, Any)
+        prefix = key and f"{key}."
+        for name in value:
+            if name not in hints:
+                raise ConfigError(f"{where}: unknown key '{prefix}{name}'; {nearest(str(name), list(hints))}")
+        return {name: _checked(hints[name], item, where, f"{prefix}{name}") for name, item in value.items()}
+    if isinstance(value, (list, tuple)) and args:
+        return [_checked(args[0], item, where, f"{key}[{i}]") for i, item in enumerate(value)]
+    if typing.get_origin(hint) is typing.Literal and value not in (*args, None):
+        raise ConfigError(f"{where}: {key}: expected one of {', '.join(map(repr, args))}, found {value!r}")
+    if hint in (int, float) and isinstance(value, str):
         # PyYAML takes 1e-4 for text.
-        number = value if isinstance(value, int) else float(value)
-        # False for NaN, which no field has a use for: it would pass any check of a range.
-        if abs(number) < (math.inf if kind is float else 1 << 63) and kind(number) == number:
-            return kind(number)
-        raise ValueError
-    if kind is Any or isinstance(value, (str, int, float) if kind is str else kind):
-        return str(value) if kind is str else value
-    raise TypeError
-
-
-def _expected(kind: Any, args: tuple[Any, ...]) -> str:
-    """What values are of a type, for an error."""
-    if kind is typing.Literal:
-        return "one of " + ", ".join(map(repr, args))
-    if kind is tuple:
-        return "a list" if args[-1] is Ellipsis else f"a list of {len(args)} values"
-    names = {bool: "true or false", int: "an integer of 64 bits", float: "a finite number", str: "text"}
-    return names.get(kind, "keys and values")
+        with contextlib.suppress(ValueError):
+            value = float(value)
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        # NaN, which no field has a use for, would pass any check of a range.
+        if not abs(value) < 1 << 63:
+            raise ConfigError(f"{where}: {key}: expected a finite number of 64 bits, found {value!r}")
+        return str(value) if hint is str else value
+    return value
 
 
 def _without_none(hint: Any) -> Any:
@@ -261,8 +233,3 @@ def _field_type(cls: Any, key: str) -> Any:
         hints = typing.get_type_hints(cls) if dataclasses.is_dataclass(cls) else {}
         cls = _without_none(hints.get(name, Any))
     return cls
-
-
-def _default(field: dataclasses.Field) -> Any:
-    """The default of a field, ``MISSING`` where it has none."""
-    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()

@@ -64,15 +64,16 @@ def yaml_value(text: str) -> Any:
     return value
 
 
-def find_yaml(name: str, base: str | Path | None) -> Path:
+def find_yaml(name: str, base: str | Path) -> Path:
     """The YAML file that a value in ``base`` names: beside it, in a folder above it, or as it stands.
+
+    Where ``base`` is no file but another source, the folders are the working directory and those above it.
 
     Raises:
         ConfigError: there is none.
     """
-    folders = Path(base).resolve().parents if base else ()
-    for candidate in [*(folder / name for folder in folders), Path(name)]:
+    for candidate in [*(folder / name for folder in Path(base).resolve().parents), Path(name)]:
         # A name that is too long for a file is an error to pathlib and False to os.path.
         if os.path.isfile(candidate):
             return candidate
-    raise ConfigError(f"{base or 'command line'}: no such configuration file: {name[:200]}")
+    raise ConfigError(f"{base}: no such configuration file: {name[:200]}")

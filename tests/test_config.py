@@ -73,18 +73,19 @@ def test_values_and_defaults():
     [
         ({"name": "x", "flg": True}, "unknown key 'flg'; did you mean 'flag'"),
         ({"name": "x", "inner": {"widht": 3}}, "unknown key 'inner.widht'; did you mean 'width'"),
-        ({}, "missing key 'name'"),
-        ({"name": "x", "flag": "maybe"}, "flag: expected true or false, found 'maybe'"),
-        ({"name": "x", "inner": {"width": "wide"}}, "inner.width: expected an integer of 64 bits, found "),
-        ({"name": "x", "inner": {"width": 1.5}}, "inner.width: expected an integer of 64 bits, found "),
-        ({"name": "x", "inner": {"width": 0}}, "width: must be at least 1"),
-        ({"name": "x", "inner": {"pair": [1]}}, "inner.pair: expected a list of 2 values, found [1]"),
-        ({"name": "x", "inner": {"rates": 3}}, "inner.rates: expected a list"),
-        ({"name": "x", "inner": 3}, "inner: expected keys and values"),
-        ({"name": "x", "inner": None}, "inner: expected keys and values"),
+        ({}, "Object missing required field `name`"),
+        ({"name": "x", "flag": "maybe"}, "flag: Expected `bool`, got `str`"),
+        ({"name": "x", "inner": {"width": "wide"}}, "inner.width: Expected `int`, got `str`"),
+        ({"name": "x", "inner": {"width": 1.5}}, "inner.width: Expected `int`, got `float`"),
+        ({"name": "x", "inner": {"width": 0}}, "inner.width: must be at least 1"),
+        ({"name": "x", "inner": {"pair": [1]}}, "inner.pair: Expected `array` of length 2, got 1"),
+        ({"name": "x", "inner": {"rates": 3}}, "inner.rates: Expected `array`, got `int`"),
+        ({"name": "x", "inner": 3}, "inner: Expected `object`, got `int`"),
+        ({"name": "x", "inner": None}, "inner: Expected `object`, got `null`"),
         ({"name": "x", "inner": {"mode": "mid"}}, "inner.mode: expected one of 'low', 'high', found 'mid'"),
-        ({"name": ["x"]}, "name: expected text, found ['x']"),
-        ({"name": "x", "limit": True}, "limit: expected a finite number, found True"),
+        ({"name": "x", "inner": {"mode": None}}, "inner.mode: Expected `str`, got `null`"),
+        ({"name": ["x"]}, "name: Expected `str`, got `array`"),
+        ({"name": "x", "limit": True}, "limit: Expected `float | null`, got `bool`"),
     ],
 )
 def test_errors_name_the_key(data, message):
@@ -214,17 +215,19 @@ def test_files_are_refused_where_none_are_read(words, capsys):
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), "nan", "-inf", "1e999"])
 def test_numbers_are_finite(value):
-    for data, key in (({"limit": value}, "limit"), ({"inner": {"rates": [1.0, value]}}, r"inner.rates\[1\]")):
-        with pytest.raises(ConfigError, match=f"{key}: expected a finite number, found"):
+    for data, key in (
+        ({"limit": value}, "limit"),
+        ({"inner": {"rates": [1.0, value]}}, r"inner\.rates\[1\]"),
+        ({"inner": {"width": value}}, r"inner\.width"),
+    ):
+        with pytest.raises(ConfigError, match=f"{key}: expected a finite number of 64 bits, found"):
             from_dict(Outer, {"name": "x", **data})
-    with pytest.raises(ConfigError, match=r"inner\.width: expected an integer of 64 bits, found"):
-        from_dict(Outer, {"name": "x", "inner": {"width": value}})
 
 
 def test_numbers_fit_into_64_bits():
     assert from_dict(Inner, {"width": 2**63 - 1}).width == 2**63 - 1
     for value in (2**63, 1e30, "9223372036854775808"):
-        with pytest.raises(ConfigError, match="width: expected an integer of 64 bits, found"):
+        with pytest.raises(ConfigError, match="width: expected a finite number of 64 bits, found"):
             from_dict(Inner, {"width": value})
 
 

@@ -25,7 +25,7 @@ from svmixer.limits import not_negative
 class VerifyConfig:
     """Options of ``svmixer verify``."""
 
-    # Recordings; also as words without an option.
+    # Recordings; the name of this option may be left out.
     files: tuple[str, ...] = ()
     # Model directory, or the name of a model that comes with the package.
     model: str = DEFAULT_MODEL
