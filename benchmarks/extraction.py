@@ -25,12 +25,11 @@ from systems import described, open_model
 
 from svmixer.audio.dumpset import RATE, DumpSet
 from svmixer.config import from_dict, parse_args
-from svmixer.inference.utterance import WINDOWS_AT_ONCE, embed_utterances, source_windows
+from svmixer.inference.utterance import WINDOWS_AT_ONCE, embed_utterance, embed_utterances, source_windows
 from svmixer.inference.windows import utterance_starts
 from svmixer.lists import write_table
-from svmixer.models.embedding import utterance_embedding, window_embedder
 from svmixer.models.speaker_model import SpeakerModel
-from svmixer.scoring.extract import dump_source, extract
+from svmixer.scoring.utterances import dump_source, extract
 
 # What is taken without a model directory: the default recipe's.
 SYSTEM = "svmixer_tiny+statistics"
@@ -114,7 +113,7 @@ def measure(model: SpeakerModel, dump: DumpSet, options: Options) -> dict[str, A
     total, window = min(options.utterances, len(dump)), model.window
     bounds = np.linspace(0, total, options.rounds + 1).astype(int)
     pieces = [range(*ends) for ends in pairwise(bounds)]
-    clock, plain = Clock(window_embedder(model)), window_embedder(model)
+    clock, plain = Clock(model.embed_windows), model.embed_windows
     position = {"piece": -1}
     held: dict[str, np.ndarray] = {}
     embed = partial(
@@ -130,7 +129,8 @@ def measure(model: SpeakerModel, dump: DumpSet, options: Options) -> dict[str, A
 
     def one_by_one() -> None:
         for index in pieces[position["piece"]]:
-            utterance_embedding(model, dump.read(index), options.protocol, options.num_crops)
+            wave = dump.read(index)
+            embed_utterance(plain, wave, window, options.protocol, options.num_crops)
 
     plain(windows_of(dump, range(1), window, options))  # warm-up
     timings, needed = [], 0

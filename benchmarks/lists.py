@@ -35,8 +35,8 @@ from svmixer.lists import (
     write_table,
     write_trials,
 )
-from svmixer.scoring.embeddings import write_job
 from svmixer.scoring.result import score_set
+from svmixer.scoring.vectors import write_job
 
 
 @dataclass(frozen=True)

@@ -147,7 +147,7 @@ def write_result(result: Result, output_dir: str | Path) -> str:
     share = idle_share()
     about = {"command": result.command, "machine": machine(), "processor_share": round(share, 2)}
     lines = [f"## {result.title}", "", f"`{result.command}`", ""]
-    lines += table(result.header, result.rows, result.align)
+    lines += [table(result.header, result.rows, result.align)]
     lines += ["", *result.notes] if result.notes else []
     if share < 0.9:
         lines += ["", f"Other work ran on the machine: a process got {share:.0%} of a processor."]

@@ -88,7 +88,7 @@ def costs(rows: list[tuple[str, str]]) -> list[dict[str, int]]:
     import torch
     from torch.nn.attention import SDPBackend, sdpa_kernel
 
-    from svmixer.models.complexity import measure
+    from svmixer.models.costs import measure
 
     threads()
     found = []

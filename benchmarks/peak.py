@@ -131,7 +131,7 @@ def measured(system: str, batches: list[int], sizes: list[int], rounds: int) -> 
 
 def layer_macs(module: Any, x: Any) -> int:
     """MACs of the Linear and Conv layers in one call."""
-    from svmixer.models.complexity import LayerCounter
+    from svmixer.models.costs import LayerCounter
 
     with LayerCounter(module) as counter:
         run_layers(module, x)

@@ -21,7 +21,6 @@ from systems import described, open_model
 
 from svmixer.config import from_dict, parse_args
 from svmixer.inference.stream import EmbeddingStream
-from svmixer.models.embedding import window_embedder
 
 RATE = 16000
 
@@ -56,7 +55,7 @@ def measured(options: dict[str, Any]) -> dict[str, Any]:
     model = open_model(settings.model, SYSTEM)
     systems = {
         "torch, frames shared": lambda hop: model.stream(hop=hop),
-        "torch, not shared": lambda hop: EmbeddingStream(window_embedder(model), model.window, hop),
+        "torch, not shared": lambda hop: EmbeddingStream(model.embed_windows, model.window, hop),
     }
     if settings.export:
         from svmixer.runtime import load_onnx

@@ -74,7 +74,8 @@ def load(cls: type[T], path: str | Path | None = None, overrides: dict[str, Any]
     """
     where = str(path or "command line")
     data = read_yaml(path) if path else {}
-    for key, value in (overrides or {}).items():
+    # A section as a whole comes before what is changed in it.
+    for key, value in sorted((overrides or {}).items(), key=lambda item: item[0].count(".")):
         section = data
         *parents, last = key.split(".")
         for parent in parents:

@@ -1,4 +1,8 @@
-"""YAML files: found by the name that another file gives, read as plain values and nothing else."""
+"""YAML files: found by the name that another file gives, read as plain values and nothing else.
+
+A file whose key ``base`` names another file has all that this one says, and its own keys in place of or
+beside them, section by section. A list replaces a list, and the name of a file replaces a section.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ import yaml
 from svmixer.errors import SvmixerError
 from svmixer.text_files import encoding_repair, foreign_text
 
+ENDINGS = (".yaml", ".yml")  # of values that name files
 _MOST_VALUES = 100_000  # in one file; the largest of the project has about a hundred
 
 
@@ -19,7 +24,53 @@ class ConfigError(SvmixerError):
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
-    """One YAML mapping from a file.
+    """The YAML mapping of a file, with what it takes from its ``base``.
+
+    Raises:
+        ConfigError: see :func:`read_one`, of the file or its base; or the base is no file's name, is missing,
+            or leads back to the file.
+    """
+    values, where = read_one(path), path
+    seen = [os.path.realpath(path)]
+    while "base" in values:
+        name = values.pop("base")
+        if not isinstance(name, str):
+            raise ConfigError(f"{where}: base: expected the name of a YAML file, found {name!r}")
+        where = find_yaml(name, where)
+        if os.path.realpath(where) in seen:
+            raise ConfigError(f"{path}: base: leads back to {where}")
+        seen.append(os.path.realpath(where))
+        values = _over(_placed(read_one(where), where), values)
+    return values
+
+
+def _over(below: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """``own``, and what ``below`` says beyond that; a section of ``below`` may be a file's name."""
+    merged = dict(below)
+    for key, value in own.items():
+        if isinstance(value, dict):
+            section = merged.get(key)
+            if isinstance(section, str) and section.endswith(ENDINGS):
+                section = _placed(read_yaml(section), section)
+            value = _over(section, value) if isinstance(section, dict) else value
+        merged[key] = value
+    return merged
+
+
+def _placed(values: dict[str, Any], file: str | Path) -> dict[str, Any]:
+    """The same with names of files that can be read from anywhere, instead of from beside ``file``."""
+    placed = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            value = _placed(value, file)
+        elif isinstance(value, str) and value.endswith(ENDINGS):
+            value = str(find_yaml(value, file).resolve())
+        placed[key] = value
+    return placed
+
+
+def read_one(path: str | Path) -> dict[str, Any]:
+    """The YAML mapping of a file as it stands there.
 
     Raises:
         ConfigError: the file is missing or cannot be read, is not YAML, is not a mapping, or has more in it
@@ -67,13 +118,14 @@ def yaml_value(text: str) -> Any:
 def find_yaml(name: str, base: str | Path) -> Path:
     """The YAML file that a value in ``base`` names: beside it, in a folder above it, or as it stands.
 
-    Where ``base`` is no file but another source, the folders are the working directory and those above it.
+    Never ``base`` itself: a recipe's file may extend the project's of the same name. Where ``base`` is a
+    source that is no file, the folders are the working directory and those above it.
 
     Raises:
         ConfigError: there is none.
     """
     for candidate in [*(folder / name for folder in Path(base).resolve().parents), Path(name)]:
         # A name that is too long for a file is an error to pathlib and False to os.path.
-        if os.path.isfile(candidate):
+        if os.path.isfile(candidate) and os.path.realpath(candidate) != os.path.realpath(base):
             return candidate
     raise ConfigError(f"{base}: no such configuration file: {name[:200]}")

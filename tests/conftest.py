@@ -1,5 +1,6 @@
 """For all tests."""
 
+import itertools
 import signal
 
 import pytest
@@ -11,6 +12,10 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # Folders whose tests share what takes long to make: schedulers, a run of the toy recipe, an export.
 SHARING = ("cluster", "recipe", "export")
+
+
+# A test that takes longer (s), with what it alone has to set up, is marked slow.
+SLOW = 2
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -41,3 +46,16 @@ def _group_of(item: pytest.Item) -> str:
 
 def _is_slow(items: list[pytest.Item]) -> bool:
     return any(item.get_closest_marker("slow") for item in items)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Names the tests that ``tests/run.sh --fast true`` would be quicker without."""
+    seconds: dict[str, float] = {}
+    for report in itertools.chain.from_iterable(terminalreporter.stats.values()):
+        if isinstance(report, pytest.TestReport) and "slow" not in report.keywords:
+            seconds[report.nodeid] = seconds.get(report.nodeid, 0.0) + report.duration
+    slow = sorted(((took, name) for name, took in seconds.items() if took > SLOW), reverse=True)
+    if slow:
+        terminalreporter.section(f"took more than {SLOW} s and are not marked slow")
+        for took, name in slow:
+            terminalreporter.line(f"{took:7.1f} s  {name}")

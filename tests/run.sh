@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# Runs all checks: environment, shellcheck, ruff, pytest. Every part runs even if an earlier one failed; the
+# Runs all checks: environment, the static checks of tests/checks.sh, pytest. Every part runs even if an earlier one failed; the
 # exit code is 0 only if all passed. The last line is pytest's.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 # true: leave out the tests marked slow; false: run all.
 fast=false
+# true: run the static checks of tests/checks.sh first; false: the tests alone.
+checks=true
 # Processes that run tests, each with one thread of its own; 1: in this process.
 jobs=2
 # Further options for pytest, in one string.
@@ -13,35 +15,12 @@ pytest_opts=
 
 . "$root/tools/parse_options.sh"
 [ $# -eq 0 ] || { echo "run.sh: unexpected argument '$1' (see --help)" >&2; exit 1; }
-require_bool fast
+require_bool fast checks
 require_int 1 jobs
 require_words pytest_opts
 
 cd "$root"
 failed=false
-
-# part NAME COMMAND...: runs one part, says what became of it and how long it took.
-part() {
-    local name=$1 began=$SECONDS result=passed
-    shift
-    echo "== $name"
-    "$@" || { result=FAILED; failed=true; }
-    echo "== $name: $result, $((SECONDS - began)) s"
-}
-
-# The files of the working tree that git does not ignore, zero-terminated, whose name or first line says bash.
-shell_files() {
-    local file first
-    while IFS= read -r -d '' file; do
-        [ -f "$file" ] || continue
-        first=
-        IFS= read -r first <"$file" || true
-        if [[ $file == *.sh || $first == '#!'*bash* ]]; then
-            printf '%s\0' "$file"
-        fi
-    done < <(git ls-files -z --cached --others --exclude-standard)
-}
-check_shell() { shell_files | xargs -0 shellcheck; }
 
 began=$SECONDS
 echo "== set-up"
@@ -49,9 +28,7 @@ bash tools/setup.sh
 echo "== set-up: done, $((SECONDS - began)) s"
 . ./path.sh
 
-part shellcheck check_shell
-part ruff ruff check
-[ "$failed" = false ] || echo "== a check failed, see above; the tests follow"
+[ "$checks" = false ] || bash tests/checks.sh || { failed=true; echo "== a check failed, see above; the tests follow"; }
 
 options=(--durations=15)
 [ "$fast" = false ] || options+=(-m "not slow")

@@ -101,8 +101,54 @@ def test_files_overrides_and_a_section_from_a_file(tmp_path):
     assert load(Outer, tmp_path / "conf/outer.yaml").inner.width == 7
     config = load(Outer, tmp_path / "conf/outer.yaml", {"inner.pair": "[5, 6]", "name": "b", "limit": "2e-4"})
     assert config == Outer("b", False, 2e-4, Inner(7, (0.9, 1.0), (5, 6)))
+    changed = {"inner.pair": "[5, 6]", "inner": str(tmp_path / "conf/inner.yaml")}
+    assert load(Outer, None, {"name": "a", **changed}).inner == Inner(7, (0.9, 1.0), (5, 6))
     with pytest.raises(ConfigError, match="no such configuration file: nowhere"):
         load(Outer, tmp_path / "conf/outer.yaml", {"inner": "nowhere.yaml"})
+
+
+def test_a_file_that_extends_another(tmp_path):
+    """Own keys win, section by section; names in a base are looked up from where it lies."""
+    for name, text in {
+        "lib/inner.yaml": "width: 7\nrates: [0.5, 0.6]\n",
+        "lib/first.yaml": "name: first\nflag: true\nlimit: 1\ninner: inner.yaml\n",
+        "lib/second.yaml": "base: first.yaml\nlimit: 2\n",
+        "own/whole.yaml": "base: ../lib/second.yaml\n",
+        "own/part.yaml": "base: ../lib/second.yaml\nname: part\ninner: {rates: [0.7]}\n",
+        "own/other.yaml": "base: ../lib/second.yaml\ninner: small.yaml\n",
+        "own/small.yaml": "width: 1\n",
+        "own/lib/first.yaml": "base: lib/first.yaml\nflag: false\n",
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert load(Outer, tmp_path / "own/whole.yaml") == Outer("first", True, 2.0, Inner(7, (0.5, 0.6)))
+    assert load(Outer, tmp_path / "own/part.yaml") == Outer("part", True, 2.0, Inner(7, (0.7,)))
+    assert load(Outer, tmp_path / "own/other.yaml") == Outer("first", True, 2.0, Inner(1))
+    # The other file of that name, not the one that says so.
+    assert load(Outer, tmp_path / "own/lib/first.yaml") == Outer("first", False, 1.0, Inner(7, (0.5, 0.6)))
+    changed = load(Outer, tmp_path / "own/whole.yaml", {"inner.width": "9", "name": "x"})
+    assert changed == Outer("x", True, 2.0, Inner(9, (0.5, 0.6)))
+
+
+@pytest.mark.parametrize(
+    ("base", "message"),
+    [
+        ("b.yaml", "a.yaml: base: leads back to "),
+        ("a.yaml", "a.yaml: no such configuration file: a.yaml"),
+        ("none.yaml", "a.yaml: no such configuration file: none.yaml"),
+        ("[b.yaml]", "a.yaml: base: expected the name of a YAML file, found ['b.yaml']"),
+        ("wrong.yaml", "wrong.yaml: no such configuration file: none.yaml"),
+        ("typo.yaml", "unknown key 'nmae'; did you mean 'name'?"),
+    ],
+)
+def test_bases_that_cannot_be_used(tmp_path, base, message):
+    (tmp_path / "a.yaml").write_text(f"base: {base}\nname: x\n")
+    (tmp_path / "b.yaml").write_text("base: a.yaml\n")
+    (tmp_path / "wrong.yaml").write_text("inner: none.yaml\n")
+    (tmp_path / "typo.yaml").write_text("nmae: y\n")
+    with pytest.raises(ConfigError) as error:
+        load(Outer, tmp_path / "a.yaml")
+    assert message in str(error.value)
 
 
 def test_saved_configurations_read_back(tmp_path):

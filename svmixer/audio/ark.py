@@ -94,7 +94,7 @@ def wav_header(descriptor: int, offset: int = 0) -> WavHeader:
 
 
 def read_pcm16(place: int | bytes, header: WavHeader, start: int = 0, count: int | None = None) -> np.ndarray:
-    """Samples ``start`` … ``start + count`` (default: to the end) as np.int16 [count, C], reading only those.
+    """Samples ``start`` … ``start + count`` (default: to the end) as np.int16 (count, C), reading only those.
 
     Args:
         place: an open file, or its bytes.

@@ -51,12 +51,12 @@ class Augmenter:
         """Augment one crop.
 
         Args:
-            wave: np.float32 [N] at 16 kHz; never written to, and may be what is returned.
+            wave: np.float32 (N,) at 16 kHz; never written to, and may be what is returned.
             rng: the only source of chance.
             speaker: the crop's speaker as its corpus names it, whose utterances babble leaves out.
 
         Returns:
-            np.float32 [N], aligned with ``wave``. Samples may exceed 1.
+            np.float32 (N,), aligned with ``wave``. Samples may exceed 1.
 
         Raises:
             AudioError: a listed recording cannot be read (the message names list and utterance).

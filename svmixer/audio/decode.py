@@ -40,7 +40,7 @@ def _is_mpeg(stream: soundfile.SoundFile) -> bool:
 
 
 def sndfile_blocks(source: str | BytesIO) -> Iterator[tuple[np.ndarray, int]]:
-    """The whole recording as blocks: (np.float32 [C, n], rate), in order and without a gap.
+    """The whole recording as blocks: (np.float32 (C, n), rate), in order and without a gap.
 
     Raises:
         AudioError: ``unreadable``, also when decoding ends before the number of samples in the header.
@@ -74,7 +74,7 @@ def _read(stream: soundfile.SoundFile, count: int) -> np.ndarray:
 
 
 def sndfile_read(source: str | BytesIO, start: int, count: int) -> np.ndarray:
-    """Samples ``start`` … ``start + count`` as np.float32 [C, count], integers scaled to −1…1.
+    """Samples ``start`` … ``start + count`` as np.float32 (C, count), integers scaled to −1…1.
 
     Raises:
         AudioError: ``unreadable``, also when decoding ends before ``count`` samples.
@@ -107,7 +107,7 @@ def _plain(error: Exception) -> str:
 
 
 def ffmpeg_read(source: str | BytesIO, container: str | None) -> tuple[np.ndarray, int]:
-    """The whole first audio stream as (np.float32 [C, N], rate); see :func:`ffmpeg_blocks`.
+    """The whole first audio stream as (np.float32 (C, N), rate); see :func:`ffmpeg_blocks`.
 
     Raises:
         AudioError: ``unreadable``.
@@ -129,7 +129,7 @@ def joined(blocks: Iterable[tuple[np.ndarray, int]]) -> tuple[np.ndarray, int]:
 
 
 def ffmpeg_blocks(source: str | BytesIO, container: str | None) -> Iterator[tuple[np.ndarray, int]]:
-    """The first audio stream as it is decoded: (np.float32 [C, n], rate), integers scaled to −1…1.
+    """The first audio stream as it is decoded: (np.float32 (C, n), rate), integers scaled to −1…1.
 
     Rate and number of channels are those of the first block in all. Where PyAV is not installed libsndfile
     reads what it can.
@@ -197,7 +197,7 @@ def _without_ffmpeg(source: str | BytesIO) -> Iterator[tuple[np.ndarray, int]]:
 
 
 def _frame_samples(frame) -> np.ndarray:
-    """One decoded frame as np.float32 [C, n]."""
+    """One decoded frame as np.float32 (C, n)."""
     samples = frame.to_ndarray()
     if not frame.format.is_planar:
         samples = samples.reshape(-1, frame.layout.nb_channels).T

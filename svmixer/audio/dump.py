@@ -125,7 +125,7 @@ class RecordingCache:
         return entry
 
     def one_channel(self, piece: SourcePiece, channel: int | None) -> np.ndarray:
-        """A piece as np.float32 [N] at 16 kHz: the mean of its channels, or the one that is named.
+        """A piece as np.float32 (N,) at 16 kHz: the mean of its channels, or the one that is named.
 
         A whole recording is not kept for others, nor held in more than one channel.
         """
@@ -147,7 +147,7 @@ class RecordingCache:
 def utterance_pcm(
     utterance: Utterance, cache: RecordingCache, *, trim: bool, min_seconds: float
 ) -> np.ndarray:
-    """The pieces of an utterance at 16 kHz, each trimmed if asked, joined: np.int16 [N].
+    """The pieces of an utterance at 16 kHz, each trimmed if asked, joined: np.int16 (N,).
 
     Raises:
         AudioError: a piece cannot be read, or the whole is too short or all zero.

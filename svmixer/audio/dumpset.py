@@ -28,7 +28,7 @@ class DumpSet:
 
     Attributes:
         utterances: ids, sorted in byte order.
-        num_samples: np.int64 [U].
+        num_samples: np.int64 (U,).
         speakers: the speaker of each utterance; None without ``utt2spk``.
     """
 
@@ -79,7 +79,7 @@ class DumpSet:
         return len(self.utterances)
 
     def read(self, index: int, start: int = 0, count: int | None = None) -> np.ndarray:
-        """Samples ``start`` … ``start + count`` (default: to the end) as np.float32 [count] in −1…1.
+        """Samples ``start`` … ``start + count`` (default: to the end) as np.float32 (count,) in −1…1.
 
         Raises:
             AudioError: the audio is not what the lists say: the dump is damaged or older than its archives.

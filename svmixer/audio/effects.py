@@ -1,4 +1,4 @@
-"""What augmentation does to a waveform of np.float32 [N] at 16 kHz; chance comes in through arguments only.
+"""What augmentation does to a waveform of np.float32 (N,) at 16 kHz; chance comes in through arguments only.
 
 Powers are summed by NumPy in float64, not by BLAS: results must not depend on the number of threads.
 """
@@ -33,7 +33,7 @@ COLOURS = {"white": 0, "pink": 1, "brown": 2}
 
 
 def power(wave: np.ndarray) -> float:
-    """Mean square of np.float32 [N], N ≥ 1."""
+    """Mean square of np.float32 (N,), N ≥ 1."""
     return float(np.square(wave, dtype=np.float64).mean())
 
 
@@ -43,8 +43,8 @@ def mix_at_snr(wave: np.ndarray, noise: np.ndarray, snr: float) -> np.ndarray:
     When either is silent the ratio has no meaning and ``wave`` comes back as it is.
 
     Args:
-        wave: np.float32 [N].
-        noise: np.float32 [N].
+        wave: np.float32 (N,).
+        noise: np.float32 (N,).
         snr: decibels.
     """
     signal_power, noise_power = power(wave), power(noise)
@@ -69,11 +69,11 @@ def reverberate(wave: np.ndarray, response: np.ndarray) -> np.ndarray:
     the direct sound in ``response``, such as the ringing of a fractional delay, is kept in its place.
 
     Args:
-        wave: np.float32 [N].
-        response: np.float32 [R], room impulse response.
+        wave: np.float32 (N,).
+        response: np.float32 (R,), room impulse response.
 
     Returns:
-        np.float32 [N]; ``wave`` itself when it or the response is silent.
+        np.float32 (N,); ``wave`` itself when it or the response is silent.
     """
     num, delay = len(wave), direct_path(response)
     response = response[: delay + num]  # later taps reach beyond the crop
@@ -118,7 +118,7 @@ def limit_band(wave: np.ndarray, low_hz: float, high_hz: float) -> np.ndarray:
     """A zero-phase band-pass: −6 dB at both edges, raised cosines 10 % (high) and 100 % (low) of them wide.
 
     Args:
-        wave: np.float32 [N].
+        wave: np.float32 (N,).
         low_hz: lower edge; 0 keeps everything below.
         high_hz: upper edge.
     """
@@ -135,11 +135,11 @@ def equalise(wave: np.ndarray, gains_db: np.ndarray) -> np.ndarray:
     """A zero-phase filter whose gain in dB is a line from octave to octave: 62.5, 125, … 8000 Hz.
 
     Args:
-        wave: np.float32 [N].
-        gains_db: [8], one an octave; the first holds below it, too.
+        wave: np.float32 (N,).
+        gains_db: (8,), one an octave; the first holds below it, too.
 
     Returns:
-        np.float32 [N] of the same power; silence as it is.
+        np.float32 (N,) of the same power; silence as it is.
     """
     size = fft.next_fast_len(len(wave) + RATE // 10, real=True)
     octave = np.log2(np.maximum(np.arange(size // 2 + 1) * (RATE / size / 62.5), 1.0))
@@ -155,11 +155,11 @@ def through_codec(wave: np.ndarray, codec: str) -> np.ndarray:
     """What is left of a recording that was coded and decoded, at its place in time.
 
     Args:
-        wave: np.float32 [N] at 16 kHz; beyond ±1 it is coded more quietly.
+        wave: np.float32 (N,) at 16 kHz; beyond ±1 it is coded more quietly.
         codec: a key of :data:`CODECS`.
 
     Returns:
-        np.float32 [N]; silence as it is.
+        np.float32 (N,); silence as it is.
     """
     rate, container, subtype, level = CODECS[codec]
     peak = np.abs(wave).max(initial=0.0)

@@ -85,7 +85,7 @@ def resampled(num_samples: int, fetch: Fetch, rate: int, rate_out: int) -> tuple
 
 
 def open_wave(
-    source: str | os.PathLike, rate: int | None = None, channel: int | None = None
+    source: str | os.PathLike[str], rate: int | None = None, channel: int | None = None
 ) -> tuple[LongWave, int]:
     """One recording to embed, of any length: what can be sought exactly is read where it is sliced.
 

@@ -26,7 +26,7 @@ class DumpRecordings:
         return len(self.dump)
 
     def open(self, index: int) -> tuple[int, Reader]:
-        """Length in samples and a function (first sample, count) → np.float32 [count]."""
+        """Length in samples and a function (first sample, count) → np.float32 (count,)."""
         return int(self.dump.num_samples[index]), lambda start, count: self.dump.read(index, start, count)
 
 
@@ -48,7 +48,7 @@ class ListedRecordings:
         return len(self.names)
 
     def open(self, index: int) -> tuple[int, Reader]:
-        """Length in samples and a function (first sample, count) → np.float32 [count].
+        """Length in samples and a function (first sample, count) → np.float32 (count,).
 
         Raises:
             AudioError: not readable, empty, not at 16 kHz, or a command; the function raises it for samples

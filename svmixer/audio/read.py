@@ -51,14 +51,14 @@ class Recording:
     source: str  # as wav.scp names it
     rate: int  # samples per second
     num_samples: int  # of one channel
-    fetch: Callable[[int, int], np.ndarray]  # (first sample, count) → np.float32 [C, count]
+    fetch: Callable[[int, int], np.ndarray]  # (first sample, count) → np.float32 (C, count)
     held_bytes: int = 0  # memory that keeping this object costs
     mixed: bool = False  # has gone through a Mix
 
     def read(self, start: float = 0.0, end: float = -1.0, channel: int | None = None) -> np.ndarray:
-        """The samples from ``start`` to ``end`` seconds (−1: to the end) as np.float32 [C, N].
+        """The samples from ``start`` to ``end`` seconds (−1: to the end) as np.float32 (C, N).
 
-        With ``channel``, counted from 0, only those of that channel, [1, N].
+        With ``channel``, counted from 0, only those of that channel, (1, N).
 
         Times are rounded to the nearest sample, so pieces that share a boundary join without gap or overlap.
 
@@ -87,7 +87,7 @@ class Recording:
         return first, last
 
     def one_channel(self, start: float, end: float, channel: int | None, rate: int) -> np.ndarray:
-        """A piece as np.float32 [N] at ``rate`` Hz: the mean of its channels, or channel ``channel``.
+        """A piece as np.float32 (N,) at ``rate`` Hz: the mean of its channels, or channel ``channel``.
 
         It is mixed down and resampled while it is read.
 
@@ -120,7 +120,7 @@ def read_audio(
         end: seconds; −1 reads to the end.
 
     Returns:
-        (np.float32 [C, N] with integer formats scaled to −1…1, samples per second as the header has it).
+        (np.float32 (C, N) with integer formats scaled to −1…1, samples per second as the header has it).
 
     Raises:
         AudioError: see :class:`AudioError` for the reasons.
@@ -138,7 +138,7 @@ class Mix:
     rate: int | None  # Hz; None: the recording's own
 
     def __call__(self, blocks: Iterable[tuple[np.ndarray, int]]) -> Iterator[tuple[np.ndarray, int]]:
-        """Blocks ([C, n], their rate) → blocks ([1, m], the rate wanted)."""
+        """Blocks ((C, n), their rate) → blocks ((1, m), the rate wanted)."""
         resample, rate_out = None, 0
         for block, rate in blocks:
             rate_out = self.rate or rate

@@ -12,7 +12,7 @@ def to_mono_16k(wave: np.ndarray, rate: int, rate_out: int = 16000) -> np.ndarra
     """Average the channels and resample.
 
     Args:
-        wave: np.float32 [C, N].
+        wave: np.float32 (C, N).
         rate: samples per second of ``wave``.
         rate_out: samples per second wanted.
 
@@ -43,12 +43,12 @@ class Resampler:
             self._stream = soxr.ResampleStream(rate, rate_out, 1, dtype="float32", quality="HQ")
 
     def __call__(self, wave: np.ndarray, last: bool) -> np.ndarray:
-        """The next piece np.float32 [n] → what is known behind it; after the ``last`` one, all."""
+        """The next piece np.float32 (n,) → what is known behind it; after the ``last`` one, all."""
         return wave if self._stream is None else self._stream.resample_chunk(wave, last=last)
 
 
 def to_pcm16(wave: np.ndarray) -> np.ndarray:
-    """np.float32 [N] in −1…1 to np.int16 [N]: rounded and clipped; no dither, dumps must repeat exactly."""
+    """np.float32 (N,) in −1…1 to np.int16 (N,): rounded and clipped; no dither, dumps must repeat exactly."""
     return np.clip(np.rint(wave * np.float32(32768)), -32768, 32767).astype(np.int16)
 
 

@@ -25,7 +25,7 @@ def speed_perturb(read: Callable[[int, int], np.ndarray], start: int, num: int, 
     Only the samples of the crop are read and resampled (soxr, high quality: 0.5 ms for 3 s).
 
     Args:
-        read: (first sample, count) → np.float32 [count] of the recording, as ``DumpSet.read`` gives it.
+        read: (first sample, count) → np.float32 (count,) of the recording, as ``DumpSet.read`` gives it.
         start: the crop's first sample in the recording.
         num: samples to return.
         factor: 0.9 and 1.1 are usual; 1.0 returns what ``read`` gives.

@@ -22,7 +22,7 @@ def trim_silence(wave: np.ndarray, rate: int) -> tuple[int, int]:
     stay.
 
     Args:
-        wave: np.float32 [N], −1…1.
+        wave: np.float32 (N,), −1…1.
         rate: samples per second.
 
     Returns:

@@ -102,7 +102,7 @@ def embed_files(config: EmbedConfig) -> list[tuple[str, np.ndarray]]:
         ConfigError, ModelError: the model cannot be loaded.
         ValueError: files that cannot be read, one line each.
     """
-    from svmixer.scoring.embed_dir import readable
+    from svmixer.scoring.directories import readable
     from svmixer.scoring.embedder import load_embedder
 
     embedder = load_embedder(config.model, config.runtime, config.precision, config.device)
@@ -122,10 +122,10 @@ def embed_tree(config: EmbedConfig) -> None:
 
     Raises:
         ConfigError, ModelError: the model cannot be loaded.
-        DirectoryError: see :mod:`svmixer.scoring.embed_dir`; or files that could not be embedded.
+        DirectoryError: see :mod:`svmixer.scoring.directories`; or files that could not be embedded.
     """
     from svmixer.fileio import md5_file
-    from svmixer.scoring.embed_dir import (
+    from svmixer.scoring.directories import (
         FAILURES,
         DirectoryError,
         check_keys,
@@ -174,7 +174,7 @@ def write(embeddings: list[tuple[str, np.ndarray]], output: str) -> None:
             write_npz(stream, dict(embeddings))
     elif kind == ".ark":
         from svmixer.lists import write_table
-        from svmixer.scoring.embeddings import write_vectors
+        from svmixer.scoring.vectors import write_vectors
 
         write_table(Path(output).with_suffix(".scp"), write_vectors(output, dict(embeddings).items()))
     else:

@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> None:
     config = parse_args(EnrolConfig, argv, __doc__)
     if not config.files:
         raise UsageError("no recording given: svmixer enrol FILE... --output SPEAKER.npy")
-    from svmixer.inference.verify import enrol
+    from svmixer.inference.verification import enrol
     from svmixer.scoring.embedder import load_embedder
     from svmixer.scoring.recordings import hear
 

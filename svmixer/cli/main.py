@@ -47,7 +47,9 @@ STAGES = {
 }
 PROGRAMS = {verb: place for verb, (place, _) in VERBS.items()} | STAGES
 # Modules that the extra [torch] brings, and programs that it is not enough for.
-TORCH = ("torch", "scipy", "av", "kaldiio", "safetensors", "humanfriendly", "matplotlib", "markdown")
+TORCH = (
+    "torch", "scipy", "av", "kaldiio", "safetensors", "humanfriendly", "jinja2", "matplotlib", "markdown",
+)  # fmt: skip
 TRAINING = ("distill", "export", "launch", "pretrain", "train")
 
 

@@ -15,7 +15,7 @@ from svmixer.errors import SvmixerError
 from svmixer.export.textbook import textbook_form
 from svmixer.fileio import atomic_path
 from svmixer.inference.onnx_model import INPUT, OUTPUT
-from svmixer.models.embedding import evaluating
+from svmixer.models.base import evaluating
 from svmixer.models.speaker_model import SpeakerModel
 
 # The first one with the GELU operator.

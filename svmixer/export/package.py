@@ -24,7 +24,6 @@ from svmixer.export.windows import CHECKING, model_embeddings, speech_windows
 from svmixer.fileio import write_json
 from svmixer.inference.onnx_model import DESCRIPTION, FILES, FORMAT, open_session, run_session
 from svmixer.log import get_logger
-from svmixer.models.embedding import window_embedder
 from svmixer.models.io import read_speakers
 from svmixer.models.speaker_model import SpeakerModel
 
@@ -140,8 +139,7 @@ def _write_int8(quantiser: Quantiser, path: Path, windows: np.ndarray, exact: np
 
 def _speed(model: SpeakerModel, paths: dict[str, Path], window: np.ndarray) -> dict[str, float]:
     """Milliseconds for one window on one thread, of the graphs and of PyTorch."""
-    ours = window_embedder(model)
-    calls: dict[str, Callable[[], object]] = {"pytorch": lambda: ours(window)}
+    calls: dict[str, Callable[[], object]] = {"pytorch": lambda: model.embed_windows(window)}
     for precision, path in paths.items():
         session = open_session(path, threads=1)
         calls[precision] = lambda session=session: run_session(session, window)

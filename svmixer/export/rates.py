@@ -15,10 +15,10 @@ from svmixer.inference.onnx_model import OnnxModel, Precision
 from svmixer.inference.utterance import unit_length
 from svmixer.lists import Trials, read_table, read_trials
 from svmixer.lists.trial_faults import check_classes
-from svmixer.scoring.embeddings import load_embeddings
 from svmixer.scoring.evaluate import score_trials
 from svmixer.scoring.metrics import summary
 from svmixer.scoring.result import rate_figures, read_metrics, trial_speakers
+from svmixer.scoring.vectors import load_embeddings
 
 # Windows of test speech that each graph embeds at most; of a larger set a part of the trials is scored.
 EVALUATED = 1500

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from svmixer.audio.dumpset import DumpSet
-from svmixer.models.embedding import window_embedder
 from svmixer.models.speaker_model import SpeakerModel
 from svmixer.training.crops import read_crop
 
@@ -23,5 +22,4 @@ def speech_windows(dump: DumpSet, samples: int, count: int, seed: int) -> np.nda
 
 def model_embeddings(model: SpeakerModel, windows: np.ndarray) -> np.ndarray:
     """Embeddings ``float32 (W, D)`` of windows ``(W, window)`` by PyTorch, one at a time."""
-    ours = window_embedder(model)
-    return np.concatenate([ours(window[None]) for window in windows])
+    return np.concatenate([model.embed_windows(window[None]) for window in windows])

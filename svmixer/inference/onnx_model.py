@@ -12,11 +12,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from svmixer.audio import LongWave
 from svmixer.audio.checks import MIN_SECONDS
 from svmixer.fileio import read_json
 from svmixer.inference.model_dir import DESCRIPTION, ModelError, find_directory
 from svmixer.inference.stream import EmbeddingStream
-from svmixer.inference.utterance import LongWave, Source, embed_utterance, embed_utterances, one_channel_at
+from svmixer.inference.utterance import Source, embed_utterance, embed_utterances, one_channel_at
 from svmixer.inference.windows import Protocol
 
 # Graphs of an export; the description says which of them there are, and how they were checked.
@@ -38,7 +39,7 @@ class ExportedModel:
     embedding: int  # size D
     # Cosine from which on two recordings count as one speaker, and what it was set on; None: not known.
     threshold: float | None
-    precisions: tuple[str, ...]  # that there are files of, the recommended one first
+    precisions: tuple[Precision, ...]  # that there are files of, the recommended one first
 
 
 def read_description(directory: Path) -> ExportedModel:
@@ -120,7 +121,7 @@ class OnnxModel:
 
     def embed(
         self,
-        wave: str | os.PathLike | np.ndarray | LongWave,
+        wave: str | os.PathLike[str] | np.ndarray | LongWave,
         sample_rate: int | None = None,
         protocol: Protocol = "whole",
         num_crops: int = 10,

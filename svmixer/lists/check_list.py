@@ -32,11 +32,11 @@ class CheckedList:
     """A list without faults of its own: N entries that name M ids."""
 
     path: Path
-    # int64 [N], hash of each key
+    # int64 (N,), hash of each key
     keys: np.ndarray
-    # int64 [M], hash of each id named in the values
+    # int64 (M,), hash of each id named in the values
     named: np.ndarray
-    # int64 [M], which entry names it
+    # int64 (M,), which entry names it
     named_by: np.ndarray
     # whether all of it is ASCII
     ascii: bool
@@ -78,8 +78,7 @@ def check_list(path: str | Path, check_value: ValueCheck) -> CheckedList:
         last_key, last_value = key, value
     if not keys:
         raise ListError("empty list", path=path)
-    columns = (np.asarray(column) for column in (keys, named, named_by))
-    return CheckedList(Path(path), *columns, ascii=ascii_only)
+    return CheckedList(Path(path), np.asarray(keys), np.asarray(named), np.asarray(named_by), ascii_only)
 
 
 def any_value(value: str) -> Iterable[int]:

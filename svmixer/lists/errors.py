@@ -37,13 +37,15 @@ class ListError(SvmixerError):
         message = ": ".join(part for part in (place, who, what) if part)
         super().__init__(f"{message}; repair with: {repair}" if repair else message)
 
-    def __reduce__(self) -> tuple:
+    def __reduce__(self) -> tuple[object, ...]:
         # Worker processes send exceptions back by pickling; keyword-only arguments need this.
         return (_rebuild, (self.what, self.path, self.line, self.utterance, self.repair))
 
 
-def _rebuild(what: str, *where: object) -> ListError:
-    return ListError(what, **dict(zip(("path", "line", "utterance", "repair"), where, strict=True)))
+def _rebuild(
+    what: str, path: str | Path | None, line: int | None, utterance: str | None, repair: str | None
+) -> ListError:
+    return ListError(what, path=path, line=line, utterance=utterance, repair=repair)
 
 
 def _noun(path: str | Path | None) -> str:

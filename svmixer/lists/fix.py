@@ -227,10 +227,10 @@ def _adopt_forms(tables: dict[str, Table], base: str) -> None:
         return
     speakers = Forms(tables["utt2spk"].values())
     tables["utt2spk"] = {key: speakers.twin(value) or value for key, value in tables["utt2spk"].items()}
-    known = set(tables["utt2spk"].values())
+    known_speakers = set(tables["utt2spk"].values())
     for name in tables:
         if name.startswith("spk2"):
-            tables[name] = _renamed(tables[name], known, speakers)
+            tables[name] = _renamed(tables[name], known_speakers, speakers)
 
 
 def _renamed(table: Table, known: Container[str], forms: Forms) -> Table:

@@ -58,7 +58,7 @@ def clean_trials(
     several = first_naming(trials, np.array([names.means_several(n) for n in trials.utterances], dtype=bool))
     unknown = first_naming(trials, np.array([name in strange for name in trials.utterances], dtype=bool))
     if several:
-        what = f"{UNKNOWN}{more(several.count)}: {names.explain(several.name)}"
+        what = f"{UNKNOWN}{more(several.trials)}: {names.explain(several.name)}"
         raise ListError(what, path=path, line=numbers[several.row], utterance=several.name)
     known = np.array([name in utterances for name in trials.utterances], dtype=bool)
     speakers = None
@@ -78,10 +78,10 @@ def clean_trials(
         else:
             kept.append(row)
     if unknown and not kept:
-        what = f"no trial is left: {UNKNOWN}{more(unknown.count)}: {names.explain(unknown.name)}"
+        what = f"no trial is left: {UNKNOWN}{more(unknown.trials)}: {names.explain(unknown.name)}"
         raise ListError(what, path=path, line=numbers[unknown.row], utterance=unknown.name)
     if unknown:
-        what = f"{UNKNOWN}{more(unknown.count)} left out: {names.explain(unknown.name)}"
+        what = f"{UNKNOWN}{more(unknown.trials)} left out: {names.explain(unknown.name)}"
         logger.warning("%s", ListError(what, path=path, line=numbers[unknown.row], utterance=unknown.name))
     if not kept:
         why = ", ".join(f"{count} {reason}" for reason, count in reasons.items())

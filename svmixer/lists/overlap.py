@@ -102,14 +102,14 @@ def find_overlap(folder: Path, lists: Mapping[str, CheckedList]) -> Overlap | No
 
 
 def _look_up(keys: np.ndarray, values: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The value of each id, and which ids are known: int64 [N] and bool [N]."""
+    """The value of each id, and which ids are known: int64 (N,) and bool (N,)."""
     order = np.argsort(keys)
     place = order[np.searchsorted(keys, ids, sorter=order).clip(max=len(order) - 1)]
     return values[place], keys[place] == ids
 
 
 def _of_several(sources: np.ndarray, speakers: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """bool [N]: known pieces whose source has pieces of more than one speaker."""
+    """bool (N,): known pieces whose source has pieces of more than one speaker."""
     rows = np.flatnonzero(known)
     order = rows[np.argsort(sources[rows])]
     first = np.flatnonzero(np.diff(sources[order], prepend=sources[order[:1]] + 1))

@@ -82,7 +82,8 @@ def parse_pieces(value: str, *, single: bool) -> list[Piece]:
     """
     fields = value.split()
     if single and len(fields) in (3, 4):
-        return [(*_piece(*fields[:3]), *map(_channel, fields[3:]))]
+        piece = _piece(*fields[:3])
+        return [piece] if len(fields) == 3 else [(*piece, _channel(fields[3]))]
     if single or not fields or len(fields) % 3:
         expected = "<recording> <start> <end>" + ("" if single else " once or more")
         more = "; a channel may follow" if single else ""

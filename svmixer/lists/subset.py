@@ -102,7 +102,7 @@ def partition_data_dir(
         members = {utterance: speaker for utterance, speaker in utt2spk.items() if speaker in speakers}
         trials = None if name == "train" else make_trials(members, seed=seed, path=source / "utt2spk")
         if name == "test" and test_trials:
-            members, trials = dict.fromkeys(test_trials.utterances), test_trials
+            members, trials = dict.fromkeys(test_trials.utterances, ""), test_trials
         subset_data_dir(source, output_dir / name, members.keys(), trials)
     return {name: len(speakers) for name, speakers in sets.items()}
 

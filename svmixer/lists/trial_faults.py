@@ -37,11 +37,11 @@ class Naming(NamedTuple):
 
     row: int  # of the first
     name: str  # the first such utterance there
-    count: int  # how many trials
+    trials: int  # how many
 
 
 def first_naming(trials: Trials, utterances: np.ndarray, but: np.ndarray | None = None) -> Naming | None:
-    """The trials that name an utterance of ``utterances``, bool [U], and none of ``but``, bool [U]."""
+    """The trials that name an utterance of ``utterances``, bool (U,), and none of ``but``, bool (U,)."""
     enrol, test = trials.enrol, trials.test
     mask = utterances[enrol] | utterances[test]
     if but is not None:
@@ -58,13 +58,13 @@ def first_naming(trials: Trials, utterances: np.ndarray, but: np.ndarray | None 
 class TrialFaults:
     """Boolean masks over N trials; a trial may have several faults."""
 
-    # bool [N], names an utterance that the set does not have
+    # bool (N,), names an utterance that the set does not have
     unknown: np.ndarray
-    # bool [N], the same utterance on both sides
+    # bool (N,), the same utterance on both sides
     itself: np.ndarray
-    # bool [N], the pair stands earlier (in either order) with the other label
+    # bool (N,), the pair stands earlier (in either order) with the other label
     conflicting: np.ndarray
-    # bool [N], target between two speakers or nontarget within one
+    # bool (N,), target between two speakers or nontarget within one
     mislabelled: np.ndarray
 
 
@@ -73,8 +73,8 @@ def find_trial_faults(trials: Trials, known: np.ndarray, speakers: np.ndarray | 
 
     Args:
         trials: N trials over U utterances.
-        known: bool [U], whether the set has the utterance.
-        speakers: int64 [U], a number for the utterance's speaker, anything where the utterance is not known;
+        known: bool (U,), whether the set has the utterance.
+        speakers: int64 (U,), a number for the utterance's speaker, anything where the utterance is not known;
             ``None``: labels are not compared with speakers.
     """
     enrol, test, labels = trials.enrol, trials.test, trials.labels

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from svmixer.lists.table import spk2utt_from
 from svmixer.lists.trials import Trials
 
 Pair = tuple[str, str]
+T = TypeVar("T")
 
 
 def make_trials(
@@ -77,8 +79,8 @@ def make_trials(
                 break
             decks = (_deck(rng, utterances, pool[tier[i]]) for i in rng.permutation(len(tier)))
             unfinished.append(_take_turns(decks, max_per_impostor, impostors, wanted))
-        for decks in unfinished:
-            _take_turns(decks, max_utterances**2, impostors, wanted)
+        for rest in unfinished:
+            _take_turns(rest, max_utterances**2, impostors, wanted)
     rows = [(*pair, 1) for pair in targets] + [(*pair, 0) for pair in impostors]
     return Trials.from_rows((label, enrol, test) for enrol, test, label in sorted(rows))
 
@@ -100,7 +102,7 @@ class _Tiers:
                 key = next(iter(attribute), "nobody")
                 raise SvmixerError(f"attribute {i + 1} knows none of the speakers or utterances, but '{key}'")
         # Speakers are few kinds: the tiers are made once a kind, not once a speaker.
-        self._tiers: dict[tuple, list[list[str]]] = {}
+        self._tiers: dict[tuple[str | None, ...], list[list[str]]] = {}
 
     def __call__(self, speaker: str) -> list[list[str]]:
         values = self._values[speaker]
@@ -112,7 +114,7 @@ class _Tiers:
         return [[other for other in tier if other != speaker] for tier in self._tiers[values]]
 
 
-def _shared(a: tuple, b: tuple) -> int:
+def _shared(a: tuple[str | None, ...], b: tuple[str | None, ...]) -> int:
     """How many leading values are known and equal."""
     shared = 0
     while shared < len(a) and a[shared] is not None and a[shared] == b[shared]:
@@ -127,7 +129,7 @@ def _value(speaker: str, utterances: list[str], attribute: Mapping[str, str]) ->
     return min(counts, key=lambda value: (-counts[value], value)) if counts else None
 
 
-def _draw(rng: np.random.Generator, items: list, count: int) -> list:
+def _draw(rng: np.random.Generator, items: list[T], count: int) -> list[T]:
     """``count`` of the items, in their order; all of them if there are no more."""
     if len(items) <= count:
         return items

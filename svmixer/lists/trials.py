@@ -22,11 +22,11 @@ Row = tuple[int, str, str]
 class Trials:
     """N trials, with utterances as indices so that millions of trials stay small."""
 
-    # int8 [N], 1 = target (same speaker), 0 = nontarget
+    # int8 (N,), 1 = target (same speaker), 0 = nontarget
     labels: np.ndarray
-    # int32 [N], index of the enrolment utterance in `utterances`
+    # int32 (N,), index of the enrolment utterance in `utterances`
     enrol: np.ndarray
-    # int32 [N], index of the test utterance in `utterances`
+    # int32 (N,), index of the test utterance in `utterances`
     test: np.ndarray
     # every utterance once, in order of first appearance
     utterances: list[str]

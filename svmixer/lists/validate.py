@@ -27,7 +27,7 @@ class DataDirError(ListError):
         self.problems = problems
         super().__init__("\n".join(map(str, problems)))
 
-    def __reduce__(self) -> tuple:
+    def __reduce__(self) -> tuple[object, ...]:
         return (DataDirError, (self.problems,))
 
 
@@ -141,7 +141,9 @@ def _compare(lists: dict[str, CheckedList], folder: Path, trials: Trials | None)
 def _outside(column: CheckedList, ids: np.ndarray, other: CheckedList, what: str) -> Iterator[ListError]:
     """A problem if any of ``ids`` (keys or named ids of ``column``) is not a key of ``other``."""
     # Two sorted lists of the same ids are equal place by place, which is the usual case and quick to see.
-    absent = () if np.array_equal(ids, other.keys) else np.flatnonzero(~np.isin(ids, other.keys))
+    if np.array_equal(ids, other.keys):
+        return
+    absent = np.flatnonzero(~np.isin(ids, other.keys))
     if len(absent):
         entry = int(absent[0] if ids is column.keys else column.named_by[absent[0]])
         key = column.key_at(entry)
@@ -236,7 +238,7 @@ def _unknown_names(path: Path, trials: Trials, known: np.ndarray, names: TrialNa
         if found:
             # Which list lacks an id is told elsewhere.
             note = "" if names.find(found.name) == found.name else names.explain(found.name)
-            yield _problem(path, found.row + 1, found.name, UNKNOWN, found.count, fixable, note)
+            yield _problem(path, found.row + 1, found.name, UNKNOWN, found.trials, fixable, note)
 
 
 def _problem(

@@ -32,13 +32,11 @@ class AAMSoftmax(nn.Module):
         config: margin, scale and penalty.
         class_weights: (classes,) weight of each class's samples in the weighted mean; None: a plain mean.
 
-    Attributes:
-        margin: angular margin in radians; may be assigned between steps (large-margin finish).
-        top_k_mode: may be assigned also; a large-margin finish usually sets it to ``none``.
-
     Raises:
         ValueError: fewer than two classes, or class weights of the wrong shape, not positive or not finite.
     """
+
+    class_weights: Tensor | None
 
     def __init__(
         self, dim: int, classes: int, config: AAMConfig | None = None, class_weights: Tensor | None = None
@@ -47,8 +45,6 @@ class AAMSoftmax(nn.Module):
         if classes < 2:
             raise SvmixerError(f"a speaker loss needs at least 2 speakers, found {classes}")
         self.config = config or AAMConfig()
-        self.margin = self.config.margin
-        self.top_k_mode = self.config.top_k_mode
         self.weight = nn.Parameter(torch.empty(classes, dim))
         nn.init.xavier_normal_(self.weight)
         if class_weights is not None:
@@ -61,12 +57,15 @@ class AAMSoftmax(nn.Module):
         # Follows from the training list, so it is not part of a checkpoint.
         self.register_buffer("class_weights", class_weights, persistent=False)
 
-    def forward(self, embedding: Tensor, label: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(
+        self, embedding: Tensor, label: Tensor, margin: float | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of a batch.
 
         Args:
             embedding: (B, D) raw embeddings; only their direction matters.
             label: (B,) int64 class indices.
+            margin: in radians, while it still rises; None: the configuration's.
 
         Returns:
             The scalar loss (mean over the batch, weighted if there are class weights) and detached figures:
@@ -77,22 +76,22 @@ class AAMSoftmax(nn.Module):
             cosine = F.linear(
                 F.normalize(embedding.to(precise)), F.normalize(self.weight.to(precise))
             )  # (B, classes)
-            logits = self._logits(cosine, label)
+            logits = self._logits(cosine, label, self.config.margin if margin is None else margin)
             weights = None if self.class_weights is None else self.class_weights.to(precise)
             loss = F.cross_entropy(logits, label, weight=weights)
             accuracy = (cosine.detach().argmax(dim=1) == label).to(precise).mean()
         return loss, {"accuracy": accuracy}
 
-    def _logits(self, cosine: Tensor, label: Tensor) -> Tensor:
+    def _logits(self, cosine: Tensor, label: Tensor, margin: float) -> Tensor:
         """(B, classes) cosines to (B, classes) logits with margin and penalty."""
         scale, index = self.config.scale, label.unsqueeze(1)  # (B, 1)
         target = cosine.gather(1, index)
-        logits = scale * cosine.scatter(1, index, _add_margin(target, self.margin))
-        if self.top_k_mode == "none":
+        logits = scale * cosine.scatter(1, index, _add_margin(target, margin))
+        if self.config.top_k_mode == "none":
             return logits
         impostors = cosine.detach().scatter(1, index, -math.inf)
         hardest = impostors.topk(min(self.config.top_k, cosine.shape[1] - 1), dim=1).indices  # (B, K)
-        if self.top_k_mode == "angle":
+        if self.config.top_k_mode == "angle":
             penalised = scale * _subtract_margin(cosine.gather(1, hardest), self.config.top_k_margin)
         else:
             # w · exp(z) = exp(z + ln w)

@@ -14,6 +14,9 @@ class AAMConfig:
     """Speaker loss. Defaults: SV-Mixer (arXiv 2509.14136), as released."""
 
     margin: float = 0.2  # angular margin on the speaker's own class, radians
+    # epochs of training between which the margin rises from 0 to that, exponentially: nine tenths of it in
+    # the first third; with 0, 0 it is there from the start
+    margin_epochs: tuple[float, float] = (0.0, 0.0)
     scale: float = 30.0  # factor between cosine and logit
     top_k: int = 5  # how many of each sample's hardest impostor classes are penalised
     # the penalty: angle (their angle shrinks by top_k_margin), weight (their terms weigh top_k_weight times
@@ -27,11 +30,24 @@ class AAMConfig:
         for name in ("margin", "top_k_margin"):
             if not 0.0 <= getattr(self, name) < math.pi / 2:
                 raise ValueError(f"{name}: must be at least 0 and below π/2, found {getattr(self, name)}")
+        if not 0.0 <= self.margin_epochs[0] <= self.margin_epochs[1]:
+            first, last = self.margin_epochs
+            raise ValueError(f"margin_epochs: expected first and last, from 0, found {first:g}, {last:g}")
         for name in ("scale", "top_k_weight"):
             if not 0.0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name}: must be positive, found {getattr(self, name)}")
         if self.top_k < 1:
             raise ValueError(f"top_k: must be at least 1 (top_k_mode none is off), found {self.top_k}")
+
+    def margin_after(self, epochs: float) -> float:
+        """The margin in radians after ``epochs`` of training, which may be a fraction."""
+        first, last = self.margin_epochs
+        if epochs >= last:
+            return self.margin
+        if epochs < first:
+            return 0.0
+        # A thousandth is left at the end, which then goes at once, as in WeSpeaker.
+        return self.margin * (1.0 - 0.001 ** ((epochs - first) / (last - first)))
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,8 @@ class DistilHuBERT(nn.Module):
             l1.append(F.l1_loss(guess, target))
             log_sigmoid.append(per_crop.mean())
             cosine.append(similarity.detach().mean())
-        loss = sum(l1) - self.cosine_weight * sum(log_sigmoid)
+        zero = l1[0].new_zeros(())
+        loss = sum(l1, zero) - self.cosine_weight * sum(log_sigmoid, zero)
         figures = {"l1": torch.stack(l1).detach().mean(), "cosine": torch.stack(cosine).mean()}
         return self.weight * loss, figures
 

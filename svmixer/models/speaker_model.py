@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator
-
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from svmixer.audio.checks import MIN_SECONDS
 from svmixer.inference.stream import EmbeddingStream
-from svmixer.inference.utterance import LongWave, Source, one_channel_at
-from svmixer.inference.windows import Protocol
 from svmixer.models.backends import build_backend
+from svmixer.models.base import EmbeddingModule, evaluating, frame_sharing
 from svmixer.models.config import ModelConfig
-from svmixer.models.embedding import (
-    evaluating,
-    frame_sharing,
-    utterance_embedding,
-    utterance_embeddings,
-    window_embedder,
-)
 from svmixer.models.student import Student, states_of_any_length
 from svmixer.models.whitening import Whitening
 
 
-class SpeakerModel(nn.Module):
+class SpeakerModel(EmbeddingModule):
     """An SV-Mixer student with a speaker backend.
 
     ``forward`` takes windows of exactly :attr:`window` samples, for training; :meth:`embed` and
@@ -43,19 +31,14 @@ class SpeakerModel(nn.Module):
         self.threshold: float | None = None
 
     @property
-    def window(self) -> int:
+    def window(self) -> int:  # type: ignore[override]
         """Samples of one window."""
         return self.config.student.window
 
     @property
-    def sample_rate(self) -> int:
+    def sample_rate(self) -> int:  # type: ignore[override]
         """Of the waveforms, in Hz."""
         return self.config.sample_rate
-
-    @property
-    def device(self) -> torch.device:
-        """Where the parameters are."""
-        return next(self.parameters()).device
 
     def forward(self, wave: Tensor) -> Tensor:
         """Windows ``(B, window)`` → embeddings ``(B, D)``, not scaled to unit length."""
@@ -65,37 +48,6 @@ class SpeakerModel(nn.Module):
         """Hidden states ``(B, L + 1, T, H)`` → embeddings ``(B, D)``, not scaled to unit length."""
         embedding = self.backend(states)
         return embedding if self.whitening is None else self.whitening(embedding)
-
-    def embed(
-        self,
-        wave: str | os.PathLike | np.ndarray | Tensor | LongWave,
-        sample_rate: int | None = None,
-        protocol: Protocol = "whole",
-        num_crops: int = 10,
-        channel: int | None = None,
-    ) -> np.ndarray:
-        """The embedding ``float32 (D,)`` of one utterance of any length; compare two with a dot product.
-
-        Args:
-            wave: a file name; or samples ``(N,)``, ``(channels, N)`` or ``(N, channels)``, floats in [−1, 1]
-                or integers, which are scaled by their range; or what ``svmixer.audio.open_wave`` gives.
-            sample_rate: of the samples in Hz; without it the model's.
-            protocol: ``whole`` and ``stream`` (unit length, every sample used) or ``crops`` (the paper's
-                evaluation); see :mod:`svmixer.inference.windows`.
-            num_crops: windows of the ``crops`` protocol.
-            channel: the one to take, from 0; without it channels are averaged.
-
-        Raises:
-            AudioError: audio that cannot be used, see :mod:`svmixer.audio.checks`.
-        """
-        wave = one_channel_at(wave, sample_rate, self.sample_rate, channel)
-        return utterance_embedding(self, wave, protocol, num_crops)
-
-    def embed_sources(
-        self, sources: Iterable[Source], protocol: Protocol = "whole", num_crops: int = 10
-    ) -> Iterator[tuple[str, np.ndarray]]:
-        """(name, embedding) of many utterances; see :func:`svmixer.models.embedding.utterance_embeddings`."""
-        return utterance_embeddings(self, sources, protocol, num_crops)
 
     def stream(
         self,
@@ -113,7 +65,7 @@ class SpeakerModel(nn.Module):
             channel: of that audio, from 0; None takes the mean of all.
         """
         return EmbeddingStream(
-            window_embedder(self), self.window, hop, self.sample_rate, sample_rate, enrolled,
+            self.embed_windows, self.window, hop, self.sample_rate, sample_rate, enrolled,
             frame_sharing(self), round(MIN_SECONDS * self.sample_rate), channel,
         )  # fmt: skip
 

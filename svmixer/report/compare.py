@@ -6,24 +6,17 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from svmixer.fileio import atomic_write
-from svmixer.report.cost import CostPoint, cost_table, group_costs, plot_costs
-from svmixer.report.page import run_lines
+from svmixer.report.cost import CostPoint, cost_rows, group_costs, plot_costs
 from svmixer.report.places import without_places
+from svmixer.report.render import render
 from svmixer.report.results import CONTROLS, MODEL, Condition, ReportError, Result, find_results, read_run
-from svmixer.report.tables import condition_name, list_table, protocol_name, table, with_interval
+from svmixer.report.tables import condition_name, protocol_name, with_interval
 from svmixer.scoring.bootstrap import eer_replicates, percentile_interval
-
-_EXPLANATION = """\
-- Each run was trained with another seed and scored on the same trials. Mean, lowest and highest are over the
-  runs of a group: the chance in training.
-- [95 %]: bootstrap interval over test speakers ({replicates:,} draws with replacement, the EER of each draw
-  averaged over the runs): the chance in the choice of speakers. Differences are paired: both groups are
-  scored on the same draws. A difference whose interval holds 0 is not shown by these speakers.
-"""
 
 
 @dataclass(frozen=True)
@@ -95,29 +88,34 @@ def write_comparison(
     runs = {name: [find_results(folder, name) for folder in folders] for name, folders in groups.items()}
     every = [result for group in runs.values() for run in group for result in run]
     conditions = list(dict.fromkeys(result.condition for result in every if result.kind == MODEL))
-    lines = [f"# {title}", ""]
-    figures = {}
+    figures, pages = {}, []
     for condition in conditions:
         picked = {name: [_pick(run, condition, MODEL) for run in group] for name, group in runs.items()}
         _check_same([result for group in picked.values() for result in group])
         figures[condition] = {name: group_figures(group, replicates, seed) for name, group in picked.items()}
-        rows = _group_rows(picked, figures[condition]) + _control_rows(runs, condition)
-        lines += [f"## {condition_name(condition)}", "", *_tables(rows, figures[condition]), ""]
-    if plot:
-        lines += ["## Cost", "", *_costs(groups, figures, output, plot), ""]
-    if notes:
-        lines += [notes.strip(), ""]
-    lines += ["## How to read this", "", _EXPLANATION.format(replicates=replicates).strip(), ""]
-    norms = "; ".join(dict.fromkeys(result.metrics["normalisation"] for result in every))
-    lines += [f"Protocol: {protocol_name(every[0].metrics)}; score normalisation: {norms}.", ""]
-    lines += ["## Trial lists", "", *list_table(every), "", "## Commands", ""]
-    for name, folders in groups.items():
-        for folder in folders:
-            run = read_run(folder)
-            record = run_lines(run) if run else ["(no run.json)"]
-            lines += [f"{name}, `{without_places(folder)}`:", "", *record, ""]
+        pages.append({
+            "name": condition_name(condition),
+            "rows": _group_rows(picked, figures[condition]) + _control_rows(runs, condition),
+            "differences": _differences(figures[condition]),
+        })  # fmt: skip
+    text = render(
+        "comparison.md.j2",
+        title=title,
+        conditions=pages,
+        costs=_costs(groups, figures, output, plot) if plot else None,
+        notes=notes.strip(),
+        replicates=replicates,
+        protocol=protocol_name(every[0].metrics),
+        norms=dict.fromkeys(result.metrics["normalisation"] for result in every),
+        results=every,
+        runs=[
+            (name, without_places(folder), read_run(folder))
+            for name, folders in groups.items()
+            for folder in folders
+        ],
+    )
     with atomic_write(output) as stream:
-        stream.write("\n".join(lines))
+        stream.write(text)
 
 
 def _group_rows(picked: dict[str, list[Result]], figures: dict[str, GroupFigures]) -> list[list[str]]:
@@ -130,19 +128,14 @@ def _group_rows(picked: dict[str, list[Result]], figures: dict[str, GroupFigures
     return rows
 
 
-def _tables(rows: list[list[str]], figures: dict[str, GroupFigures]) -> list[str]:
-    """Tables of one condition: the rows of groups and controls, then the differences."""
-    lines = table(
-        ["system", "EER % of each run", "mean [95 %]", "lowest to highest", "minDCF 0.05"], rows, "lrrrr"
-    )
+def _differences(figures: dict[str, GroupFigures]) -> list[list[str]]:
+    """Rows of one condition: the first group minus each other one."""
     first, *others = figures
-    differences = []
+    rows = []
     for other in others:
         value, interval = difference(figures[first], figures[other])
-        differences.append([f"{first} minus {other}", with_interval(value, interval)])
-    if differences:
-        lines += ["", *table(["difference", "points of EER [95 %]"], differences, "lr")]
-    return lines
+        rows.append([f"{first} minus {other}", with_interval(value, interval)])
+    return rows
 
 
 def _costs(
@@ -150,8 +143,8 @@ def _costs(
     figures: dict[Condition, dict[str, GroupFigures]],
     output: str | Path,
     plot: str | Path,
-) -> list[str]:
-    """Table of the models' costs and the plot, as the page shows them."""
+) -> dict[str, Any]:
+    """Rows of the models' costs, the windows that they are for, and the plot, which it draws."""
     costs = group_costs(groups)
     panels: dict[str, list[CostPoint]] = {}
     for condition, of_groups in figures.items():
@@ -159,8 +152,11 @@ def _costs(
         for name, group in of_groups.items():
             panel.append(CostPoint(name, costs[name]["macs"], group.mean, group.interval))
     plot_costs(panels, plot)
-    link = os.path.relpath(plot, Path(output).parent)
-    return [*cost_table(costs), "", f"![Error rate against cost]({link})"]
+    return {
+        "rows": cost_rows(costs),
+        "windows": ", ".join(f"{samples:,}" for samples in sorted({c["samples"] for c in costs.values()})),
+        "plot": os.path.relpath(plot, Path(output).parent),
+    }
 
 
 def _control_rows(runs: dict[str, list[list[Result]]], condition: Condition) -> list[list[str]]:

@@ -9,7 +9,6 @@ from typing import Any
 
 from svmixer.config import ConfigError, load
 from svmixer.report.results import ReportError
-from svmixer.report.tables import table
 
 
 def group_costs(groups: dict[str, list[str]]) -> dict[str, dict[str, Any]]:
@@ -31,27 +30,21 @@ def group_costs(groups: dict[str, list[str]]) -> dict[str, dict[str, Any]]:
 
 
 def _cost_of(folder: Path) -> dict[str, Any]:
-    from svmixer.cli.complexity import ComplexityConfig, model_rows
+    from svmixer.models.config import ModelConfig
+    from svmixer.models.costs import model_rows
 
     try:
-        *_, system = model_rows(load(ComplexityConfig, folder / "train/model/config.yaml"))
+        *_, system = model_rows(load(ModelConfig, folder / "train/model/config.yaml"))
     except (ConfigError, OSError) as error:
         raise ReportError(f"{folder}: no trained model: {error}") from None
     return system
 
 
-def cost_table(costs: dict[str, dict[str, Any]]) -> list[str]:
-    """Markdown: a row a group."""
-    rows = [
+def cost_rows(costs: dict[str, dict[str, Any]]) -> list[list[str]]:
+    """Rows of a table: system, parameters, GMACs, billions of operations."""
+    return [
         [name, f"{cost['params']:,}", f"{cost['macs'] / 1e9:.2f}", f"{cost['operations'] / 1e9:.2f}"]
         for name, cost in costs.items()
-    ]
-    window = ", ".join(f"{samples:,}" for samples in sorted({cost["samples"] for cost in costs.values()}))
-    return [
-        *table(["system", "parameters", "GMACs", "Gops"], rows, "lrrr"),
-        "",
-        f"For a window of {window} samples. GMACs: Linear and Conv layers, as the paper counts; Gops: every",
-        "matrix product and convolution as executed, and one operation an element for all else.",
     ]
 
 

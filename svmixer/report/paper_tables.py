@@ -16,9 +16,9 @@ from svmixer.config import ConfigError, from_dict
 from svmixer.fileio import atomic_write
 from svmixer.limits import not_negative
 from svmixer.report.compare import GroupFigures, difference, group_figures
-from svmixer.report.places import command_without_places
+from svmixer.report.render import render
 from svmixer.report.results import MODEL, Result, find_results
-from svmixer.report.tables import protocol_name, table, with_interval
+from svmixer.report.tables import protocol_name, with_interval
 from svmixer.yaml_files import read_yaml
 
 # Draws of speakers behind the intervals of several runs and of differences.
@@ -151,23 +151,30 @@ def write_tables(
     """
     expdir = Path(expdir)
     finished = {run.tag: _results(expdir / run.tag) for run in runs(config, seeds)}
-    lines = ["# Tables", "", *([config.about.strip(), ""] if config.about else [])]
-    lines += ["```", command_without_places(command), "```", ""]
+    tables = []
     for one in config.tables:
         groups = {
             row.name: [finished[f"{row.tag}_seed{seed}"] for seed in (row.seeds or seeds)] for row in one.rows
         }
-        lines += [f"## {one.title}", "", *_table(one, groups), ""]
-        if one.reference:
-            lines += [*_differences(one, groups), ""]
-    if notes:
-        lines += [notes.strip(), ""]
+        tables.append({"title": one.title, **_table(one, groups), **_differences(one, groups)})
     missing = [tag for tag, results in finished.items() if not results]
-    lines += ["## How to read this", "", *_explanation(finished)]
-    if missing:
-        lines += ["", f"Not finished: {len(missing)} of {len(finished)} runs ({', '.join(missing)})."]
+    text = render(
+        "tables.md.j2",
+        about=config.about.strip(),
+        command=command,
+        tables=tables,
+        notes=notes.strip(),
+        replicates=REPLICATES,
+        protocols={
+            name: f"{protocol_name(result.metrics)}, list `{result.metrics['trials_md5']}`"
+            for results in finished.values()
+            for name, result in results.items()
+        },
+        missing=missing,
+        total=len(finished),
+    )
     with atomic_write(output) as stream:
-        stream.write("\n".join(lines) + "\n")
+        stream.write(text)
     return len(missing)
 
 
@@ -193,7 +200,7 @@ def _of_set(group: list[RunResults], name: str) -> list[Result]:
     return [run[name] for run in group if name in run]
 
 
-def _table(one: TableConfig, groups: dict[str, list[RunResults]]) -> list[str]:
+def _table(one: TableConfig, groups: dict[str, list[RunResults]]) -> dict[str, list]:
     published = [name for row in one.rows for name in (row.paper or {})]
     sets = list(dict.fromkeys([*published, *_sets(groups)]))
     header = ["system", *(f"{name} EER %" for name in sets)]
@@ -206,7 +213,7 @@ def _table(one: TableConfig, groups: dict[str, list[RunResults]]) -> list[str]:
         ]
         rows.append([row.name, *cells])
     _check_same([run for group in groups.values() for run in group])
-    return table(header, rows, "l" + "r" * len(sets))
+    return {"header": header, "rows": rows}
 
 
 def _interval(group: list[Result]) -> tuple[float, float] | None:
@@ -236,8 +243,10 @@ def cell(eers: list[float], interval: tuple[float, float] | None, paper: float |
     return "; ".join(parts)
 
 
-def _differences(one: TableConfig, groups: dict[str, list[RunResults]]) -> list[str]:
-    """Each row minus the reference, on the same draws of speakers."""
+def _differences(one: TableConfig, groups: dict[str, list[RunResults]]) -> dict[str, list]:
+    """Each row minus the reference, on the same draws of speakers; nothing without a reference."""
+    if not one.reference:
+        return {"differences_header": [], "differences": []}
     sets = _sets(groups)
     header = [f"minus {one.reference}", *(f"{name}, points of EER [95 %]" for name in sets)]
     figures = {
@@ -252,7 +261,7 @@ def _differences(one: TableConfig, groups: dict[str, list[RunResults]]) -> list[
             continue
         pairs = [(figures.get((row, name)), figures.get((one.reference, name))) for name in sets]
         rows.append([row, *(with_interval(*difference(a, b)) if a and b else "-" for a, b in pairs)])
-    return table(header, rows, "l" + "r" * len(sets))
+    return {"differences_header": header, "differences": rows}
 
 
 def _check_same(found: list[RunResults]) -> None:
@@ -264,19 +273,3 @@ def _check_same(found: list[RunResults]) -> None:
                 here, other = result.metrics[key], there.metrics[key]
                 if here != other:
                     raise ConfigError(f"{name}: {key} is {here} in one run and {other} in another")
-
-
-def _explanation(finished: dict[str, RunResults]) -> list[str]:
-    protocols = {
-        name: f"{protocol_name(result.metrics)}, list `{result.metrics['trials_md5']}`"
-        for results in finished.values()
-        for name, result in results.items()
-    }
-    return [
-        "Mean over the seeds n, with the lowest and the highest: the chance in training. In brackets the",
-        f"95 % interval for another draw of test speakers (bootstrap over speakers, {REPLICATES:,} draws;",
-        "differences are of the same draws): the chance in the choice of speakers, not that in training,",
-        "which one seed alone does not show.",
-        "",
-        *(f"- {name}: {text}" for name, text in protocols.items()),
-    ]

@@ -93,12 +93,12 @@ class Result:
         return read_trials(path)
 
     def load(self) -> tuple[np.ndarray, np.ndarray]:
-        """Scores ``[N]`` and labels ``[N]``."""
+        """Scores ``(N,)`` and labels ``(N,)``."""
         trials = self.trials()
         return read_scores(self.directory / "scores", trials), trials.labels
 
     def load_speakers(self) -> np.ndarray | None:
-        """Speakers of each trial, ``[N, 2]``; None where the set does not know them."""
+        """Speakers of each trial, ``(N, 2)``; None where the set does not know them."""
         return trial_speakers(self.trials(), Path(self.metrics["data_dir"]) / "utt2spk")
 
 

@@ -8,11 +8,11 @@ from typing import Any
 from svmixer.report.results import Condition, Result
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[Any]], align: str = "") -> list[str]:
-    """Lines of a Markdown table; ``align`` has one letter a column, ``l`` or ``r``."""
+def table(header: Sequence[str], rows: Iterable[Sequence[Any]], align: str = "") -> str:
+    """A Markdown table; ``align`` has one letter a column, ``l`` or ``r``."""
     rules = {"l": ":---", "r": "---:"}
     lines = [_row(header), _row([rules[letter] for letter in align or "l" * len(header)])]
-    return lines + [_row([str(cell) for cell in row]) for row in rows]
+    return "\n".join(lines + [_row([str(cell) for cell in row]) for row in rows])
 
 
 def with_interval(value: float, interval: Sequence[float] | None, digits: int = 2) -> str:
@@ -29,7 +29,7 @@ def protocol_name(metrics: dict[str, Any]) -> str:
     return str(metrics["protocol"])
 
 
-def result_table(results: Sequence[Result]) -> list[str]:
+def result_table(results: Sequence[Result]) -> str:
     """One row a result."""
     header = [
         "set",
@@ -61,7 +61,7 @@ def result_table(results: Sequence[Result]) -> list[str]:
     return table(header, rows, "lllrrrrll")
 
 
-def list_table(results: Sequence[Result]) -> list[str]:
+def list_table(results: Sequence[Result]) -> str:
     """One row a trial list."""
     lists = {result.metrics["trials_md5"]: result.metrics for result in results}
     rows = [

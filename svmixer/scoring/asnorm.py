@@ -14,12 +14,12 @@ def cohort_statistics(embeddings: np.ndarray, cohort: np.ndarray, top: int) -> t
     """Mean and standard deviation of each embedding's ``top`` highest scores against the cohort.
 
     Args:
-        embeddings: ``[U, D]``; scores are dot products, as in :func:`svmixer.scoring.evaluate.score_trials`.
-        cohort: ``[C, D]``, one embedding a speaker who is in no trial.
+        embeddings: ``(U, D)``; scores are dot products, as in :func:`svmixer.scoring.evaluate.score_trials`.
+        cohort: ``(C, D)``, one embedding a speaker who is in no trial.
         top: how many of the highest scores count.
 
     Returns:
-        Two arrays ``float64 [U]``.
+        Two arrays ``float64 (U,)``.
 
     Raises:
         ValueError: fewer than ``top`` in the cohort, ``top`` < 2, sizes that differ, or a deviation of zero.
@@ -47,12 +47,12 @@ def cohort_statistics(embeddings: np.ndarray, cohort: np.ndarray, top: int) -> t
 def normalise(
     scores: np.ndarray, enrol: np.ndarray, test: np.ndarray, mean: np.ndarray, deviation: np.ndarray
 ) -> np.ndarray:
-    """Scores ``[N]`` as the mean of their distances from both sides' cohort scores, in deviations.
+    """Scores ``(N,)`` as the mean of their distances from both sides' cohort scores, in deviations.
 
     Args:
-        scores: of the trials ``[N]``.
-        enrol, test: rows of the two utterances of each trial ``[N]``.
-        mean, deviation: of every utterance ``[U]``, from :func:`cohort_statistics`.
+        scores: of the trials ``(N,)``.
+        enrol, test: rows of the two utterances of each trial ``(N,)``.
+        mean, deviation: of every utterance ``(U,)``, from :func:`cohort_statistics`.
     """
     first = (scores - mean[enrol]) / deviation[enrol]
     second = (scores - mean[test]) / deviation[test]

@@ -34,9 +34,9 @@ def eer_replicates(
     non-target trial gives NaN, for every system alike.
 
     Args:
-        scores: ``[N]``.
-        labels: ``[N]``, 1 = target, 0 = non-target.
-        speakers: ``[N, 2]`` indices from 0 of the two speakers of each trial.
+        scores: ``(N,)``.
+        labels: ``(N,)``, 1 = target, 0 = non-target.
+        speakers: ``(N, 2)`` indices from 0 of the two speakers of each trial.
         replicates: number of draws.
         seed: of the draws.
 
@@ -71,10 +71,10 @@ def percentile_interval(values: np.ndarray, level: float = 0.95) -> tuple[float,
 
 
 def _weighted_eer(counts: np.ndarray, targets: tuple, nontargets: tuple) -> np.ndarray:
-    """Equal error rates ``[R]``, as ``equal_error_rate`` defines them, with copies ``counts [R, S]``.
+    """Equal error rates ``(R,)``, as ``equal_error_rate`` defines them, with copies ``counts (R, S)``.
 
-    ``targets`` and ``nontargets`` are pairs: speakers in order of score ``[N, 2]``, and the number of trials
-    under each threshold ``[K]``.
+    ``targets`` and ``nontargets`` are pairs: speakers in order of score ``(N, 2)``, and the number of trials
+    under each threshold ``(K,)``.
     """
     rejected_targets = _cumulative_weights(counts, targets[0])
     rejected_nontargets = _cumulative_weights(counts, nontargets[0])
@@ -102,7 +102,7 @@ def _weighted_eer(counts: np.ndarray, targets: tuple, nontargets: tuple) -> np.n
 
 
 def _cumulative_weights(counts: np.ndarray, speakers: np.ndarray) -> np.ndarray:
-    """Sums of the weights of the first 0, 1, …, N trials in each replicate, ``[R, N + 1]``."""
+    """Sums of the weights of the first 0, 1, …, N trials in each replicate, ``(R, N + 1)``."""
     first, second = speakers[:, 0], speakers[:, 1]
     weights = np.zeros((len(counts), len(speakers) + 1), dtype=np.int64)
     np.multiply(counts[:, first], np.where(first == second, 1, counts[:, second]), out=weights[:, 1:])

@@ -12,7 +12,7 @@ import numpy as np
 from svmixer.fileio import read_json, write_json
 from svmixer.inference.utterance import unit_length
 from svmixer.lists import ListError, read_table, read_utt2spk, write_table
-from svmixer.scoring.embeddings import EmbeddingError, load_embeddings, merge_jobs, write_vectors
+from svmixer.scoring.vectors import EmbeddingError, load_embeddings, merge_jobs, write_vectors
 
 if TYPE_CHECKING:
     from svmixer.audio.dumpset import DumpSet
@@ -25,7 +25,7 @@ _ALIKE = ("model", "protocol", "num_crops", "lowpass_hz")
 class Cohort:
     """Embeddings to compare with, and where they come from."""
 
-    # [C, D].
+    # (C, D).
     embeddings: np.ndarray
     # What they are of: speakers or utterances.
     kind: str
@@ -66,11 +66,11 @@ def speaker_means(embeddings: np.ndarray, labels: np.ndarray) -> np.ndarray:
     unit length; those of the crops protocol are shorter, and so is their mean here.
 
     Args:
-        embeddings: ``[N, D]``.
-        labels: speakers 0 … S − 1 ``[N]``, each at least once.
+        embeddings: ``(N, D)``.
+        labels: speakers 0 … S − 1 ``(N,)``, each at least once.
 
     Returns:
-        float32 ``[S, D]``.
+        float32 ``(S, D)``.
     """
     counts = np.bincount(labels)
     sums = np.zeros((len(counts), embeddings.shape[1]))

@@ -12,11 +12,12 @@ from functools import lru_cache
 import numpy as np
 import torch
 from scipy.fft import rfft
-from torch import Tensor, nn
+from torch import Tensor
 
 from svmixer.audio.dumpset import DumpSet
 from svmixer.errors import SvmixerError
 from svmixer.inference.windows import utterance_windows
+from svmixer.models.base import EmbeddingModule
 from svmixer.models.filterbank import mel_centres
 from svmixer.models.whitening import Whitening
 from svmixer.scoring.filters import lowpass
@@ -32,7 +33,7 @@ MEAN_OVER = 128
 WHITEN_OVER, SHRINKAGE = 2048, 0.1
 
 
-class LogMelControl(nn.Module):
+class LogMelControl(EmbeddingModule):
     """The control behind the interface of a speaker model: it takes the same crops and the same scoring.
 
     Its "embedding" is :func:`log_mel_statistics` less their mean over other speakers' speech. Without that
@@ -40,10 +41,10 @@ class LogMelControl(nn.Module):
     """
 
     window = 48000
-    device = torch.device("cpu")
+    sample_rate = 16000
 
     def __init__(self, mean: np.ndarray) -> None:
-        """``mean [80]``: see :func:`mean_statistics`."""
+        """``mean (80,)``: see :func:`mean_statistics`."""
         super().__init__()
         self.mean = mean
 
@@ -66,7 +67,7 @@ class WhitenedControl(LogMelControl):
 
 
 def mean_statistics(dump: DumpSet, lowpass_hz: float = 0.0) -> np.ndarray:
-    """Mean statistics ``[80]`` of a set whose speakers are not tested, low-passed like the test set."""
+    """Mean statistics ``(80,)`` of a set whose speakers are not tested, low-passed like the test set."""
     return np.mean(_statistics(dump, _evenly_spaced(len(dump), MEAN_OVER), lowpass_hz), axis=0)
 
 
@@ -103,7 +104,7 @@ def _statistics(dump: DumpSet, indices: list[int], lowpass_hz: float) -> np.ndar
 
 
 def log_mel_statistics(waves: np.ndarray, sample_rate: int = 16000) -> np.ndarray:
-    """Mean over time, then standard deviation, of 40 log-mel bands: waves ``[B, N]`` → float32 ``[B, 80]``.
+    """Mean over time, then standard deviation, of 40 log-mel bands: waves ``(B, N)`` → float32 ``(B, 80)``.
 
     Frames of 25 ms under a Hann window every 10 ms; natural logarithm of the energies, floored 80 dB under
     the strongest of each wave. A factor on a wave adds its logarithm to the means and changes nothing else. N

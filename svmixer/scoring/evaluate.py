@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,7 +19,7 @@ _BLOCK = 1 << 14
 
 
 def score_trials(embeddings: np.ndarray, enrol: np.ndarray, test: np.ndarray) -> np.ndarray:
-    """Dot products of rows ``enrol [N]`` and ``test [N]`` of ``embeddings [U, D]``: ``[N]``, six decimals.
+    """Dot products of rows ``enrol (N,)`` and ``test (N,)`` of ``embeddings (U, D)``: ``(N,)``, six decimals.
 
     With embeddings from ``svmixer.inference.utterance.combine`` this is the mean cosine over all pairs of
     crops (protocol ``crops``) or the cosine (``whole``); nothing is normalised here.
@@ -33,7 +33,7 @@ def score_trials(embeddings: np.ndarray, enrol: np.ndarray, test: np.ndarray) ->
     return np.round(scores, SCORE_DECIMALS) + 0.0
 
 
-def evaluate(embeddings: np.ndarray, trials: Trials) -> dict:
+def evaluate(embeddings: np.ndarray, trials: Trials) -> dict[str, Any]:
     """Figures of one set of embeddings on a trial list, for validation in training: the same path as the
     score stage.
 

@@ -20,7 +20,7 @@ STOPBAND_DB = 100.0
 
 
 def lowpass(wave: np.ndarray, edge_hz: float, sample_rate: int = 16000) -> np.ndarray:
-    """``wave [N]`` without what lies at or above ``edge_hz``: float32 ``[N]``, not delayed.
+    """``wave (N,)`` without what lies at or above ``edge_hz``: float32 ``(N,)``, not delayed.
 
     A linear-phase FIR filter (Kaiser window): flat up to ``edge_hz - 200`` Hz, 100 dB down from ``edge_hz``
     on. The wave counts as silence outside its ends.

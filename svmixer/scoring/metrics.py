@@ -9,6 +9,7 @@ percentages.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,7 @@ P_TARGETS = (0.05, 0.01)
 
 @dataclass(frozen=True)
 class ErrorRates:
-    """Operating points by rising threshold; arrays of ``[K]`` for ``K - 1`` distinct scores."""
+    """Operating points by rising threshold; arrays of ``(K,)`` for ``K - 1`` distinct scores."""
 
     # Threshold of each point; the last is +inf (reject everything).
     thresholds: np.ndarray
@@ -31,7 +32,7 @@ class ErrorRates:
 
 
 def check_scores(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Scores as float64 ``[N]`` and "is target" as bool ``[N]``.
+    """Scores as float64 ``(N,)`` and "is target" as bool ``(N,)``.
 
     Raises:
         ValueError: different lengths, scores that are not finite, labels other than 0 and 1, or one class
@@ -53,7 +54,7 @@ def check_scores(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np
 
 
 def error_rates(scores: np.ndarray, labels: np.ndarray) -> ErrorRates:
-    """Every operating point of scores ``[N]`` with labels ``[N]`` (1 = target, 0 = non-target).
+    """Every operating point of scores ``(N,)`` with labels ``(N,)`` (1 = target, 0 = non-target).
 
     Raises:
         ValueError: see :func:`check_scores`.
@@ -103,8 +104,8 @@ def min_dcf(rates: ErrorRates, p_target: float) -> float:
     return float(cost.min() / min(p_target, 1 - p_target))
 
 
-def summary(scores: np.ndarray, labels: np.ndarray) -> dict:
-    """Figures of scores ``[N]`` with labels ``[N]``.
+def summary(scores: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+    """Figures of scores ``(N,)`` with labels ``(N,)``.
 
     Returns:
         ``{"eer": percent, "eer_threshold": score, "min_dcf": {"0.05": …, "0.01": …}}``.
@@ -122,5 +123,5 @@ def summary(scores: np.ndarray, labels: np.ndarray) -> dict:
 
 
 def _below(counts: np.ndarray) -> np.ndarray:
-    """Counts of trials under each threshold, ``[K - 1]`` → ``[K]``."""
+    """Counts of trials under each threshold, ``(K - 1,)`` → ``(K,)``."""
     return np.concatenate(([0], np.cumsum(counts)))

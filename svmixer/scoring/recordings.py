@@ -16,7 +16,7 @@ from svmixer.errors import SvmixerError
 from svmixer.inference.utterance import wave_source
 from svmixer.lists import ListError, read_table
 from svmixer.scoring.embedder import Embedder
-from svmixer.scoring.embeddings import EmbeddingError, load_embeddings
+from svmixer.scoring.vectors import EmbeddingError, load_embeddings
 
 # Endings of files that hold embeddings: of `svmixer enrol`, and all that `svmixer embed` writes with names.
 VECTORS = (".npy", ".npz", ".scp")

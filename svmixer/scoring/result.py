@@ -17,10 +17,10 @@ from svmixer.lists.trial_faults import check_classes
 from svmixer.scoring.asnorm import cohort_statistics, normalise
 from svmixer.scoring.bootstrap import eer_replicates, percentile_interval
 from svmixer.scoring.cohort import read_cohort
-from svmixer.scoring.embeddings import EmbeddingError, load_embeddings, merge_jobs
 from svmixer.scoring.evaluate import SCORE_DECIMALS, score_trials
 from svmixer.scoring.metrics import summary
 from svmixer.scoring.provenance import code_commit
+from svmixer.scoring.vectors import EmbeddingError, load_embeddings, merge_jobs
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def score_set(
 def normalised(
     scores: np.ndarray, embeddings: np.ndarray, trials: Trials, norm: AsNorm, settings: dict[str, Any]
 ) -> tuple[str, dict[str, Any], np.ndarray]:
-    """Name of the normalisation, what it was made with, and the normalised scores ``[N]``, rounded.
+    """Name of the normalisation, what it was made with, and the normalised scores ``(N,)``, rounded.
 
     Raises:
         EmbeddingError: the cohort is missing, does not belong to these embeddings, or is unfit.
@@ -132,7 +132,7 @@ def rate_figures(
 
 
 def trial_speakers(trials: Trials, utt2spk: str | Path) -> np.ndarray | None:
-    """Speakers of each trial as int32 indices ``[N, 2]``, numbered in byte order of the names of those in the
+    """Speakers of each trial as int32 indices ``(N, 2)``, numbered in byte order of the names of those in the
     list; None if there is no such file.
 
     Raises:
@@ -158,7 +158,7 @@ def write_scores(path: str | Path, trials: Trials, scores: np.ndarray) -> None:
 
 
 def read_scores(path: str | Path, trials: Trials) -> np.ndarray:
-    """Scores ``[N]`` of a file that :func:`write_scores` made for these trials.
+    """Scores ``(N,)`` of a file that :func:`write_scores` made for these trials.
 
     Raises:
         ListError: another form, other utterances, or another number of lines.

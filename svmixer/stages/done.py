@@ -27,7 +27,7 @@ from pathlib import Path
 
 from svmixer.errors import SvmixerError
 from svmixer.fileio import md5_file, read_json, write_json
-from svmixer.yaml_files import find_yaml, read_yaml
+from svmixer.yaml_files import ENDINGS, find_yaml, read_one
 
 STAGES = {"data": 1, "dump": 2, "distill": 3, "train": 4, "score": 5, "report": 6, "export": 7}
 
@@ -46,7 +46,7 @@ def describe(args: argparse.Namespace) -> dict:
     content: dict = {
         "stage": args.stage,
         "inputs": {name: md5_file(name) for name in sorted(set(args.input))},
-        "configs": dict(sorted((os.path.basename(name), md5_file(name)) for name in configs)),
+        "configs": _digests(configs),
         "options": dict(sorted(option.split("=", 1) for option in args.option)),
         "outputs": {name: os.stat(name).st_size for name in sorted(set(args.output))},
     }
@@ -54,6 +54,17 @@ def describe(args: argparse.Namespace) -> dict:
     if lists := {name: md5_file(name) for name in sorted(set(args.list)) if os.path.isfile(name)}:
         content["lists"] = lists
     return content
+
+
+def _digests(files: list[str]) -> dict[str, str]:
+    """Base name → digest; a base of the same name as what extends it has its folder's name in front."""
+    digests: dict[str, str] = {}
+    for file in files:
+        name = os.path.basename(file)
+        if name in digests:
+            name = f"{os.path.basename(os.path.dirname(os.path.abspath(file)))}/{name}"
+        digests[name] = md5_file(file)
+    return dict(sorted(digests.items()))
 
 
 def audio_file(marker: Path) -> Path:
@@ -70,12 +81,13 @@ def yaml_files(name: str) -> list[str]:
         if path in found:
             continue
         found.append(path)
-        values = list(read_yaml(path).values())
+        # Also the file that it extends, whose name is the value of `base`.
+        values = list(read_one(path).values())
         while values:
             value = values.pop()
             if isinstance(value, dict):
                 values.extend(value.values())
-            elif isinstance(value, str) and value.endswith((".yaml", ".yml")):
+            elif isinstance(value, str) and value.endswith(ENDINGS):
                 waiting.append(os.path.relpath(find_yaml(value, path)))
     return found
 

@@ -14,9 +14,9 @@ from svmixer.limits import at_least, not_negative
 from svmixer.log import get_logger
 from svmixer.scoring.cohort import cohort_indices
 from svmixer.scoring.config import ScoringConfig
-from svmixer.scoring.embeddings import EmbeddingError, job_finished, write_job
-from svmixer.scoring.extract import extract, job_indices
 from svmixer.scoring.filters import TRANSITION_HZ
+from svmixer.scoring.utterances import extract, job_indices
+from svmixer.scoring.vectors import EmbeddingError, job_finished, write_job
 
 logger = get_logger(__name__)
 
@@ -74,7 +74,6 @@ def main(argv: list[str] | None = None) -> None:
 def run(config: ExtractConfig) -> None:
     """Extract this job's share, unless it is there already."""
     from svmixer.inference.model_dir import ModelError
-    from svmixer.models.embedding import utterance_embeddings
 
     try:
         files = _inputs(config)
@@ -90,7 +89,7 @@ def run(config: ExtractConfig) -> None:
     share = job_indices(len(chosen), config.job, config.num_jobs)
     indices = chosen[share.start : share.stop]
     logger.info("job %d of %d: %d of %d utterances", config.job, config.num_jobs, len(indices), len(dump))
-    embed = partial(utterance_embeddings, model, protocol=config.protocol, num_crops=config.num_crops)
+    embed = partial(model.embed_sources, protocol=config.protocol, num_crops=config.num_crops)
     embeddings = extract(embed, dump, indices, config.lowpass_hz, config.max_seconds)
     write_job(config.output_dir, config.job, embeddings, settings)
 

@@ -69,8 +69,8 @@ class TeacherConfig:
 
     def _check_ranges(self) -> None:
         counts = ("embed_dim", "pos_conv_kernel", "pos_conv_groups", "num_layers", "num_heads", "num_buckets")
-        counts += ("max_distance", "ff_interm_features")
         at_least(self, 1, "sample_rate", *(f"encoder_{name}" for name in counts))
+        at_least(self, 1, "encoder_max_distance", "encoder_ff_interm_features")
         dropouts = ("projection_dropout", "attention_dropout", "ff_interm_dropout", "dropout", "layer_drop")
         below_one(self, *(f"encoder_{name}" for name in dropouts))
         if self.encoder_embed_dim % self.encoder_pos_conv_groups:

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from svmixer.fileio import read_json
-from svmixer.models.io import ModelError, read_safetensors
+from svmixer.inference.model_dir import ModelError
+from svmixer.models.io import read_safetensors
 from svmixer.models.released import read_state_dict
 from svmixer.teachers.config import TeacherConfig
 

@@ -23,6 +23,8 @@ class DataConfig:
     speeds: tuple[float, ...] = (0.9, 1.0, 1.1)
     # 0: every utterance once an epoch; 1: every speaker equally often; between: in between
     balance: float = 0.0
+    # windows of the student that a training crop has, one after the other; their embeddings are averaged
+    windows: int = 1
     # clean crops of each utterance (and speed) that the epochs take in turn; 0 cuts a new one in every epoch
     crops_per_utterance: int = 0
 
@@ -34,6 +36,7 @@ class DataConfig:
             raise ValueError(f"speeds: too near to each other: {', '.join(map(str, self.speeds))}")
         between(self, 0.0, 1.0, "balance")
         not_negative(self, "crops_per_utterance")
+        at_least(self, 1, "windows")
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,9 @@ class TrainConfig:
     teacher: str = "wavlm_tiny"  # name or directory of the teacher; empty trains without one (stage 4 only)
     # stage 4: student weights to start from (stage 3's student.safetensors); empty starts anew
     init_student: str = ""
+    # stage 4: directory of an earlier stage 4 to start from: student, backend and the centres of the speakers
+    # that both have (large-margin fine-tuning); empty starts anew
+    init_model: str = ""
     # Tensors of other models to start from, each PATH[:SRC[:DST[:EXCLUDE]]] with the prefixes student and
     # backend, as "exp/a/export:student"; they come last.
     init_param: tuple[str, ...] = ()
@@ -137,6 +143,17 @@ class TrainConfig:
     loop: LoopConfig = field(default_factory=LoopConfig)
     # Where it runs.
     device: DeviceConfig = field(default_factory=DeviceConfig)
+
+    def __post_init__(self) -> None:
+        if self.init_student and self.init_model:
+            raise ValueError("init_model: not beside init_student (--init_distilled false leaves that out)")
+        last, epochs = self.speaker.margin_epochs[1], self.loop.max_epochs
+        if last > epochs > 0 and not self.loop.phases:
+            raise ValueError(
+                f"speaker.margin_epochs: {last:g} epochs never come, loop.max_epochs is {epochs}"
+            )
+        if self.data.windows > 1 and self.teacher_cache.dir:
+            raise ValueError("teacher_cache: has states of single windows, and data.windows is more than 1")
 
 
 @dataclass(frozen=True)

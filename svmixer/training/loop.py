@@ -183,7 +183,7 @@ class Loop:
     def _backward(self, batch: dict[str, torch.Tensor], part: int) -> torch.Tensor:
         """Forward and backward pass of one of a step's batches: this process's figures, ``self._names``."""
         config = self.config
-        batch = self.task.prepare(batch)
+        batch = {**self.task.prepare(batch), "epochs": self.total / self.steps}
         key = (config.seed, self.total, part)
         with self.fabric.no_backward_sync(self.module, enabled=part < config.accumulate - 1):
             with GlobalBatch(key, config.batch_size, self.rank, self.world):

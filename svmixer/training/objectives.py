@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from svmixer.losses.aam import AAMConfig, build_speaker_loss
@@ -44,11 +48,22 @@ class SpeakerObjective(nn.Module):
         if distill is not None and teacher_dim is not None:
             self.distill = build_distill_loss(distill, model.config.student.hidden, teacher_dim)
 
-    def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """``noisy`` (B, N), ``label`` (B,), maybe ``teacher`` (B, K, T, D) → loss, {name: scalar}."""
+    def forward(self, batch: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+        """``noisy`` (B·W, N), ``label`` (B,), maybe ``teacher`` (B·W, K, T, D) → loss, {name: scalar}.
+
+        The embeddings of a crop's W windows are averaged as in scoring. ``epochs``, if it is there, says how
+        far the training is.
+        """
+        label, config = batch["label"], self.speaker.config
         states = self.model.student.states(batch["noisy"])
-        loss, stats = self.speaker(self.model.backend(torch.stack(states, dim=1)), batch["label"])
+        embedding = self.model.backend(torch.stack(states, dim=1))
+        if len(embedding) > len(label):
+            embedding = F.normalize(embedding).unflatten(0, (len(label), -1)).mean(dim=1)
+        margin = config.margin_after(batch.get("epochs", math.inf))
+        loss, stats = self.speaker(embedding, label, margin)
         stats = {"speaker": loss, **stats}
+        if config.margin_epochs[1]:
+            stats["margin"] = loss.new_tensor(margin)
         if self.distill is not None:
             distilled, more = self.distill(states[-1], batch["teacher"])
             loss = loss + distilled

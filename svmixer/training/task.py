@@ -13,7 +13,9 @@ from torch.utils.data import Dataset
 class Task(Protocol):
     """What a kind of training brings to the loop."""
 
-    module: torch.nn.Module  # everything that is trained; forward(batch) -> (loss, {name: detached scalar})
+    # Everything that is trained; forward(batch) -> (loss, {name: detached scalar}). Beside what prepare()
+    # gives, a training batch has `epochs`: how many have passed, with a fraction.
+    module: torch.nn.Module
     metric: str  # key of validate()'s result that selects models, lower is better
 
     def dataset(self) -> Dataset: ...  # items addressed as (epoch, index)

@@ -15,17 +15,16 @@ from svmixer.audio.dumpset import DumpSet
 from svmixer.lists import read_trials
 from svmixer.lists.trial_faults import check_classes
 from svmixer.log import get_logger
-from svmixer.models.embedding import utterance_embeddings
 from svmixer.models.init_param import InitParam, init_param
-from svmixer.models.io import ModelError, load_tensors, save_model, save_tensors
+from svmixer.models.io import ModelError, read_safetensors, save_model, save_tensors, set_tensors
 from svmixer.models.speaker_model import SpeakerModel
 from svmixer.scoring.evaluate import evaluate
-from svmixer.scoring.extract import dump_source
+from svmixer.scoring.utterances import dump_source
 from svmixer.teachers import init_frontend_from_teacher, load_teacher
 from svmixer.training.config import DataConfig, TrainConfig
 from svmixer.training.data import TrainSet
 from svmixer.training.objectives import DistillObjective, SpeakerObjective
-from svmixer.training.start import start_student
+from svmixer.training.start import LOSSES, MODEL, start_model, start_student, under
 from svmixer.training.teacher_cache import TeacherCache
 from svmixer.training.whitening import Whitener
 
@@ -48,7 +47,7 @@ class _TeacherTask:
             train,
             config.data,
             Augmenter(config.augment, babble=train),
-            config.model.student.window,
+            config.model.student.window * config.data.windows,
             config.loop.seed,
         )
         # Weights must depend on the seed alone, not on what ran before.
@@ -64,6 +63,8 @@ class _TeacherTask:
                 len(report.copied),
                 report.skipped or "none",
             )
+
+    def _freeze_frontend(self, student: nn.Module) -> None:
         if self.config.freeze_frontend:
             student.conv_layers.requires_grad_(False)
 
@@ -98,7 +99,10 @@ class _TeacherTask:
             self.train_set.cache = self.cache
 
     def prepare(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Add the frozen teacher's states of the clean crops, if they are not there."""
+        """Cut crops into windows, and add the teacher's states of the clean ones, if they are not there."""
+        window = self.config.model.student.window
+        waves = {name: batch[name].view(-1, window) for name in ("noisy", "clean") if name in batch}
+        batch = {**batch, **waves}
         if self.teacher is None or "teacher" in batch:
             return batch
         states = self.teacher.hidden_states(batch["clean"], True, self.module.distill.layers)
@@ -119,6 +123,7 @@ class DistillTask(_TeacherTask):
 
         student = Student(config.model.student)
         self._start_frontend(student)
+        self._freeze_frontend(student)
         self._init_param(nn.ModuleDict({"student": student}))
         self.module = DistillObjective(student, config.distill, self.teacher.config.hidden)
         self.teacher.numbers(self.module.distill.layers)
@@ -145,8 +150,7 @@ class DistillTask(_TeacherTask):
     def finish(self, state: dict[str, torch.Tensor], output_dir: Path) -> None:
         """Write the student's weights, and beside them those of the distillation heads for stage 4."""
         for part, name in (("student.", "student.safetensors"), ("distill.", HEADS)):
-            tensors = {key.removeprefix(part): value for key, value in state.items() if key.startswith(part)}
-            save_tensors(tensors, output_dir / name)
+            save_tensors(under(state, part), output_dir / name)
 
 
 class SpeakerTask(_TeacherTask):
@@ -159,11 +163,9 @@ class SpeakerTask(_TeacherTask):
         self.model = SpeakerModel(config.model)
         if config.init_student:
             start_student(self.model.student, config.init_student)
-            if config.freeze_frontend:
-                self.model.student.conv_layers.requires_grad_(False)
-        else:
+        elif not config.init_model:
             self._start_frontend(self.model.student)
-        self._init_param(self.model)
+        self._freeze_frontend(self.model.student)
         self.whitener = Whitener(
             self.model, self.train_set, config.whiten, config.loop.seed, config.loop.batch_size
         )
@@ -173,19 +175,23 @@ class SpeakerTask(_TeacherTask):
         if self.teacher is not None:
             self.teacher.numbers(self.module.distill.layers)
         self._start_cache()
-        if config.init_student and self.module.distill is not None:
-            self._start_heads(Path(config.init_student).with_name(HEADS))
+        if config.init_student:
+            self._start_heads(Path(config.init_student).with_name(HEADS), "")
+        if config.init_model:
+            start_model(self.module, self.train_set.names, config.init_model)
+            self._start_heads(Path(config.init_model) / LOSSES, "distill.")
+        self._init_param(self.model)
         self.valid_dump = DumpSet(config.data.valid)
         path = Path(config.data.valid) / "trials"
         self.trials = read_trials(path)
         check_classes(self.trials, path)
 
-    def _start_heads(self, path: Path) -> None:
-        """Go on with stage 3's heads: untrained ones would pull the distilled student apart at first."""
-        if not path.exists():
+    def _start_heads(self, path: Path, prefix: str) -> None:
+        """Go on with earlier heads: untrained ones would pull the distilled student apart at first."""
+        if self.module.distill is None or not path.exists():
             return
         try:
-            load_tensors(self.module.distill, path)
+            set_tensors(self.module.distill, under(read_safetensors(path), prefix), path)
             log.info("distillation heads from %s", path)
         except ModelError as error:
             log.warning("distillation heads start anew: %s", error)
@@ -199,7 +205,7 @@ class SpeakerTask(_TeacherTask):
         embeddings = torch.zeros(len(wanted), self.config.model.backend.embedding, device=fabric.device)
         mine = range(fabric.global_rank, len(wanted), fabric.world_size)
         sources = (dump_source(self.valid_dump, wanted[position]) for position in mine)
-        vectors = utterance_embeddings(self.model, sources, valid.protocol, valid.num_crops)
+        vectors = self.model.embed_sources(sources, valid.protocol, valid.num_crops)
         for position, (_, vector) in zip(mine, vectors, strict=True):
             embeddings[position] = torch.from_numpy(vector).to(fabric.device)
         embeddings = fabric.all_reduce(embeddings, reduce_op="sum")
@@ -207,7 +213,9 @@ class SpeakerTask(_TeacherTask):
         return {"valid_eer": figures["eer"], "valid_min_dcf": figures["min_dcf"]["0.05"]}
 
     def finish(self, state: dict[str, torch.Tensor], output_dir: Path) -> None:
-        """Write the averaged model as a model directory."""
+        """Write the averaged model as a model directory, and beside it what the losses have learned."""
         self.module.load_state_dict(state)
         self.whitener.fit()
-        save_model(self.model, output_dir / "model", self.train_set.names)
+        losses = {key: value for key, value in state.items() if not key.startswith("model.")}
+        save_tensors(losses, output_dir / LOSSES)
+        save_model(self.model, output_dir / MODEL, self.train_set.names)

@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from svmixer.log import get_logger
-from svmixer.models.embedding import evaluating
+from svmixer.models.base import evaluating
 from svmixer.models.speaker_model import SpeakerModel
 from svmixer.progress import Progress
 from svmixer.training.config import WhitenConfig
@@ -49,13 +49,14 @@ class Whitener:
             return
         items = self._items()
         embeddings, labels = [], []
-        progress = Progress(log, len(items), "crops for the whitening")
+        windows = self.data.samples // self.model.window
+        progress = Progress(log, len(items) * windows, "crops for the whitening")
         batches = [items[start : start + self.batch_size] for start in range(0, len(items), self.batch_size)]
         with evaluating(self.model):
             for batch in DataLoader(self.data, batch_sampler=batches):
-                states = self.model.student(batch["noisy"].to(self.model.device))
-                embeddings.append(self.model.backend(states))
-                labels.append(batch["label"].to(self.model.device))
+                wave = batch["noisy"].to(self.model.device).view(-1, self.model.window)
+                embeddings.append(self.model.backend(self.model.student(wave)))
+                labels.append(batch["label"].to(self.model.device).repeat_interleave(windows))
                 progress.update(sum(map(len, labels)))
         whitening.fit(torch.cat(embeddings), torch.cat(labels), self.config.shrinkage)
         self._fitted = weights

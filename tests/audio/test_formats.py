@@ -20,8 +20,8 @@ from audio_files import (
 
 from svmixer.audio import AudioError, decode, read_audio
 from svmixer.audio.formats import AUDIO_SUFFIXES, FORMATS
-from svmixer.scoring.embed_dir import AUDIO_SUFFIXES as SCANNED
-from svmixer.scoring.embed_dir import find_audio
+from svmixer.scoring.directories import AUDIO_SUFFIXES as SCANNED
+from svmixer.scoring.directories import find_audio
 
 # 0.3 s of 440 Hz at 8 kHz: nothing here encodes Speex.
 SPEEX = """

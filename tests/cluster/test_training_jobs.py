@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from clusters import ROOT, wait_for
 
-sys.path.insert(0, str(ROOT / "tests/train"))
+sys.path.insert(0, str(ROOT / "tests/training"))
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(1200)]
 STEPS = 12

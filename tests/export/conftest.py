@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "tests/train"), str(ROOT / "tests/models")]
+sys.path[:0] = [str(ROOT / "tests/training"), str(ROOT / "tests/models")]
 
 
 @pytest.fixture(scope="session")

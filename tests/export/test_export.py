@@ -25,7 +25,6 @@ from svmixer.export.textbook import textbook_form
 from svmixer.export.windows import speech_windows
 from svmixer.fileio import md5_file, write_json
 from svmixer.lists import Trials, write_table
-from svmixer.models.embedding import window_embedder
 from svmixer.models.io import load_model, read_safetensors, save_model
 from svmixer.runtime import load_onnx
 
@@ -60,13 +59,13 @@ def test_any_number_of_windows(model, tmp_path, textbook):
             np.float32
         )
         found = session.run(["embedding"], {"wave": windows})[0]
-        np.testing.assert_allclose(found, window_embedder(model)(windows), rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(found, model.embed_windows(windows), rtol=1e-3, atol=1e-4)
     assert [file.name for file in tmp_path.iterdir()] == ["model.onnx"]
 
 
 def test_both_precisions_have_parity_on_speech(model, exported, speech):
     windows = speech_windows(DumpSet(speech.test), model.window, 20, seed=5)
-    exact = window_embedder(model)(windows)
+    exact = model.embed_windows(windows)
     assert cosines(run_windows(exported / "model.onnx", windows), exact).min() >= 0.9999
     assert cosines(run_windows(exported / "model.int8.onnx", windows), exact).min() >= 0.999
 
@@ -234,7 +233,7 @@ def test_a_part_of_the_trials():
 
 def test_the_threshold_of_scored_embeddings_is_for_unit_length(tmp_path):
     """Two speakers; embeddings of crops are shorter than one, verification compares at length one."""
-    from svmixer.scoring.embeddings import write_vectors
+    from svmixer.scoring.vectors import write_vectors
 
     angles = {"a": 0.0, "b": 0.6, "c": 2.0, "d": 2.8}
     vectors = [(name, 0.5 * np.float32([np.cos(angle), np.sin(angle)])) for name, angle in angles.items()]

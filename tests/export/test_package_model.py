@@ -157,8 +157,9 @@ def test_an_export_of_an_older_version_says_what_is_missing(export, tmp_path, ca
     for path in asked:
         drop(export, path)
         with pytest.raises(SystemExit) as stop:
-            run_program("package_model",
-                ["--export_dir", str(export), "--name", "mini", "--assets_dir", str(tmp_path / "assets")]
+            run_program(
+                "package_model",
+                ["--export_dir", str(export), "--name", "mini", "--assets_dir", str(tmp_path / "assets")],
             )
         message = capsys.readouterr().err
         assert stop.value.code == 1 and message.count("\n") == 1

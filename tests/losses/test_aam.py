@@ -185,12 +185,34 @@ def test_class_weights_make_a_weighted_mean():
     assert plain(embedding, label)[0].item() == pytest.approx(sum(single) / 3, rel=1e-5)
 
 
-def test_margin_and_mode_can_be_changed_between_steps():
-    module = make(AAMConfig(scale=4.0, top_k=1), unit(30, 60, 120))
-    module.margin, module.top_k_mode = 0.5, "none"
+def test_a_margin_on_its_way_stands_in_place_of_the_configurations():
+    module = make(AAMConfig(scale=4.0, top_k_mode="none"), unit(30, 60, 120))
     logits = torch.tensor([[4 * math.cos(math.radians(30) + 0.5), 2.0, -2.0]])
     expected = F.cross_entropy(logits, torch.tensor([0])).item()
-    assert module(unit(0), torch.tensor([0]))[0].item() == pytest.approx(expected, abs=1e-5)
+    assert module(unit(0), torch.tensor([0]), 0.5)[0].item() == pytest.approx(expected, abs=1e-5)
+    assert module(unit(0), torch.tensor([0]), 0.0)[0] < module(unit(0), torch.tensor([0]))[0]
+
+
+@pytest.mark.parametrize(
+    ("epochs", "after", "expected"),
+    [
+        ((0.0, 0.0), 0.0, 0.2),
+        ((20.0, 40.0), 0.0, 0.0),
+        ((20.0, 40.0), 20.0, 0.0),
+        # A third of the way: 1 − 0.001^(1/3) = 0.9 of it; two thirds: 0.99; half: 1 − 0.0316228.
+        ((20.0, 40.0), 20.0 + 20.0 / 3, 0.18),
+        ((20.0, 40.0), 30.0, 0.1936754),
+        ((20.0, 40.0), 20.0 + 40.0 / 3, 0.198),
+        ((20.0, 40.0), 40.0, 0.2),
+        ((20.0, 40.0), math.inf, 0.2),
+        ((5.0, 5.0), 4.99, 0.0),
+        ((5.0, 5.0), 5.0, 0.2),
+    ],
+)
+def test_the_margin_rises_between_two_epochs(epochs, after, expected):
+    assert AAMConfig(margin=0.2, margin_epochs=epochs).margin_after(after) == pytest.approx(
+        expected, abs=1e-7
+    )
 
 
 def test_accuracy_ignores_the_margin():
@@ -225,6 +247,8 @@ def test_penalty_never_lowers_the_loss_and_scale_of_embedding_is_irrelevant(clas
     ("data", "message"),
     [
         ({"margin": -0.1}, "margin: must be at least 0"),
+        ({"margin_epochs": [3, 2]}, "margin_epochs: expected first and last, from 0, found 3, 2"),
+        ({"margin_epochs": [-1, 2]}, "margin_epochs: expected first and last, from 0, found -1, 2"),
         ({"scale": 0}, "scale: must be positive"),
         ({"top_k": 0}, "top_k: must be at least 1"),
         ({"top_k_mode": "both"}, "top_k_mode: 'both' is none of"),

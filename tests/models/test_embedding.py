@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from svmixer.inference.utterance import combine
+from svmixer.inference.utterance import combine, embed_utterance
 from svmixer.inference.windows import utterance_windows
-from svmixer.models.embedding import utterance_embedding
 
 WINDOW, FRAMES, HOP = 8000, 24, 320
 
@@ -34,7 +33,7 @@ def test_whole_is_the_direction_of_the_same_vector():
 @pytest.mark.parametrize("protocol", ["crops", "whole"])
 def test_equals_the_windows_one_by_one(toy_model, num, protocol):
     wave = noise(num)
-    embedding = utterance_embedding(toy_model, wave, protocol)
+    embedding = embed_utterance(toy_model.embed_windows, wave, toy_model.window, protocol)
     assert embedding.dtype == np.float32
     assert embedding.shape == (12,)
     with torch.no_grad():
@@ -46,7 +45,7 @@ def test_more_windows_than_go_at_once(toy_model):
     wave = noise(20 * WINDOW)
     with torch.no_grad():
         rows = toy_model(torch.from_numpy(wave).view(20, WINDOW))
-    embedding = utterance_embedding(toy_model, wave, "whole")
+    embedding = embed_utterance(toy_model.embed_windows, wave, toy_model.window, "whole")
     np.testing.assert_allclose(embedding, combine(rows.numpy(), "whole"), atol=1e-5)
 
 
@@ -57,11 +56,12 @@ def test_repeated_audio_embeds_like_its_repetition(toy_model):
 
 def test_the_mode_does_not_matter_and_is_put_back(toy_model):
     wave = noise(9000)
-    expected = utterance_embedding(toy_model, wave)
+    expected = embed_utterance(toy_model.embed_windows, wave, toy_model.window, "crops")
     toy_model.train()
     toy_model.backend.eval()
     running_mean = toy_model.backend.bn2.running_mean.clone()
-    np.testing.assert_array_equal(utterance_embedding(toy_model, wave), expected)
+    again = embed_utterance(toy_model.embed_windows, wave, toy_model.window, "crops")
+    np.testing.assert_array_equal(again, expected)
     assert (toy_model.student.training, toy_model.backend.training) == (True, False)
     assert toy_model.student.layers[0].token_mixing.dropout.training
     assert torch.equal(running_mean, toy_model.backend.bn2.running_mean)
@@ -71,7 +71,7 @@ def test_the_mode_is_put_back_after_an_error(toy_model, monkeypatch):
     toy_model.train()
     monkeypatch.setattr(toy_model, "forward", lambda wave: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        utterance_embedding(toy_model, noise(100))
+        embed_utterance(toy_model.embed_windows, noise(100), toy_model.window, "crops")
     assert toy_model.training
 
 

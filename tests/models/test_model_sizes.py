@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from svmixer import config as configuration
-from svmixer.models.complexity import OperationCounter, measure
 from svmixer.models.config import BackendConfig, ModelConfig, StudentConfig
+from svmixer.models.costs import OperationCounter, measure
 from svmixer.models.speaker_model import SpeakerModel
 
 CONF = Path(__file__).parents[2] / "conf"

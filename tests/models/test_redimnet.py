@@ -11,8 +11,8 @@ from torch.nn import functional as F
 from svmixer import config as configuration
 from svmixer.models.backends import build_backend
 from svmixer.models.backends.redimnet import Redimnet, WeightedOutputs, to_maps, to_signal
-from svmixer.models.complexity import measure
 from svmixer.models.config import BackendConfig, ModelConfig, RedimnetConfig
+from svmixer.models.costs import measure
 from svmixer.models.io import load_model, save_model
 from svmixer.models.speaker_model import SpeakerModel
 

@@ -265,8 +265,9 @@ def test_code_in_a_file_is_not_run(files, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save({"w": Harmful()}, tmp_path / "bad.pt")
     with pytest.raises(SystemExit):
-        run_program("convert_released",
-            ["--student", "bad.pt", "--classifier", str(files / "a_classifier.pt"), "--output", "model"]
+        run_program(
+            "convert_released",
+            ["--student", "bad.pt", "--classifier", str(files / "a_classifier.pt"), "--output", "model"],
         )
     assert "bad.pt: not a PyTorch file of plain tensors" in capsys.readouterr().err
     assert not (tmp_path / "touched").exists()

@@ -13,8 +13,8 @@ from random_weights import randomised
 from svmixer.inference.stream import EmbeddingStream, FrameSharing
 from svmixer.inference.utterance import combine, embed_utterance
 from svmixer.inference.windows import utterance_windows
+from svmixer.models.base import frame_sharing
 from svmixer.models.config import FrontendConfig
-from svmixer.models.embedding import frame_sharing
 from svmixer.models.speaker_model import SpeakerModel
 
 WINDOW, DIM = 50, 6

@@ -10,8 +10,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from svmixer.config import ConfigError, load
-from svmixer.models.complexity import measure
 from svmixer.models.config import StudentConfig
+from svmixer.models.costs import measure
 from svmixer.models.student import Student
 from svmixer.models.students import ENCODER_LAYERS, build_layers
 from svmixer.models.students.cycle_mlp import cycle_shift

@@ -17,8 +17,7 @@ from svmixer.inference.utterance import (
     embed_utterances,
 )
 from svmixer.lists import write_table
-from svmixer.models.embedding import utterance_embedding, utterance_embeddings
-from svmixer.scoring.extract import extract
+from svmixer.scoring.utterances import extract
 
 WINDOW, DIM = 50, 6
 MIXING = np.random.default_rng(3).standard_normal((WINDOW, DIM)).astype(np.float32)
@@ -108,8 +107,9 @@ def test_crops_far_apart_are_read_one_by_one():
 def test_with_a_model(toy_model, protocol):
     waves = [0.1 * noise(num, num) for num in (4800, 8000, 8001, 30000, 17, 150000)]
     sources = [source(str(i), wave) for i, wave in enumerate(waves)]
-    for (_, vector), wave in zip(utterance_embeddings(toy_model, sources, protocol, 7), waves, strict=True):
-        np.testing.assert_allclose(vector, utterance_embedding(toy_model, wave, protocol, 7), atol=1e-6)
+    for (_, vector), wave in zip(toy_model.embed_sources(sources, protocol, 7), waves, strict=True):
+        expected = embed_utterance(toy_model.embed_windows, wave, toy_model.window, protocol, 7)
+        np.testing.assert_allclose(vector, expected, atol=1e-6)
 
 
 def test_errors_name_the_utterance():
@@ -132,7 +132,7 @@ def test_short_and_long_utterances_of_a_dump(toy_model, tmp_path, seconds):
     write_table(tmp_path / "wav.scp", {"u": str(tmp_path / "u.wav")})
     write_table(tmp_path / "utt2num_samples", {"u": str(len(wave))})
     dump = DumpSet(tmp_path)
-    ((name, vector),) = extract(lambda s: utterance_embeddings(toy_model, s, "whole"), dump, range(1))
+    ((name, vector),) = extract(lambda s: toy_model.embed_sources(s, "whole"), dump, range(1))
     assert name == "u"
     np.testing.assert_allclose(vector, toy_model.embed(dump.read(0)), atol=1e-6)
 

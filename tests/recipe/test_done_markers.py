@@ -3,6 +3,7 @@
 import pytest
 
 from svmixer.cli.main import run_program
+from svmixer.fileio import read_json
 
 
 @pytest.fixture
@@ -85,6 +86,18 @@ def test_writing_without_the_output_is_an_error(work, capsys):
         run_program("done", ["write", "x/.done", *spec()])
     assert "out.txt: stage train was to use or write it, but it is missing" in capsys.readouterr().err
     assert not (work / "x/.done").exists()
+
+
+def test_what_a_configuration_extends_is_part_of_it_whatever_its_name(work, capsys):
+    (work / "conf/paper").mkdir()
+    (work / "conf/paper/train.yaml").write_text("lr: 2\nmodel: ../student.yaml\n")
+    (work / "conf/train.yaml").write_text("base: paper/train.yaml\n")
+    run_program("done", ["write", "x/.done", *spec()])
+    configs = read_json("x/.done")["configs"]
+    assert set(configs) == {"train.yaml", "paper/train.yaml", "student.yaml"}
+    (work / "conf/paper/train.yaml").write_text("lr: 3\nmodel: ../student.yaml\n")
+    assert check(*spec()) == 1
+    assert "configuration paper/train.yaml changed" in capsys.readouterr().out
 
 
 def test_a_configuration_that_names_a_missing_file(work, capsys):

@@ -33,7 +33,7 @@ def project(tmp_path) -> Path:
     """The project's scripts and the template, in a place of the test's own."""
     root = tmp_path / "project"
     root.mkdir()
-    for name in ("tools", "svmixer", "path.sh"):
+    for name in ("conf", "tools", "svmixer", "path.sh"):
         (root / name).symlink_to(ROOT / name)
     shutil.copytree(ROOT / "egs/TEMPLATE", root / "egs/TEMPLATE")
     return root

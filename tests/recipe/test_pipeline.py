@@ -285,6 +285,33 @@ def test_without_a_teacher(finished, recipe, tmp_path):
     assert (work / "exp/alone/score/test/metrics.json").is_file()
 
 
+def test_large_margin_fine_tuning_of_a_finished_training(finished, recipe, tmp_path):
+    """A second stage 4 without teacher or speeds, on longer crops; it extends the first configuration."""
+    work = tmp_path / "tuned"
+    shutil.copytree(finished, work)
+    tuned = {
+        "base": str(recipe / "conf/train.yaml"), "data": {"speeds": [1.0], "windows": 2},
+        "speaker": {"margin": 0.5, "top_k_mode": "none"}, "loop": {"max_epochs": 1, "lr": 1e-4},
+    }  # fmt: skip
+    (work / "tuned.yaml").write_text(yaml.safe_dump(tuned))
+    options = ("--stage", "train", "--stop_stage", "score", "--tag", "tuned", "--teacher", "none")
+    config = ("--train_config", "tuned.yaml", "--train_args", "--init_model exp/toy/train")
+    result = run(recipe, work, *options, *config, "--control", "false", "--lowpass", "")
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    assert (
+        "the centres of 4 of 4 speakers from exp/toy/train"
+        in (work / "exp/tuned/train/train.log").read_text()
+    )
+    first, second = (
+        yaml.safe_load((work / f"exp/{tag}/train/config.yaml").read_text()) for tag in ("toy", "tuned")
+    )
+    assert second["model"] == first["model"] and second["augment"] == first["augment"]
+    assert (second["data"]["windows"], second["speaker"]["margin"], second["loop"]["lr"]) == (2, 0.5, 1e-4)
+    configs = json.loads((work / "exp/tuned/train/.done").read_text())["configs"]
+    assert set(configs) == {"tuned.yaml", "train.yaml"}
+    assert (work / "exp/tuned/score/test/metrics.json").is_file()
+
+
 def test_half_written_files_of_a_killed_run_are_removed(finished, recipe, tmp_path):
     work = tmp_path / "copy"
     shutil.copytree(finished, work)

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests/train"))
+sys.path.insert(0, str(ROOT / "tests/training"))
 
 # If any script took a piece of a file name for its own text, there would be a file called PWNED somewhere.
 HOSTILE = "a é 語 ; touch PWNED; $(touch PWNED) `touch PWNED` & 'q\" *"

@@ -11,8 +11,8 @@ import pytest
 
 from svmixer.fileio import write_json
 from svmixer.lists import write_table
-from svmixer.scoring.embeddings import write_job
 from svmixer.scoring.result import score_set
+from svmixer.scoring.vectors import write_job
 
 SPEAKERS, UTTERANCES, DIM = 8, 6, 16
 

@@ -47,7 +47,8 @@ def test_order_and_rows(tmp_path):
         "score/test", "score/test_asnorm", "score/test_d0.5", "score/test_d2", "score/test_lp3800",
         "control/test",
     ]  # fmt: skip
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in result_table(results)[2:]]
+    lines = result_table(results).splitlines()[2:]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
     assert [(row[2], row[-1]) for row in rows] == [
         ("full band", "none"),
         ("full band", NORM),

@@ -11,9 +11,9 @@ from svmixer.audio.dumpset import DumpSet
 from svmixer.cli.main import run_program
 from svmixer.lists import ListError, read_trials
 from svmixer.scoring.cohort import cohort_indices, read_cohort, speaker_means, write_cohort
-from svmixer.scoring.embeddings import EmbeddingError, load_embeddings, merge_jobs, write_job
 from svmixer.scoring.metrics import summary
 from svmixer.scoring.result import read_scores
+from svmixer.scoring.vectors import EmbeddingError, load_embeddings, merge_jobs, write_job
 
 SETTINGS = {"model": "m", "protocol": "whole", "num_crops": 10, "lowpass_hz": 0.0, "md5": {"weights": "1"}}
 
@@ -98,7 +98,8 @@ def scored(make_dump, voices, trial_text, tmp_path):
 
 
 def run_score(test, raw, out, *more):
-    run_program("score",
+    run_program(
+        "score",
         [
             "--data_dir",
             str(test),
@@ -109,7 +110,7 @@ def run_score(test, raw, out, *more):
             "--replicates",
             "9",
             *more,
-        ]
+        ],
     )
     return json.loads((out / "metrics.json").read_text())
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from svmixer.audio.dumpset import DumpSet
-from svmixer.models.embedding import utterance_embedding
+from svmixer.inference.utterance import embed_utterance
 from svmixer.models.whitening import Whitening
 from svmixer.scoring.control import (
     FLOOR_DB,
@@ -83,7 +83,8 @@ def test_module_takes_the_common_embedding_path(noise):
     starts = np.linspace(0, 16000, 3).round().astype(int)
     rows = np.stack([log_mel_statistics(wave[None, s : s + 48000])[0] - mean for s in starts])
     expected = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).mean(axis=0)
-    np.testing.assert_allclose(utterance_embedding(control, wave, "crops", 3), expected, atol=1e-4)
+    found = embed_utterance(control.embed_windows, wave, control.window, "crops", 3)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
     assert control(torch.from_numpy(noise)).shape == (2, 80)
 
 

@@ -117,14 +117,15 @@ def test_what_fails_in_the_middle_fails_alone(model_dir, batches, tmp_path, caps
         np.testing.assert_allclose(found, model.embed(waves[name].astype(np.float32)), rtol=0, atol=1e-6)
     # Of single files nothing is written, and each that fails is named.
     with pytest.raises(SystemExit):
-        run_program("embed",
+        run_program(
+            "embed",
             [
                 *map(str, sorted(root.iterdir())),
                 "--output",
                 str(tmp_path / "x.npy"),
                 "--model",
                 str(model_dir),
-            ]
+            ],
         )
     lines = capsys.readouterr().err.splitlines()
     starts = [

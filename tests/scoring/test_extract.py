@@ -9,14 +9,13 @@ import pytest
 from svmixer.audio.dumpset import DumpSet
 from svmixer.cli.main import run_program
 from svmixer.fileio import md5_file
-from svmixer.inference.utterance import embed_utterances
+from svmixer.inference.utterance import embed_utterance, embed_utterances
 from svmixer.models.config import BackendConfig, EcapaConfig, FrontendConfig, ModelConfig, StudentConfig
-from svmixer.models.embedding import utterance_embedding
 from svmixer.models.io import load_model, save_model
 from svmixer.models.speaker_model import SpeakerModel
-from svmixer.scoring.embeddings import EmbeddingError, job_finished, load_embeddings, merge_jobs, write_job
-from svmixer.scoring.extract import dump_source, extract, job_indices
 from svmixer.scoring.filters import lowpass
+from svmixer.scoring.utterances import dump_source, extract, job_indices
+from svmixer.scoring.vectors import EmbeddingError, job_finished, load_embeddings, merge_jobs, write_job
 from svmixer.stages import extract as extract_cli
 
 
@@ -78,7 +77,7 @@ def test_model_embeddings_are_those_of_the_common_path(eval_set, model_dir, tmp_
     found = load_embeddings(table, dump.utterances, "test")
     assert found.dtype == np.float32
     for index in (0, 3, 7):
-        alone = utterance_embedding(model, dump.read(index), "crops", 4)
+        alone = embed_utterance(model.embed_windows, dump.read(index), model.window, "crops", 4)
         np.testing.assert_allclose(found[index], alone, atol=1e-6)
     assert kaldiio.load_mat(table[dump.utterances[3]]).tolist() == found[3].tolist()
 

@@ -19,7 +19,7 @@ from svmixer.fileio import atomic_path, atomic_write, write_json
 from svmixer.lists import Trials, write_parts, write_spk2utt, write_table, write_trials
 from svmixer.models.config import StudentConfig
 from svmixer.models.io import save_tensors
-from svmixer.scoring.embeddings import write_vectors
+from svmixer.scoring.vectors import write_vectors
 from svmixer.training.checkpoint import rotate, save_tree
 
 UTTERANCES = [f"utterance-{number:04d}" for number in range(500)]

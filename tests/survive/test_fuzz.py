@@ -32,7 +32,7 @@ from svmixer.lists import (
     read_utt2spk,
 )
 from svmixer.models.config import ModelConfig
-from svmixer.scoring.embeddings import EmbeddingError, load_embeddings
+from svmixer.scoring.vectors import EmbeddingError, load_embeddings
 from svmixer.training.checkpoint import CheckpointError, load_tree
 from svmixer.training.tasks import TrainConfig
 

@@ -34,9 +34,9 @@ from svmixer.models.config import ModelConfig
 from svmixer.models.init_param import InitParam, init_param
 from svmixer.models.io import ModelError, load_model, save_tensors
 from svmixer.models.released import read_state_dict
-from svmixer.scoring.embed_dir import FAILURES, embed_directory, find_audio
+from svmixer.scoring.directories import FAILURES, embed_directory, find_audio
 from svmixer.scoring.embedder import Embedder
-from svmixer.scoring.embeddings import EmbeddingError, load_embeddings
+from svmixer.scoring.vectors import EmbeddingError, load_embeddings
 from svmixer.stages import done
 from svmixer.teachers.load import load_teacher
 from svmixer.training.checkpoint import CheckpointError, load_newest

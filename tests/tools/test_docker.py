@@ -260,3 +260,14 @@ def test_what_runs_leave_behind_stays_out_of_the_image():
         name = line.strip("/")
         assert name in ignored or f"**/{name}" in ignored, line
     assert ".git" in ignored
+
+
+def test_the_test_of_the_image_says_why_it_does_not_run(scripts):
+    needed = ["bash", "dirname", "id", "awk", "cut", "grep"]
+    for name in needed:
+        (scripts.bin / name).symlink_to(shutil.which(name))
+    done = scripts.run("test.sh", path=str(scripts.bin))
+    missing = "root is needed" if os.getuid() else "buildah is not on PATH"
+    assert done.returncode == 77
+    assert done.stdout.startswith(f"not run: {missing}")
+    assert done.stderr == ""

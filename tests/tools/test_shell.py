@@ -1,8 +1,7 @@
-"""Every shell, Perl and Python file of the tree passes the checks of its language."""
+"""Shell and Perl files of the tree: what tests/checks.sh does not look at."""
 
 import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -49,24 +48,6 @@ def shell_files() -> list[Path]:
 
 def perl_files() -> list[Path]:
     return [path for path in files() if path.suffix in (".pl", ".pm") or starts_with(path, rb"#!.*\bperl\b")]
-
-
-def tool(name: str) -> str:
-    return shutil.which(name) or pytest.fail(f"{name} is missing: run tools/setup.sh, then source path.sh")
-
-
-def test_shellcheck():
-    paths = shell_files()
-    assert {ROOT / "path.sh", ROOT / "cmd.sh", ROOT / ".ci/run", ROOT / "tools/parse_options.sh"} <= set(
-        paths
-    )
-    done = subprocess.run([tool("shellcheck"), *paths], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def test_ruff():
-    done = subprocess.run([tool("ruff"), "check", "--no-cache"], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_executed_scripts_are_strict():

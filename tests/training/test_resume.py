@@ -109,6 +109,21 @@ def test_what_schedulers_send_before_the_end_after_all_epochs_but_one(toy, undis
     assert_same(undisturbed, output)
 
 
+@pytest.mark.slow
+def test_a_margin_that_was_rising_goes_on_rising(toy, tmp_path):
+    more = ("--device.threads", "1", "--speaker.margin_epochs", "[0.5, 2]")
+    one, two = tmp_path / "undisturbed", tmp_path / "killed"
+    finish(command(toy, one, "train", *more))
+    arguments = command(toy, two, "train", *more)
+    assert stop_at(arguments, 1, 9, signal.SIGKILL) == -signal.SIGKILL
+    finish(arguments)
+    assert_same(one, two)
+    margins = [json.loads(line)["train_margin"] for line in (one / "log.jsonl").read_text().splitlines()]
+    # 4 speakers x 6 utterances x 2 speeds in batches of 4: 12 steps an epoch, the rise takes 18 of them.
+    rise = [0.0] * 6 + [0.2 * (1 - 0.001 ** (step / 18)) for step in range(18)]
+    assert margins == pytest.approx([sum(rise[:12]) / 12, sum(rise[12:]) / 12, 0.2], abs=1e-6)
+
+
 def test_a_signal_before_the_loop_can_save_leaves_with_the_same_status(tmp_path):
     code = (
         "import os, signal, sys; from pathlib import Path; "

@@ -6,7 +6,8 @@ set -euo pipefail
 recipe=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 corpus=$(basename "$(dirname "$recipe")")
 
-# A configuration is looked up in conf/ beside this file first: copy one there from the project's conf/ to change it.
+# A configuration is looked up in conf/ beside this file first, then in the project's conf/, which one of your own can extend
+# (`base: conf/train_speaker.yaml`, conf/README.md there).
 # auto: local/choose_config.sh takes one of conf/ by the number of speakers and utterances found.
 exec "$recipe/../../../run.sh" \
     --recipe "$recipe" \

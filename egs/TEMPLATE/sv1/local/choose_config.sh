@@ -52,21 +52,20 @@ enough_epochs() {
     python - "$1" "$all" "$steps" "$epoch_steps" <<'EOF'
 import sys
 
-from svmixer.yaml_files import read_yaml
+from svmixer.config import load
+from svmixer.training.config import TrainConfig
 
-config = read_yaml(sys.argv[1])
+config = load(TrainConfig, sys.argv[1])
 utterances, steps, least = map(int, sys.argv[2:])
-loop, data = config.get("loop", {}), config.get("data", {})
-if loop.get("phases") or loop.get("max_epochs") == 0:
+loop, given = config.loop, config.loop.max_epochs
+if loop.phases or given == 0:
     sys.exit()
-items = utterances * len(data.get("speeds", (0.9, 1.0, 1.1)))
-given = loop.get("max_epochs", 20)
-a_pass = items // (loop.get("batch_size", 32) * loop.get("accumulate", 1))
+a_pass = utterances * len(config.data.speeds) // (loop.batch_size * loop.accumulate)
 # An epoch is what lies between two validations.
-epoch = loop.get("epoch_steps") or a_pass
+epoch = loop.epoch_steps or a_pass
 an_epoch = epoch if given * epoch >= steps else max(epoch, least)
 epochs = max(given, -(-steps // an_epoch))
-warmup = loop.get("schedule", {}).get("warmup_steps", 0)
+warmup = loop.schedule.warmup_steps
 rising = min(warmup, epochs * an_epoch // 4)
 options = []
 if epochs > given:

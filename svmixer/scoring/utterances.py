@@ -13,8 +13,8 @@ from svmixer.errors import SvmixerError
 from svmixer.inference.utterance import Source, UtteranceError
 from svmixer.log import get_logger
 from svmixer.progress import Progress
-from svmixer.scoring.embeddings import EmbeddingError
 from svmixer.scoring.filters import lowpass, lowpass_reach
+from svmixer.scoring.vectors import EmbeddingError
 
 if TYPE_CHECKING:
     from svmixer.audio.dumpset import DumpSet
@@ -76,8 +76,8 @@ def extract(
     """(utterance, embedding) of the utterances ``indices`` of a dump in their order, with progress.
 
     Args:
-        embed: utterances → (name, embedding ``[D]``) in the same order, as
-            :func:`svmixer.models.embedding.utterance_embeddings`.
+        embed: utterances → (name, embedding ``(D,)``) in the same order, as
+            ``embed_sources`` of models.
         dump, lowpass_hz, max_seconds: see :func:`dump_source`.
         indices: positions in ``dump.utterances``.
 

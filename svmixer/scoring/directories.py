@@ -18,8 +18,8 @@ from svmixer.inference.utterance import Source
 from svmixer.lists import write_table
 from svmixer.log import get_logger, one_line
 from svmixer.progress import Progress
-from svmixer.scoring.embeddings import write_vectors
 from svmixer.scoring.source_log import SourceLog
+from svmixer.scoring.vectors import write_vectors
 
 logger = get_logger(__name__)
 

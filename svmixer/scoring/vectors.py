@@ -36,7 +36,7 @@ def job_finished(directory: str | Path, job: int, settings: dict[str, Any]) -> b
 
 
 def write_vectors(ark: str | Path, vectors: Iterable[tuple[str, np.ndarray]]) -> list[tuple[str, str]]:
-    """Write (key, vector ``[D]``) pairs as float32 Kaldi vectors.
+    """Write (key, vector ``(D,)``) pairs as float32 Kaldi vectors.
 
     Returns:
         The rows of their scp, (key, ``ark:offset``); the ark is named by the path given.
@@ -54,7 +54,7 @@ def write_vectors(ark: str | Path, vectors: Iterable[tuple[str, np.ndarray]]) ->
 def write_job(
     directory: str | Path, job: int, embeddings: Iterable[tuple[str, np.ndarray]], settings: dict[str, Any]
 ) -> None:
-    """Write (utterance, vector ``[D]``) pairs as float32 Kaldi vectors and their scp, in the order given.
+    """Write (utterance, vector ``(D,)``) pairs as float32 Kaldi vectors and their scp, in the order given.
 
     The scp names the ark by the path given, so a relative ``directory`` holds from the same working
     directory.
