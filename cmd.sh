@@ -1,20 +1,19 @@
 # shellcheck shell=bash disable=SC2034
-# Which dispatcher runs what, and what each kind of work needs: the one place for memory, threads and time.
-# Sourced by the stages, which add what they know themselves: $train_cmd --gpu "$ngpu" LOG command, $dump_cmd
-# JOB=1:"$nj" LOG command.
+# Which dispatcher runs what, and the memory, threads and time that each kind of work needs. The stages source this and add what
+# they know themselves: $train_cmd --gpu "$ngpu" LOG command, $dump_cmd JOB=1:"$nj" LOG command.
 #
 #   cmd_backend=local    this machine, through tools/run.pl
-#   cmd_backend=slurm    Slurm, through tools/slurm.pl; conf/slurm.conf in the working directory may describe it
+#   cmd_backend=slurm    Slurm, through tools/slurm.pl; conf/slurm.conf describes the cluster (docs/cluster.md)
 #   cmd_backend=sge      Grid Engine, through tools/queue.pl; the same with conf/queue.conf
 #
-# Set it, or any of the needs below, in the environment, before sourcing this file, or here.
+# Set it, or any of the needs below, in the environment or here.
 
 cmd_backend=${cmd_backend:-local}
 
 # Stage 2: reads, resamples and writes audio; one thread a job, --nj jobs.
 dump_needs=${dump_needs:---mem 2G --num-threads 1 --time 12:00:00}
-# Stages 3 and 4, and teacher pretraining: one job. Here it has all processors, on a cluster train_threads. --notice is the
-# time in which a training saves before the limit; it must hold a step, a validation and the writing of a checkpoint.
+# Stages 3 and 4, and teacher pretraining: one job, with all processors of this machine or train_threads of a cluster. --notice: so
+# long before the limit a training is told to save; time for a step, a validation and a checkpoint.
 train_needs=${train_needs:---mem 8G --time 2-00:00:00 --notice 600}
 train_threads=${train_threads:-4}
 # Stage 5: embeddings; one thread a job, --nj jobs.
@@ -31,13 +30,13 @@ case $cmd_backend in
         return 1
         ;;
 esac
-# No word of our commands is meant for a shell, so none may act, whatever a file is called.
+# No word of our commands is meant for a shell, whatever a file is called.
 _dispatcher="$_dispatcher --operators false"
 # A training that is told to stop writes a checkpoint first.
 train_cmd="$_dispatcher $train_needs --kill-wait 60"
 if [ "$cmd_backend" != local ]; then
     train_cmd="$train_cmd --num-threads $train_threads"
-    # Tasks of an array may be run again: what they write counts only when it is complete.
+    # Tasks of an array may run again: what they write counts only when it is complete.
     _dispatcher="$_dispatcher --retries 2"
 fi
 dump_cmd="$_dispatcher $dump_needs"

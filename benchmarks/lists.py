@@ -1,6 +1,6 @@
 """How long lists of a million utterances take.
 
-Generates a data directory, then times reading, checking, repairing, splitting, what the dump does with lists
+Generates a data directory, then times reading, checking, repairing, what the dump does with lists
 and what scoring does with trials, each in a process of its own whose peak memory is taken.
 """
 
@@ -29,7 +29,6 @@ from svmixer.lists import (
     iter_table,
     read_table,
     read_trials,
-    split_list,
     validate_data_dir,
     write_spk2utt,
     write_table,
@@ -55,10 +54,9 @@ class BenchmarkConfig:
     dimensions: int = 192
     # Which steps, in this order; the first makes the lists, the others need `generate`, `load` needs `merge`.
     steps: tuple[str, ...] = (
-        "generate", "idle", "stream", "read", "validate", "fix", "split", "trials", "plan", "merge", "load",
-        "join",
+        "generate", "idle", "stream", "read", "validate", "fix", "trials", "plan", "merge", "load", "join",
     )  # fmt: skip
-    # Parts to split wav.scp into.
+    # Jobs that dumped it.
     jobs: int = 32
     # true: lists of some thousands.
     quick: bool = False
@@ -132,11 +130,6 @@ def fix(folder: Path, config: BenchmarkConfig) -> None:
     fix_data_dir(folder)
 
 
-def split(folder: Path, config: BenchmarkConfig) -> None:
-    """wav.scp into one part a job."""
-    split_list(folder / "wav.scp", config.jobs, f"{folder}/split/wav.JOB.scp")
-
-
 def trials(folder: Path, config: BenchmarkConfig) -> None:
     """The trial list as arrays."""
     read_trials(folder / "trials")
@@ -198,7 +191,7 @@ def run_step(step: str, folder: str, config: dict[str, Any]) -> dict[str, float]
 
 STEPS: dict[str, Callable[[Path, BenchmarkConfig], None]] = {
     step.__name__: step
-    for step in (generate, idle, stream, read, validate, fix, split, trials, plan, merge, load, join)
+    for step in (generate, idle, stream, read, validate, fix, trials, plan, merge, load, join)
 }
 
 

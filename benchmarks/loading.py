@@ -77,7 +77,8 @@ def train_set(dump: str, augmented: bool) -> TrainSet:
     """The training set in three speeds, as it is or with the augmentations that need no further lists."""
     from svmixer.audio.augment import AugmentConfig, Augmenter, SourceConfig
     from svmixer.audio.dumpset import DumpSet
-    from svmixer.training.data import DataConfig, TrainSet
+    from svmixer.training.config import DataConfig
+    from svmixer.training.data import TrainSet
 
     utterances = DumpSet(dump)
     sources = tuple(SourceConfig(kind) for kind in ("babble", "coloured", "clip"))
@@ -120,7 +121,7 @@ def training(dump: str, augmented: bool, workers: int, batch: int, batches: int)
     from svmixer.losses.aam import AAMConfig
     from svmixer.losses.distillation import DistillConfig
     from svmixer.teachers.load import load_teacher
-    from svmixer.training.objectives import SpeakerObjective
+    from svmixer.training.speaker import SpeakerObjective
 
     threads()
     items, teacher = train_set(dump, augmented), load_teacher("wavlm_tiny")

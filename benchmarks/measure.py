@@ -13,6 +13,7 @@ import platform
 import shlex
 import statistics
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from svmixer.fileio import atomic_write, write_json
+from svmixer.report.places import command_lines
 from svmixer.report.tables import table
+
+# Characters in a line of text; tables are as wide as they are.
+WIDTH = 118
 
 
 def number_formats() -> list[str]:
@@ -146,11 +151,12 @@ def write_result(result: Result, output_dir: str | Path) -> str:
     """Write ``<name>.json`` and ``<name>.md`` to ``output_dir``; the Markdown, which names the command."""
     share = idle_share()
     about = {"command": result.command, "machine": machine(), "processor_share": round(share, 2)}
-    lines = [f"## {result.title}", "", f"`{result.command}`", ""]
+    lines = [f"## {result.title}", "", "```bash", *command_lines(result.command, WIDTH), "```", ""]
     lines += [table(result.header, result.rows, result.align)]
-    lines += ["", *result.notes] if result.notes else []
+    notes = list(result.notes)
     if share < 0.9:
-        lines += ["", f"Other work ran on the machine: a process got {share:.0%} of a processor."]
+        notes += ["", f"Other work ran on the machine: a process got {share:.0%} of a processor."]
+    lines += ["", *(line for note in notes for line in textwrap.wrap(note, WIDTH) or [""])] if notes else []
     text = "\n".join(lines) + "\n"
     Path(output_dir).mkdir(parents=True, exist_ok=True)
     write_json(Path(output_dir) / f"{result.name}.json", {**about, **result.figures})

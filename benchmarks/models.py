@@ -58,8 +58,7 @@ def build(kind: str, name: str) -> Any:
 
     from svmixer.models.config import StudentConfig
     from svmixer.models.student import Student
-    from svmixer.teachers.builder import build_torchaudio
-    from svmixer.teachers.load import bundle_config, load_teacher
+    from svmixer.teachers.load import build_torchaudio, bundle_config, load_teacher
     from svmixer.teachers.teacher import Teacher
 
     if kind == "system":

@@ -3,7 +3,7 @@
 #
 #   benchmarks/run.sh                                                        all tables, an hour or two on two cores
 #   benchmarks/run.sh --tables "models peak" --quick true                    two of them, tiny, to see that they work
-#   benchmarks/run.sh --output docs/benchmarks --page docs/benchmarks.md     the page of the documentation
+#   benchmarks/run.sh --output benchmarks/results/avx512 --page docs/benchmarks.md    the page of the documentation
 #   benchmarks/run.sh --dry_run true                                         the command of every table, nothing is run
 #
 # The table peers has an environment of its own with the packages that are compared: .venv-benchmarks, which peers_env.sh
@@ -89,7 +89,7 @@ mkdir -p "$output" "$(dirname "$page")"
     echo
     for file in "$output"/*.json; do
         [ ! -f "$file" ] || machine_of "$file"
-    done | sort -u | sed 's/^/Machine: /'
+    done | sort -u | sed 's/^/- Machine: /' | fold -s -w 118 | sed 's/ *$//'
     for table in "${all[@]}"; do
         for file in "$output/$table.md" "$output/$table"_*.md; do
             [ ! -f "$file" ] || { echo; cat "$file"; }

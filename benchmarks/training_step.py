@@ -32,8 +32,9 @@ from training_forms import TASKS, check, configuration, plain_module, plain_teac
 
 from svmixer.config import parse_args
 from svmixer.distributed.device import make_fabric
+from svmixer.training.distill import DistillTask
 from svmixer.training.loop import Loop
-from svmixer.training.tasks import DistillTask, SpeakerTask
+from svmixer.training.speaker import SpeakerTask
 
 PARTS = ("data", "teacher", "forward", "backward", "optimiser")
 WARM_UP = 3

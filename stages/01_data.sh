@@ -2,31 +2,11 @@
 # Stage 1, data: the recipe's local/data.sh makes data/<set>, and every list is validated.
 set -euo pipefail
 
-# Recipe directory, with local/data.sh and conf/.
-recipe=.
-# Where the lists go.
-datadir=data
-# Training set.
-train_set=train
-# Validation set.
-valid_set=valid
-# Test sets, separated by blanks.
-test_sets="test"
-# Further sets for augmentation, without speakers.
-aug_sets=
-# Options for the recipe's local/data.sh.
-local_data_opts=
-# Parallel jobs.
-nj=2
-# true: do finished work again.
-force=false
+option_names="recipe datadir train_set valid_set test_sets aug_sets local_data_opts nj force"
 # Options that the user gave, separated by blanks; the others are as when the data was made. Empty: those of this command line.
 given=
-
-. "$(dirname "$0")/../tools/parse_options.sh"
+. "$(dirname "$0")/options.sh"
 . "$(dirname "$0")/lib.sh"
-require_bool force
-require_int 1 nj
 
 # includes "LIST" WORD…: whether all words are in a list that is separated by blanks.
 includes() {
@@ -41,24 +21,23 @@ script=$recipe/local/data.sh
 [ -f "$script" ] || die "$script is missing: it makes $datadir/<set> (see docs/own_data.md)"
 own "$datadir"
 recall "$datadir" "$datadir/.given" local_data_opts
-require_words local_data_opts
 split_words "$local_data_opts"
 options=("${words[@]}")
-# The same words in other quotes are no change.
-was=$(python -m svmixer done option "$datadir/.done" --option local_data_opts)
+# The same words in other quotes do not count as a change.
+was=$(marker option "$datadir/.done" --option local_data_opts)
 if split_words "$was" && [ "$(quoted "${words[@]}")" = "$(quoted "${options[@]}")" ]; then local_data_opts=$was; fi
 read -ra sets <<<"$train_set $valid_set $test_sets $aug_sets"
-# A run that wants fewer sets than there are makes none anew.
-made=$(python -m svmixer done option "$datadir/.done" --option sets)
+# A run that wants fewer sets than exist makes none again.
+made=$(marker option "$datadir/.done" --option sets)
 includes "$made" "${sets[@]}" || made=${sets[*]}
 
-# What the lists are made by, links followed: a change in the recipe makes them anew, as does one in files that options name.
+# What the lists are made from, links followed: a change in the recipe, or in files that options name, makes them again.
 mapfile -d '' -t files < <(cd "$recipe" && find -L local conf lists -type f -not -name '*.yaml' -not -name '*.md' \
     -not -path '*/__pycache__/*' -print0 2>/dev/null | sort -z)
 spec=(--stage data --option "local_data_opts=$local_data_opts"
     --option "recipe=$(cd "$recipe" && digest_named "${files[@]}")")
 for word in "${options[@]}"; do
-    # As a word of its own, or behind `--name=`.
+    # As a word, or after `--name=`.
     for file in "$word" "${word#--*=}"; do
         [ ! -f "$file" ] || spec+=(--list "$file")
     done
@@ -72,10 +51,9 @@ if is_done "$datadir/.done" "${spec[@]}" --option "sets=$made"; then
     exit 0
 fi
 
-# A recipe that can make some of its sets alone has an option for it.
+# A recipe that can make single sets has an option for it.
 if _options_of "$script" | cut -f1 | grep -x sets >/dev/null; then options=(--sets "${sets[*]}" "${options[@]}"); fi
 log "stage 1: $script $(quoted "${options[@]}")"
-rm -f "$datadir/.done"
 run_child bash "$script" --data_dir "$datadir" --nj "$nj" "${options[@]}"
 for set in "${sets[@]}"; do
     python -m svmixer validate_data_dir --data_dir "$datadir/$set"

@@ -2,46 +2,18 @@
 # Stage 2, dump: every set as 16 kHz mono PCM in sharded arks, in parallel jobs.
 set -euo pipefail
 
-# Recipe directory.
-recipe=.
-# Where the lists are.
-datadir=data
-# Where the dumps go.
-dumpdir=dump
-# Training set.
-train_set=train
-# Validation set.
-valid_set=valid
-# Test sets, separated by blanks.
-test_sets="test"
-# Further sets for augmentation, without speakers.
-aug_sets=
-# raw: write 16 kHz arks; raw_copy: point at the originals, if they are 16 kHz mono PCM already.
-feats_type=raw
-# true: cut silence off both ends of every utterance.
-trim=false
+option_names="recipe datadir dumpdir train_set valid_set test_sets aug_sets feats_type trim max_drop allow_pipes nj force"
 # Utterances shorter than this are dropped, in seconds.
 min_seconds=0.3
-# Largest share of a set that may be dropped.
-max_drop=0.02
-# true: commands in wav.scp ("sox … |") are run.
-allow_pipes=true
-# Parallel jobs.
-nj=2
-# true: do finished work again.
-force=false
 # Options that the user gave, separated by blanks; the others are as when a set was dumped. Empty: those of this command line.
 given=
-
-. "$(dirname "$0")/../tools/parse_options.sh"
+. "$(dirname "$0")/options.sh"
 . "$(dirname "$0")/lib.sh"
-require_bool trim allow_pipes force
-require_int 1 nj
 
 remembered_options=(feats_type trim max_drop allow_pipes)
 
-# siblings_given SET: what the other sets in the same place were dumped with, of which SET, that is new, has not had its own:
-# the file of the first one, those of this run and with speakers before others.
+# siblings_given SET: for a new SET, the file with the options that another set in the same place was dumped with. Sets of this
+# run and with speakers go before others.
 siblings_given() {
     local set owner
     for set in $train_set $valid_set $test_sets $aug_sets "$dumpdir"/*/; do
@@ -57,7 +29,7 @@ siblings_given() {
 # dump_set SET SHORTEST OPTION…: one set, without utterances shorter than that many seconds, with its own values of the options.
 dump_set() {
     local set=$1 shortest=$2 own_options=("${@:3}") data=$datadir/$1 out=$dumpdir/$1 spec name options audio given_file inputs=()
-    # As this set was dumped with.
+    # The options that this set was dumped with.
     local feats_type=$feats_type trim=$trim min_seconds=$shortest max_drop=$max_drop allow_pipes=$allow_pipes remembered=
     [ -f "$data/wav.scp" ] || die "$data/wav.scp is missing; it is made by stage 1 (data): run with --stage 1"
     given_file=$out/.given
@@ -69,14 +41,13 @@ dump_set() {
         [ ! -f "$data/$name" ] || inputs+=("$data/$name")
     done
     for name in "${inputs[@]}"; do spec+=(--input "$name"); done
-    spec+=(--audio "$data/wav.scp")
-    if is_done "$out/.done" "${spec[@]}" --output "$out/wav.scp" --output "$out/utt2num_samples"; then
+    spec+=(--audio "$data/wav.scp" --output "$out/wav.scp" --output "$out/utt2num_samples")
+    if is_done "$out/.done" "${spec[@]}"; then
         log "stage 2: $out is done"
         return 0
     fi
     log "stage 2: $data → $out ($nj jobs, logs in $out/log)"
-    rm -f "$out/.done"
-    audio=$(python -m svmixer done audio "$out/.done" --audio "$data/wav.scp")
+    audio=$(marker audio "$out/.done" --audio "$data/wav.scp")
     resume_by "${inputs[@]}" <(echo "$audio")
     # shellcheck disable=SC2154  # from cmd.sh
     run_tasks "$dump_cmd ${resume_options[*]}" "$nj" "$out/log/dump" \
@@ -84,14 +55,14 @@ dump_set() {
     finish_tasks "$out/log"
     python -m svmixer dump_merge --data_dir "$data" --output_dir "$out" --num_jobs "$nj" --max_drop "$max_drop"
     remember "$out/.given" "${own_options[@]}"
-    mark_done "$out/.done" "${spec[@]}" --output "$out/wav.scp" --output "$out/utt2num_samples"
+    mark_done "$out/.done" "${spec[@]}"
 }
 
 own "$dumpdir"
 for set in $train_set $valid_set $test_sets; do
     dump_set "$set" "$min_seconds" min_seconds "${remembered_options[@]}"
 done
-# An impulse response or a click of noise may be as short as it likes.
+# An impulse response or a click of noise may be of any length.
 for set in $aug_sets; do
     dump_set "$set" 0 "${remembered_options[@]}"
 done

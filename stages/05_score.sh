@@ -2,46 +2,9 @@
 # Stage 5, score: embeddings of the test sets in parallel jobs, cosine scores of the trials, EER and minDCF.
 set -euo pipefail
 
-# Recipe directory.
-recipe=.
-# Where the dumps are.
-dumpdir=dump
-# Where results go.
-expdir=exp
-# Name of the experiment.
-tag=default
-# Model directory, or name of a model of the package, to evaluate; empty takes the one that stage 4 trained.
-model=
-# Training set, whose mean or whitening the controls use, and of which the cohort of AS-norm is made.
-train_set=train
-# Test sets, separated by blanks.
-test_sets="test"
-# Configuration of the scoring: protocol, crops, cohort.
-score_config=conf/score.yaml
-# Upper band edges in Hz at which every test set is scored once more, separated by blanks.
-lowpass=
-# Seconds that the utterances of every test set are cut to, each scored once more, separated by blanks.
-durations=
-# asnorm: scores normalised with a cohort of training speech (AS-norm) as well, beside the raw ones; none: raw scores alone.
-score_norm=none
-# true: also score the controls without a model: statistics of log-mel bands, plain and whitened.
-control=false
-# Parallel jobs.
-nj=2
-# With 1 or more each job embeds on a GPU of its own, as many at a time as there are; 0 embeds on the CPU.
-ngpu=0
-# true: do finished work again.
-force=false
-
-. "$(dirname "$0")/../tools/parse_options.sh"
+option_names="recipe dumpdir expdir tag model train_set test_sets score_config lowpass durations score_norm control nj ngpu force"
+. "$(dirname "$0")/options.sh"
 . "$(dirname "$0")/lib.sh"
-require_bool control force
-require_int 1 nj
-require_int 0 ngpu
-[[ $score_norm =~ ^(none|asnorm)$ ]] || die "--score_norm $score_norm is none of none, asnorm"
-for value in $lowpass $durations; do
-    [[ $value =~ ^[0-9]+(\.[0-9]+)?$ ]] || die "--lowpass and --durations take numbers, found '$value'"
-done
 
 config=$(resolve "$score_config")
 
@@ -59,21 +22,21 @@ embed_set() {
     finish_tasks "$out/log"
 }
 
-# make_cohort MODEL BAND OUTPUT INPUT…: what AS-norm compares with.
+# make_cohort MODEL BAND OUTPUT INPUT…: the cohort of AS-norm.
 make_cohort() {
     local model=$1 band=$2 out=$3 spec input
     shift 3
-    spec=(--stage score --input "$dumpdir/$train_set/.done" --config "$config" --option "lowpass=$band")
+    spec=(--stage score --input "$dumpdir/$train_set/.done" --config "$config" --option "lowpass=$band"
+        --output "$out/cohort.scp")
     for input in "$@"; do spec+=(--input "$input"); done
-    if is_done "$out/.done" "${spec[@]}" --output "$out/cohort.scp"; then
+    if is_done "$out/.done" "${spec[@]}"; then
         log "stage 5: $out is done"
         return 0
     fi
     log "stage 5: $out ($nj jobs, logs in $out/log)"
-    rm -f "$out/.done"
     embed_set "$model" "$train_set" "$out" "$(printf '%s\n' "$@")" --lowpass_hz "$band" --as_cohort true
     python -m svmixer cohort --config "$config" --embeddings_dir "$out" --data_dir "$dumpdir/$train_set" --num_jobs "$nj"
-    mark_done "$out/.done" "${spec[@]}" --output "$out/cohort.scp"
+    mark_done "$out/.done" "${spec[@]}"
 }
 
 # score_set MODEL SET BAND SECONDS OUTPUT INPUT…: band 0 is the plain signal, 0 seconds all of it; the inputs are markers that
@@ -81,33 +44,33 @@ make_cohort() {
 score_set() {
     local model=$1 data=$dumpdir/$2 set=$2 band=$3 seconds=$4 out=$5 spec input
     shift 5
-    spec=(--stage score --input "$data/.done" --config "$config" --option "lowpass=$band")
-    # Only where there is one, so that results of earlier versions stay done.
+    spec=(--stage score --input "$data/.done" --config "$config" --option "lowpass=$band"
+        --output "$out/scores" --output "$out/metrics.json")
+    # Only if it is not 0, so that results of earlier versions stay done.
     [ "$seconds" = 0 ] || spec+=(--option "seconds=$seconds")
     for input in "$@"; do spec+=(--input "$input"); done
-    if is_done "$out/.done" "${spec[@]}" --output "$out/scores" --output "$out/metrics.json"; then
+    if is_done "$out/.done" "${spec[@]}"; then
         log "stage 5: $out is done"
         return 0
     fi
     log "stage 5: $out ($nj jobs, logs in $out/log)"
-    rm -f "$out/.done"
     embed_set "$model" "$set" "$out" "$(printf '%s\n' "$@")" --lowpass_hz "$band" --max_seconds "$seconds"
     python -m svmixer score --data_dir "$data" --embeddings_dir "$out" --output_dir "$out" --num_jobs "$nj"
-    mark_done "$out/.done" "${spec[@]}" --output "$out/scores" --output "$out/metrics.json"
+    mark_done "$out/.done" "${spec[@]}"
 }
 
 # normalise_set SET RAW COHORT OUTPUT: the trials of RAW once more, normalised with COHORT.
 normalise_set() {
     local data=$dumpdir/$1 raw=$2 cohort=$3 out=$4 spec
-    spec=(--stage score --input "$raw/.done" --input "$cohort/.done" --config "$config")
-    if is_done "$out/.done" "${spec[@]}" --output "$out/scores" --output "$out/metrics.json"; then
+    spec=(--stage score --input "$raw/.done" --input "$cohort/.done" --config "$config"
+        --output "$out/scores" --output "$out/metrics.json")
+    if is_done "$out/.done" "${spec[@]}"; then
         log "stage 5: $out is done"
         return 0
     fi
-    rm -f "$out/.done"
     python -m svmixer score --config "$config" --data_dir "$data" --embeddings_dir "$raw" --output_dir "$out" \
         --num_jobs 0 --cohort_dir "$cohort"
-    mark_done "$out/.done" "${spec[@]}" --output "$out/scores" --output "$out/metrics.json"
+    mark_done "$out/.done" "${spec[@]}"
 }
 
 # score_condition SYSTEM MODEL SET BAND SECONDS INPUT…: raw scores in <system>/<condition>, normalised ones beside them.

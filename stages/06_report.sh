@@ -1,29 +1,19 @@
 #!/usr/bin/env bash
-# Stage 6, report: RESULTS.md, report.html and plots of everything in the experiment.
+# Stage 6, report: RESULTS.md, report.html and plots of everything in the experiment, with conf/notes.md of the recipe.
 set -euo pipefail
 
-# Recipe directory; notes.md in its conf/ is included.
-recipe=.
-# Where results are.
-expdir=exp
-# Name of the experiment.
-tag=default
-# true: do finished work again.
-force=false
-
-. "$(dirname "$0")/../tools/parse_options.sh"
+option_names="recipe expdir tag force"
+. "$(dirname "$0")/options.sh"
 . "$(dirname "$0")/lib.sh"
-require_bool force
 
 dir=$expdir/$tag
 [ -d "$dir/score" ] || die "$dir/score is missing; it is made by stage 5 (score): run with --stage 5"
 own "$dir"
-spec=(--stage report --list "$dir/run.json")
+spec=(--stage report --list "$dir/run.json" --output "$dir/RESULTS.md")
 shopt -s nullglob
-for metrics in "$dir"/score/*/metrics.json "$dir"/control*/*/metrics.json; do
-    spec+=(--input "$metrics")
-done
-[ ${#spec[@]} -gt 4 ] || die "$dir/score is missing; it is made by stage 5 (score): run with --stage 5"
+metrics=("$dir"/score/*/metrics.json "$dir"/control*/*/metrics.json)
+for file in "${metrics[@]}"; do spec+=(--input "$file"); done
+[ ${#metrics[@]} -gt 0 ] || die "$dir/score is missing; it is made by stage 5 (score): run with --stage 5"
 notes=()
 if [ -f "$recipe/conf/notes.md" ]; then
     notes=(--notes "$recipe/conf/notes.md")
@@ -32,11 +22,10 @@ fi
 for marker in "$dir"/score/*/.done; do
     require "$marker@score"
 done
-if is_done "$dir/report.done" "${spec[@]}" --output "$dir/RESULTS.md"; then
+if is_done "$dir/report.done" "${spec[@]}"; then
     log "stage 6: $dir/RESULTS.md is done"
 else
-    rm -f "$dir/report.done"
     python -m svmixer report --exp_dir "$dir" "${notes[@]}"
-    mark_done "$dir/report.done" "${spec[@]}" --output "$dir/RESULTS.md"
+    mark_done "$dir/report.done" "${spec[@]}"
 fi
 log "stage 6: results in $dir/RESULTS.md and $dir/report.html"

@@ -14,17 +14,23 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 SHARING = ("cluster", "recipe", "export")
 
 
+# Fixtures that take so long that a test with one of them is slow.
+SLOW_FIXTURES = {"exported", "finished", "slurm", "sge"}
 # A test that takes longer (s), with what it alone has to set up, is marked slow.
 SLOW = 2
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several processes (``tests/run.sh --jobs``): what stays together, and the longest first.
+    """Marks what is slow by its fixtures, then orders for several processes (``tests/run.sh --jobs``): what
+    stays together, and the longest first.
 
     A group of tests runs in one process. It is the file, or the folder if its tests share a fixture.
     """
     groups: dict[str, list[pytest.Item]] = {}
     for item in items:
+        if SLOW_FIXTURES.intersection(item.fixturenames):
+            item.add_marker("slow")
         groups.setdefault(_group_of(item), []).append(item)
 
     def rank(name: str) -> tuple[bool, ...]:

@@ -12,11 +12,11 @@ from svmixer.config import load
 from svmixer.models.config import StudentConfig
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("egs/**/*.md")]
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("egs/**/*.md")]
 # Backquoted, or behind the word; digests of lists have 32 digits.
 COMMIT = re.compile(r"`([0-9a-f]{7,12}|[0-9a-f]{40})`|[Cc]ommit ([0-9a-f]{7,40})\b")
 # Commits of other projects, and where they are quoted.
-FOREIGN = {"f40076610": "cluster.md"}
+FOREIGN = {"f40076610": "reliability.md"}
 
 
 def git(*words: str) -> subprocess.CompletedProcess:
@@ -49,3 +49,14 @@ def test_the_default_student_is_as_its_page_says():
     assert "four mixer layers" in text
     notes = (ROOT / "egs/debian_voices/sv1/conf/light_notes.md").read_text(encoding="utf-8")
     assert notes.strip() in text, "the page is made with these notes"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_lines_can_be_read_in_an_editor(page):
+    """At most 140 characters, but for rows of tables and addresses."""
+    lines = page.read_text(encoding="utf-8").splitlines()
+    assert [
+        f"{number}: {line[:40]}…"
+        for number, line in enumerate(lines, 1)
+        if len(line) > 140 and not line.startswith("|") and "://" not in line
+    ] == []

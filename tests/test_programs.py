@@ -44,7 +44,7 @@ def check_options(text: str) -> int:
     return len(rows)
 
 
-@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb != "steps_done"])
+@pytest.mark.parametrize("verb", VERBS)
 def test_every_option_has_a_help_text(verb, capsys, monkeypatch):
     parsers = []
     original = argparse.ArgumentParser.print_help
@@ -74,17 +74,6 @@ def test_every_option_of_recipes_and_benchmarks_has_a_help_text(path, capsys, mo
             del sys.modules[name]
     assert stop.value.code == 0
     assert check_options(capsys.readouterr().out) >= 1
-
-
-def test_help_of_steps_done(capsys):
-    from svmixer.stages.steps_done import main
-
-    main(["--help"])
-    assert "How many optimiser steps" in capsys.readouterr().out
-    with pytest.raises(SystemExit) as stop:
-        main(["--hepl"])
-    assert stop.value.code == 1
-    assert capsys.readouterr().out == ""
 
 
 def test_every_program_helps_on_the_base_install():
@@ -208,7 +197,6 @@ def test_values_that_no_training_can_work_with(key, text, message):
             "package_model", ["--export_dir", "e", "--name", "n", "--max_megabytes", "0"],
             "must be more than 0",
         ),
-        ("split_list", ["--input", "i", "--jobs", "0", "--output", "o"], "jobs: must be at least 1, found 0"),
         ("launch", ["--folder", "f", "--processes", "0", "--", "true"], "processes are at least 1"),
         ("launch", ["--folder", "f", "--patience", "nan", "--", "true"], "patience is some seconds"),
         ("complexity", ["--sample_rate", "0"], "sample_rate: must be at least 1, found 0"),

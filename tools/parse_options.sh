@@ -12,22 +12,46 @@
 # comments and defaults, so it cannot drift. The leading comment block of the script is the help's head. What
 # is left over is in "$@". `--config FILE` is an ordinary option here. A value may begin with dashes (--args
 # "--lr 1"), unless it is exactly the name of another option: then the value was forgotten.
+#
+# Scripts may share options: a table declares them in the same way and sources this file, the scripts source the table
+# in its place (stages/options.sh). A script takes those that it names, on one or more lines, or all:
+#
+#   option_names="nj seed"
+#   option_names+=" tag"
+#   . stages/options.sh
 
-_script=${BASH_SOURCE[1]:?source this file from a script}
+_script=${BASH_SOURCE[-1]} _table=${BASH_SOURCE[1]:?source this file from a script}
+[ "$_table" != "$_script" ] || _table=
 if [ ! -r "$_script" ]; then
     echo "parse_options.sh: cannot read $_script: source this file before changing the directory" >&2
     exit 1
 fi
 
-# Lines "name<TAB>comment" for each option of script $1.
+# option_error WORD…: stop, for a reason that has to do with options.
+option_error() {
+    echo "${0##*/}: $*" >&2
+    exit 1
+}
+
+# _options_of SCRIPT [TABLE]: lines "name<TAB>comment" for each option of a script; those of the table come where the
+# script names them.
 _options_of() {
     awk '
-        /parse_options\.sh/ && !/^#/ { exit }
-        /^# *shellcheck / { next }
+        FNR == 1 { over = 0 }
+        /options\.sh/ && !/^#/ { over = 1 }
+        over || /^# *shellcheck / { next }
         /^#/ { sub(/^#+ ?/, ""); comment = (comment == "" ? $0 : comment " " $0); next }
-        /^[a-z][a-z0-9_]*=/ && comment != "" { sub(/=.*/, ""); print $0 "\t" comment }
+        /^option_names\+?="/ {
+            gsub(/^option_names\+?=|"/, " ")
+            for (i = 1; i <= shared; i++)
+                if (/^ * all *$/ || index($0 " ", " " name[i] " ")) print name[i] "\t" about[i]
+        }
+        /^[a-z][a-z0-9_]*=/ && comment != "" {
+            sub(/=.*/, "")
+            if (FILENAME == ARGV[1]) { name[++shared] = $0; about[shared] = comment } else print $0 "\t" comment
+        }
         { comment = "" }
-    ' "$1"
+    ' "${2:-/dev/null}" "$1"
 }
 
 _print_help() {
@@ -38,7 +62,7 @@ _print_help() {
     echo
     while IFS=$'\t' read -r name comment; do
         printf '  --%-20s %s (default: %s)\n' "$name" "$comment" "${!name:-none}"
-    done < <(_options_of "$1")
+    done < <(_options_of "$@")
     printf '  --%-20s %s\n' help "print this and end"
 }
 
@@ -68,7 +92,7 @@ require_bool() {
     for name in "$@"; do
         case ${!name} in
             true | false) ;;
-            *) echo "${0##*/}: --$name must be true or false, not '${!name}'" >&2; exit 1 ;;
+            *) option_error "--$name must be true or false, not '${!name}'" ;;
         esac
     done
 }
@@ -80,8 +104,7 @@ require_int() {
     for name in "$@"; do
         # No leading zero: arithmetic would read 010 as 8.
         if ! [[ ${!name} =~ ^(0|[1-9][0-9]{0,17})$ ]] || [ "${!name}" -lt "$least" ]; then
-            echo "${0##*/}: --$name must be an integer of at least $least, not '${!name}'" >&2
-            exit 1
+            option_error "--$name must be an integer of at least $least, not '${!name}'"
         fi
     done
 }
@@ -125,7 +148,7 @@ split_words() {
 require_words() {
     local name words
     for name in "$@"; do
-        split_words "${!name}" || { echo "${0##*/}: --$name: a quote ${words[0]} is not closed in: ${!name}" >&2; exit 1; }
+        split_words "${!name}" || option_error "--$name: a quote ${words[0]} is not closed in: ${!name}"
     done
 }
 
@@ -168,7 +191,7 @@ was_given() {
     [[ " ${given:-$_given_options} " == *" $1 "* ]]
 }
 
-_known_options=$(_options_of "$_script" | cut -f1)
+_known_options=$(_options_of "$_script" "$_table" | cut -f1)
 
 # Is $1, as --a-name or --a_name, a known option?
 _is_option() {
@@ -180,15 +203,14 @@ _is_option() {
 _given_options=
 while [ $# -gt 0 ]; do
     case $1 in
-        -h | --help) _print_help "$_script"; exit 0 ;;
+        -h | --help) _print_help "$_script" "$_table"; exit 0 ;;
         --) shift; break ;;
         -?*)
             _name=${1%%=*}
             if ! _is_option "$_name"; then
                 # shellcheck disable=SC2086  # one word a name
                 _near=$(_nearest "$_name" $_known_options)
-                echo "${0##*/}: unknown option $_name; did you mean --$_near? (--help lists them)" >&2
-                exit 1
+                option_error "unknown option $_name; did you mean --$_near? (--help lists them)"
             fi
             _name=${_name#--}
             _name=${_name//-/_}
@@ -200,11 +222,10 @@ while [ $# -gt 0 ]; do
                 printf -v "$_name" %s "$2"
                 shift 2
             else
-                echo "${0##*/}: option $1 needs a value" >&2
-                exit 1
+                option_error "option $1 needs a value"
             fi
             ;;
         *) break ;;
     esac
 done
-unset _name _script
+unset _name _script _table

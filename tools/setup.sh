@@ -8,7 +8,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # Where the virtual environment goes.
 venv=${SVMIXER_VENV:-$root/.venv}
 # Extras of setup.cfg that are needed besides torch; empty = torch alone, which embeds and evaluates. More may be there.
-extras=train,dev
+extras=train,dev,docs
 # Python to build the environment with; empty = the newest of 3.12, 3.11, 3.10 that starts (3.12 first).
 python=${SVMIXER_PYTHON:-}
 # true: install sox and ffmpeg through apt if they are missing; false: only check for them.

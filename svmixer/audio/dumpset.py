@@ -15,6 +15,7 @@ from svmixer.audio.resample import from_pcm16
 from svmixer.lists import ListError, iter_table, parse_source, read_utt2spk
 
 RATE = 16000  # samples per second of every dump
+GRID = 320  # samples between the frames of front ends (20 ms), at which crops start
 _DIGITS = 18  # of numbers that 64 bits hold
 _MAX_OPEN = 256  # archives kept open; plain files are opened for each read
 
@@ -100,6 +101,20 @@ class DumpSet:
             raise self._error(index, "unreadable", error.strerror or "") from None
         except AudioError as error:
             raise self._error(index, error.reason, error.detail) from None
+
+    def read_crop(self, index: int, samples: int, rng: np.random.Generator) -> np.ndarray:
+        """A random crop ``float32 (samples,)``, starting on the 20 ms grid; only its bytes are read.
+
+        An utterance shorter than the crop is repeated until it fills it.
+
+        Raises:
+            AudioError: see :meth:`read`.
+        """
+        total = int(self.num_samples[index])
+        if total <= samples:
+            return np.tile(self.read(index), -(-samples // total))[:samples]
+        start = int(rng.integers((total - samples) // GRID + 1)) * GRID
+        return self.read(index, start, samples)
 
     def _stream(self, path_index: int, keep: bool) -> IO[bytes]:
         if path_index in self._open:

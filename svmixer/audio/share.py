@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from svmixer.lists import ListError, fix_command, iter_table, parse_source
-from svmixer.lists.channels import RECORDING_CHANNELS, parse_recording_channel
-from svmixer.lists.segments import Piece, parse_pieces
+from svmixer.lists.segments import RECORDING_CHANNELS, Piece, parse_pieces, parse_recording_channel
 from svmixer.lists.source import one_spelling
 
 

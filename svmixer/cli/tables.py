@@ -50,8 +50,6 @@ def main(argv: list[str] | None = None) -> None:
             row = run.row
             print(SEPARATOR.join([run.tag, str(run.seed), row.teacher, row.distill_args, row.train_args]))
         return
-    notes = (
-        Path(options.tables).with_name(config.notes).read_text(encoding="utf-8") if config.notes else ""
-    )
+    notes = Path(options.tables).with_name(config.notes).read_text(encoding="utf-8") if config.notes else ""
     missing = write_tables(config, options.seeds, options.expdir, options.output, options.command, notes)
     log.info("written: %s%s", options.output, f", {missing} runs are still to do" if missing else "")

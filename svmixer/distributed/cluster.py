@@ -132,7 +132,7 @@ def _own_place(hosts: tuple[str, ...], path: str) -> int:
 
 
 def job_ports(job: str) -> range:
-    """The ports that a job meets at: a function of its number, so that all its nodes know them.
+    """The ports for a job's rendezvous: a function of its number, so that all its nodes know them.
 
     Jobs whose numbers are close have none in common.
     """

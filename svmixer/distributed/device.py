@@ -10,7 +10,8 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments import LightningEnvironment
 
-from svmixer.training.config import DeviceConfig
+from svmixer.distributed.config import DeviceConfig
+from svmixer.errors import SvmixerError
 
 
 def start_processes(device: DeviceConfig, folder: str | Path) -> None:
@@ -19,11 +20,11 @@ def start_processes(device: DeviceConfig, folder: str | Path) -> None:
     A process knows that it is started by LOCAL_RANK and WORLD_SIZE, which torchrun sets as well.
 
     Raises:
-        ValueError: whoever started it started another number.
+        SvmixerError: whoever started it started another number.
     """
     if "LOCAL_RANK" in os.environ and "WORLD_SIZE" in os.environ:
         if int(os.environ["WORLD_SIZE"]) != device.world:
-            raise ValueError(
+            raise SvmixerError(
                 f"started as one of {os.environ['WORLD_SIZE']} processes (WORLD_SIZE), but device.* "
                 f"asks for {device.world}"
             )

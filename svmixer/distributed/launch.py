@@ -1,9 +1,10 @@
 """One node's part of a training with several processes: starts them, and ends them together.
 
 A training with ``device.*`` for more than one process turns into this launcher by itself; see
-docs/training_jobs.md. On each node one launcher runs. They meet (:mod:`svmixer.distributed.rendezvous`),
-then each starts ``--processes`` copies of the command with the variables that torchrun would set:
-MASTER_ADDR, MASTER_PORT, WORLD_SIZE, LOCAL_WORLD_SIZE, RANK, LOCAL_RANK and NODE_RANK.
+docs/training_jobs.md. On each node one launcher runs. They find each other by
+:mod:`svmixer.distributed.rendezvous`, then each starts ``--processes`` copies of the command with the
+variables that torchrun would set: MASTER_ADDR, MASTER_PORT, WORLD_SIZE, LOCAL_WORLD_SIZE, RANK, LOCAL_RANK
+and NODE_RANK.
 
 - A process that fails, or a node that vanishes, ends all others on all nodes within seconds: a process that
   waits for a dead one in a collective operation would wait for minutes.
@@ -28,13 +29,14 @@ from pathlib import Path
 from types import FrameType
 
 from svmixer.distributed.cluster import ClusterError, allocation
-from svmixer.distributed.rendezvous import Host, Line, MeetingError, Party, join
+from svmixer.distributed.connection import Connection
+from svmixer.distributed.rendezvous import Host, Rendezvous, RendezvousError, join
 from svmixer.distributed.signals import INTERRUPTED, MARKER, STOP_SIGNALS, note_interruption
 from svmixer.log import get_logger
 
 log = get_logger(__name__)
 
-LOOK = 0.1  # seconds between two looks at processes and nodes
+POLL = 0.1  # seconds between two looks at processes and nodes
 GRACE = 1.5  # seconds that the others get to say why, after one has failed
 SAVING = 60.0  # seconds that the others get to save, after one has saved
 _DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
@@ -66,33 +68,37 @@ class Signals:
             raise _StoppedError
 
 
-class Group:
-    """The processes of this node, and the lines to the other nodes' launchers."""
+class Node:
+    """The processes of this node, and the connections to the other nodes' launchers."""
 
     def __init__(
-        self, party: Party, processes: list[subprocess.Popen], lines: dict[int, Line], signals: Signals
+        self,
+        rendezvous: Rendezvous,
+        processes: list[subprocess.Popen],
+        connections: dict[int, Connection],
+        signals: Signals,
     ) -> None:
-        self.party, self.lines, self.signals = party, lines, signals
-        self.waiting = dict(enumerate(processes, party.node * party.processes))
+        self.rendezvous, self.connections, self.signals = rendezvous, connections, signals
+        self.waiting = dict(enumerate(processes, rendezvous.node * rendezvous.processes))
         # Status and reason of the end of the whole training, as soon as it is not a good one.
-        self.verdict: tuple[int, str] | None = None
+        self.outcome: tuple[int, str] | None = None
         self._deadline = float("inf")
         self._ended: set[int] = set()
 
     def run(self) -> tuple[int, str]:
         """Wait for the end of all processes of this node, and of the training; status and reason."""
-        while self.waiting or (self.verdict is None and len(self._ended) < len(self.lines)):
+        while self.waiting or (self.outcome is None and len(self._ended) < len(self.connections)):
             self._pass_on()
-            self._look_at_processes()
-            for node, line in self.lines.items():
-                self._listen_to(node, line)
+            self._poll_processes()
+            for node, connection in self.connections.items():
+                self._receive(node, connection)
             if time.monotonic() > self._deadline:
                 for process in self.waiting.values():
                     process.kill()
-            time.sleep(LOOK)
-        for line in self.lines.values():
-            line.close()
-        return self.verdict or (0, "finished")
+            time.sleep(POLL)
+        for connection in self.connections.values():
+            connection.close()
+        return self.outcome or (0, "finished")
 
     def _pass_on(self) -> None:
         while self.signals.received:
@@ -100,63 +106,63 @@ class Group:
             for process in self.waiting.values():
                 process.send_signal(number)
 
-    def _look_at_processes(self) -> None:
+    def _poll_processes(self) -> None:
         ended = {rank: process.poll() for rank, process in self.waiting.items()}
         ended = {rank: status for rank, status in ended.items() if status is not None}
         for rank in ended:
             del self.waiting[rank]
-        # The one that a signal killed is the cause where several ended since the last look.
+        # The one that a signal killed is the cause where several ended since the last call.
         for rank, status in sorted(ended.items(), key=lambda item: item[1]):
             if status < 0 and -status in self.signals.all:
                 # It had no handler yet, so there was nothing to save.
                 status = INTERRUPTED
             if status:
-                self._decide(*self._describe(rank, status))
-        if ended and not self.waiting and self.verdict is None:
-            for line in self.lines.values():
-                line.send({"end": 0})
+                self._end(*self._describe(rank, status))
+        if ended and not self.waiting and self.outcome is None:
+            for connection in self.connections.values():
+                connection.send({"end": 0})
 
     def _describe(self, rank: int, status: int) -> tuple[int, str]:
-        where = f"rank {rank} on node {self.party.node + 1} ({socket.gethostname()})"
+        where = f"rank {rank} on node {self.rendezvous.node + 1} ({socket.gethostname()})"
         if status == INTERRUPTED:
             return status, "stopped by a signal; run again to continue"
         if status < 0:
             return 128 - status, f"{where} was killed by {signal.Signals(-status).name}"
         return status, f"{where} ended with status {status}"
 
-    def _listen_to(self, node: int, line: Line) -> None:
-        for message in line.receive():
+    def _receive(self, node: int, connection: Connection) -> None:
+        for message in connection.receive():
             if "end" not in message:
                 continue
             self._ended.add(node)
             if message["end"]:
                 # The status of a process is its own node's to return.
                 status = INTERRUPTED if message["end"] == INTERRUPTED else 1
-                self._decide(status, str(message.get("reason")))
-        if line.gone and node not in self._ended:
+                self._end(status, str(message.get("reason")))
+        if connection.gone and node not in self._ended:
             self._ended.add(node)
-            self._decide(1, f"{self.party.name(node)} on {line.host} is gone")
+            self._end(1, f"{self.rendezvous.name(node)} on {connection.host} is gone")
 
-    def _decide(self, status: int, reason: str) -> None:
-        if self.verdict is not None:
+    def _end(self, status: int, reason: str) -> None:
+        if self.outcome is not None:
             return
-        self.verdict = status, reason
+        self.outcome = status, reason
         self._deadline = time.monotonic() + (SAVING if status == INTERRUPTED else GRACE)
         if self.waiting:
             log.warning("%s; ending the other processes of this node", reason)
         # Through the first node it reaches all.
-        for line in self.lines.values():
-            line.send({"end": status, "reason": reason})
+        for connection in self.connections.values():
+            connection.send({"end": status, "reason": reason})
 
 
-def start(command: list[str], party: Party, address: str, port: int) -> list[subprocess.Popen]:
+def start(command: list[str], rendezvous: Rendezvous, address: str, port: int) -> list[subprocess.Popen]:
     """Start this node's processes."""
     fixed = {
         "MASTER_ADDR": address,
         "MASTER_PORT": str(port),
-        "WORLD_SIZE": str(party.nodes * party.processes),
-        "LOCAL_WORLD_SIZE": str(party.processes),
-        "NODE_RANK": str(party.node),
+        "WORLD_SIZE": str(rendezvous.nodes * rendezvous.processes),
+        "LOCAL_WORLD_SIZE": str(rendezvous.processes),
+        "NODE_RANK": str(rendezvous.node),
     }
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
@@ -166,49 +172,49 @@ def start(command: list[str], party: Party, address: str, port: int) -> list[sub
             libc.prctl(_DEATH_SIGNAL, signal.SIGKILL)
 
     processes = []
-    for local in range(party.processes):
-        own = {"LOCAL_RANK": str(local), "RANK": str(party.node * party.processes + local)}
+    for local in range(rendezvous.processes):
+        own = {"LOCAL_RANK": str(local), "RANK": str(rendezvous.node * rendezvous.processes + local)}
         processes.append(
             subprocess.Popen(command, env={**os.environ, **fixed, **own}, preexec_fn=die_with_launcher)
         )
     return processes
 
 
-def run(party: Party, command: list[str], patience: float) -> tuple[int, str]:
-    """Meet, start and wait; status and reason."""
+def run(rendezvous: Rendezvous, command: list[str], patience: float) -> tuple[int, str]:
+    """Find the other nodes, start the processes and wait; status and reason."""
     signals = Signals()
     try:
-        if party.node == 0:
+        if rendezvous.node == 0:
             port = free_port()
             with contextlib.ExitStack() as stack:
-                lines = {}
-                if party.nodes > 1:
-                    lines = stack.enter_context(Host(party)).gather(patience, signals.check)
-                for line in lines.values():
-                    line.send({"go": port})
+                connections = {}
+                if rendezvous.nodes > 1:
+                    connections = stack.enter_context(Host(rendezvous)).gather(patience, signals.check)
+                for connection in connections.values():
+                    connection.send({"go": port})
             address = "127.0.0.1"
         else:
-            line = join(party, patience, signals.check)
-            lines, address = {0: line}, line.address
-            port = _await_go(line, patience, signals)
+            first = join(rendezvous, patience, signals.check)
+            connections, address = {0: first}, first.address
+            port = _await_go(first, patience, signals)
     except _StoppedError:
         return INTERRUPTED, "stopped by a signal while waiting for the other nodes"
-    if party.nodes > 1:
-        log.info("node %d of %d met the others", party.node + 1, party.nodes)
-    return Group(party, start(command, party, address, port), lines, signals).run()
+    if rendezvous.nodes > 1:
+        log.info("node %d of %d found the others", rendezvous.node + 1, rendezvous.nodes)
+    return Node(rendezvous, start(command, rendezvous, address, port), connections, signals).run()
 
 
-def _await_go(line: Line, patience: float, signals: Signals) -> int:
+def _await_go(first: Connection, patience: float, signals: Signals) -> int:
     deadline = time.monotonic() + patience + GRACE
     while True:
         signals.check()
-        for message in line.receive():
+        for message in first.receive():
             if "go" in message:
                 return int(message["go"])
-            raise MeetingError(str(message.get("reason", message)))
-        if line.gone or time.monotonic() > deadline:
-            raise MeetingError(f"the first node ({line.host}) went while it waited for the others")
-        time.sleep(LOOK)
+            raise RendezvousError(str(message.get("reason", message)))
+        if first.gone or time.monotonic() > deadline:
+            raise RendezvousError(f"the first node ({first.host}) went while it waited for the others")
+        time.sleep(POLL)
 
 
 def free_port() -> int:
@@ -237,9 +243,9 @@ def main(argv: list[str] | None = None) -> None:
         node = place.node if place else max(args.node, 1) - 1
         if node >= args.nodes:
             raise ClusterError(f"this is node {node + 1} of {args.nodes}")
-        party = Party(node, args.nodes, args.processes, args.attempt, args.folder, place)
-        status, reason = run(party, args.command, args.patience)
-    except (ClusterError, MeetingError) as error:
+        rendezvous = Rendezvous(node, args.nodes, args.processes, args.attempt, args.folder, place)
+        status, reason = run(rendezvous, args.command, args.patience)
+    except (ClusterError, RendezvousError) as error:
         status, reason = 1, str(error)
     # The training itself says at which step it saved, if it got so far.
     if status == INTERRUPTED and not (args.folder / MARKER).exists():

@@ -1,8 +1,8 @@
-"""How the nodes of one training find each other, and notice within seconds that one of them is gone.
+"""Rendezvous: how the nodes of one training find each other.
 
 Every node runs one launcher (:mod:`svmixer.distributed.launch`). The first node's listens, the others
-connect, and the connections stay: each side sends a sign of life every second, says how it ended, and
-takes silence for the other's death. Where the first node listens is found in one of two ways:
+connect, and the connections stay: each side sends heartbeats, says how it ended, and takes silence for the
+other's death. Where the first node listens is found in one of two ways:
 
 - a *file* on the shared file system, which the first node writes with its host, port and a random token. It
   needs nothing but an array of tasks, so it works alike on one machine, on Slurm and on Grid Engine, and on
@@ -11,7 +11,7 @@ takes silence for the other's death. Where the first node listens is found in on
 - the *first host* of the scheduler's list (:mod:`svmixer.distributed.cluster`), at a port that follows
   from the job's number, where all nodes are started at once by ``srun`` or in a parallel environment.
 
-The messages are lines of JSON. Standard library only.
+Standard library only.
 """
 
 from __future__ import annotations
@@ -28,23 +28,22 @@ from pathlib import Path
 from typing import Any
 
 from svmixer.distributed.cluster import Allocation, job_ports
+from svmixer.distributed.connection import TIMEOUT, Connection
+from svmixer.errors import SvmixerError
 from svmixer.fileio import atomic_write
 
-BEAT = 1.0  # seconds between signs of life
-SILENCE = 10.0  # seconds without one after which a node counts as gone
-_LOOK = 0.2  # seconds between two looks
-_LONGEST = 1 << 16  # characters of a message, at most
+_POLL = 0.2  # seconds between two looks
 
-FILE = ".meeting.json"
+FILE = ".rendezvous.json"
 
 
-class MeetingError(RuntimeError):
+class RendezvousError(SvmixerError):
     """The nodes did not come together; the message says who is missing, or why this one may not join."""
 
 
 @dataclass(frozen=True)
-class Party:
-    """Who is to meet."""
+class Rendezvous:
+    """Which nodes are to come together, and which of them this is."""
 
     # Number of this node, from 0; node 0 is the one that listens.
     node: int
@@ -54,9 +53,9 @@ class Party:
     processes: int
     # Name of this attempt, the same on all nodes.
     attempt: str
-    # Folder of the meeting file, on a shared file system.
+    # Folder of the rendezvous file, on a shared file system.
     folder: Path
-    # Hosts by the scheduler; None: meet by the file.
+    # Hosts by the scheduler; None: by the file.
     allocation: Allocation | None = None
 
     def name(self, node: int) -> str:
@@ -66,93 +65,23 @@ class Party:
         return f"node {node + 1} ({ranks})"
 
 
-class Line:
-    """A connection to another node's launcher: messages, signs of life, and whether it still lives."""
-
-    def __init__(self, connection: socket.socket, host: str) -> None:
-        connection.setblocking(False)
-        self.connection, self.host = connection, host
-        # The address by which the other side was reached, or came.
-        self.address = str(connection.getpeername()[0])
-        self.gone = False
-        self._buffer = b""
-        self._inbox: list[dict[str, Any]] = []
-        self._heard = self._sent = self._looked = time.monotonic()
-
-    def send(self, message: dict[str, Any]) -> None:
-        """Send a message; a failure shows as ``gone``."""
-        self._sent = time.monotonic()
-        try:
-            self.connection.sendall(json.dumps(message).encode() + b"\n")
-        except OSError:
-            self.gone = True
-
-    def receive(self) -> list[dict[str, Any]]:
-        """What has come since the last call, which should not be longer ago than a second."""
-        self._look()
-        messages, self._inbox = self._inbox, []
-        return messages
-
-    def first(self) -> dict[str, Any] | None:
-        """The first message that has come, if there is any; the others stay."""
-        self._look()
-        return self._inbox.pop(0) if self._inbox else None
-
-    def _look(self) -> None:
-        now = time.monotonic()
-        if now - self._looked > SILENCE / 2:
-            # This process itself was suspended: the silence may be its own.
-            self._heard = now
-        self._looked = now
-        if now - self._sent >= BEAT and not self.gone:
-            self.send({})
-        self._read()
-        *lines, self._buffer = self._buffer.split(b"\n")
-        try:
-            messages = [json.loads(line) for line in lines]
-        except ValueError:
-            messages, self.gone = [], True
-        if lines:
-            self._heard = now
-        elif now - self._heard > SILENCE or len(self._buffer) > _LONGEST:
-            self.gone = True
-        # A sign of life is an empty message.
-        self._inbox += [message for message in messages if isinstance(message, dict) and message]
-
-    def _read(self) -> None:
-        while not self.gone:
-            try:
-                data = self.connection.recv(4096)
-            except BlockingIOError:
-                return
-            except OSError:
-                data = b""
-            if not data:
-                self.gone = True
-            self._buffer += data
-
-    def close(self) -> None:
-        """Hang up."""
-        self.connection.close()
-
-
 class Host:
     """The first node's side: listens until all others have come.
 
-    A context manager; the meeting file is removed and the listener closed at its end.
+    A context manager; the rendezvous file is removed and the listener closed at its end.
     """
 
-    def __init__(self, party: Party) -> None:
-        self.party, self.token = party, secrets.token_hex(16)
-        self.file = party.folder / FILE
-        ports = job_ports(party.allocation.job) if party.allocation else range(1)
-        self.listener = _listen(ports)
+    def __init__(self, rendezvous: Rendezvous) -> None:
+        self.rendezvous, self.token = rendezvous, secrets.token_hex(16)
+        self.file = rendezvous.folder / FILE
+        allocation = rendezvous.allocation
+        self.listener = _listen(job_ports(allocation.job) if allocation else range(1))
         self.listener.setblocking(False)
-        if party.allocation:
-            self.token = party.attempt
+        if allocation:
+            self.token = rendezvous.attempt
             return
         place = {
-            "attempt": party.attempt,
+            "attempt": rendezvous.attempt,
             "token": self.token,
             "addresses": _own_addresses(),
             "port": self.listener.getsockname()[1],
@@ -167,10 +96,10 @@ class Host:
 
     def __exit__(self, *_: object) -> None:
         self.listener.close()
-        if self.party.allocation is None:
+        if self.rendezvous.allocation is None:
             self.file.unlink(missing_ok=True)
 
-    def gather(self, patience: float, check: Callable[[], None]) -> dict[int, Line]:
+    def gather(self, patience: float, check: Callable[[], None]) -> dict[int, Connection]:
         """Connections to all other nodes, by number.
 
         Args:
@@ -178,126 +107,121 @@ class Host:
             check: called often while waiting; may raise to give up.
 
         Raises:
-            MeetingError: somebody did not come in time; all that are missing are named.
+            RendezvousError: a node did not come in time; all that are missing are named.
         """
-        party, found = self.party, {}
-        knocking: dict[Line, float] = {}
+        rendezvous, joined = self.rendezvous, {}
+        pending: dict[Connection, float] = {}
         deadline = time.monotonic() + patience
-        while len(found) < party.nodes - 1:
+        while len(joined) < rendezvous.nodes - 1:
             check()
             if time.monotonic() > deadline:
-                missing = ", ".join(party.name(n) for n in range(1, party.nodes) if n not in found)
+                missing = ", ".join(rendezvous.name(n) for n in range(1, rendezvous.nodes) if n not in joined)
                 reason = f"waited {patience:.0f} s, and these did not come: {missing}"
-                for line in found.values():
-                    line.send({"end": 1, "reason": reason})
-                raise MeetingError(reason)
-            self._admit(knocking, found)
-            for node in [node for node, line in found.items() if line.receive() or line.gone]:
+                for connection in joined.values():
+                    connection.send({"end": 1, "reason": reason})
+                raise RendezvousError(reason)
+            self._accept(pending, joined)
+            for node in [node for node, other in joined.items() if other.receive() or other.gone]:
                 # It went before the start; another attempt of the same node may come.
-                found.pop(node).close()
-        return found
+                joined.pop(node).close()
+        return joined
 
-    def _admit(self, knocking: dict[Line, float], found: dict[int, Line]) -> None:
+    def _accept(self, pending: dict[Connection, float], joined: dict[int, Connection]) -> None:
         with selectors.DefaultSelector() as selector:
             selector.register(self.listener, selectors.EVENT_READ)
-            for line in knocking:
-                selector.register(line.connection, selectors.EVENT_READ)
-            selector.select(_LOOK)
+            for connection in pending:
+                selector.register(connection.socket, selectors.EVENT_READ)
+            selector.select(_POLL)
         # Nobody there, or gone again already.
         with contextlib.suppress(OSError):
-            connection, address = self.listener.accept()
-            knocking[Line(connection, str(address[0]))] = time.monotonic()
-        for line, since in list(knocking.items()):
-            messages = line.receive()
+            sock, address = self.listener.accept()
+            pending[Connection(sock, str(address[0]))] = time.monotonic()
+        for connection, since in list(pending.items()):
+            messages = connection.receive()
             if messages:
-                del knocking[line]
-                self._answer(line, messages[0], found)
-            elif line.gone or time.monotonic() - since > SILENCE:
-                del knocking[line]
-                line.close()
+                del pending[connection]
+                self._answer(connection, messages[0], joined)
+            elif connection.gone or time.monotonic() - since > TIMEOUT:
+                del pending[connection]
+                connection.close()
 
-    def _answer(self, line: Line, hello: dict[str, Any], found: dict[int, Line]) -> None:
+    def _answer(self, connection: Connection, hello: dict[str, Any], joined: dict[int, Connection]) -> None:
         node, token = hello.get("node"), str(hello.get("token"))
         if not secrets.compare_digest(token.encode(), self.token.encode()):
             # Not one of ours, or of another attempt; it learns no more than that.
-            line.send({"refused": "another attempt's token"})
-        elif not isinstance(node, int) or not 0 < node < self.party.nodes:
-            line.send({"refused": f"there are {self.party.nodes} nodes"})
-        elif node in found:
-            line.send({"refused": f"{self.party.name(node)} is here already, on {found[node].host}"})
+            connection.send({"refused": "another attempt's token"})
+        elif not isinstance(node, int) or not 0 < node < self.rendezvous.nodes:
+            connection.send({"refused": f"there are {self.rendezvous.nodes} nodes"})
+        elif node in joined:
+            connection.send(
+                {"refused": f"{self.rendezvous.name(node)} is here already, on {joined[node].host}"}
+            )
         else:
-            line.host = str(hello.get("host", line.address))
-            line.send({"welcome": True})
-            found[node] = line
+            connection.host = str(hello.get("host", connection.address))
+            connection.send({"welcome": True})
+            joined[node] = connection
             return
-        line.close()
+        connection.close()
 
 
-def join(party: Party, patience: float, check: Callable[[], None]) -> Line:
+def join(rendezvous: Rendezvous, patience: float, check: Callable[[], None]) -> Connection:
     """The connection to the first node's launcher; for the arguments see :meth:`Host.gather`.
 
     Raises:
-        MeetingError: it was not found in time (the message says what was tried last), or it refused.
+        RendezvousError: it was not found in time (the message says what was tried last), or it refused.
     """
     deadline = time.monotonic() + patience
     while True:
         check()
         try:
-            return _knock(party)
+            return _connect(rendezvous)
         except _NotYetError as error:
             if time.monotonic() > deadline:
-                raise MeetingError(
-                    f"{party.name(party.node)} waited {patience:.0f} s for {party.name(0)}: {error}"
-                ) from None
-        time.sleep(_LOOK)
+                here, first = rendezvous.name(rendezvous.node), rendezvous.name(0)
+                raise RendezvousError(f"{here} waited {patience:.0f} s for {first}: {error}") from None
+        time.sleep(_POLL)
 
 
 class _NotYetError(Exception):
     """The first node is not there yet, or what is found is left from an earlier attempt."""
 
 
-def _knock(party: Party) -> Line:
-    hello = {"node": party.node, "host": socket.gethostname()}
-    if party.allocation:
-        addresses, ports = [party.allocation.hosts[0]], list(job_ports(party.allocation.job))
-        hello["token"] = party.attempt
-    else:
-        file = party.folder / FILE
-        try:
-            place = json.loads(file.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise _NotYetError(f"{file}: {error.strerror}") from None
-        if place["attempt"] != party.attempt:
-            raise _NotYetError(f"{file} is of an earlier attempt ({place['attempt']}, not {party.attempt})")
-        addresses, ports, hello["token"] = place["addresses"], [place["port"]], place["token"]
+def _connect(rendezvous: Rendezvous) -> Connection:
+    addresses, ports, token = _place(rendezvous)
+    hello = {"node": rendezvous.node, "host": socket.gethostname(), "token": token}
     problem = ""
     for address in addresses:
         for port in ports:
             try:
-                connection = socket.create_connection((address, port), timeout=5.0)
+                sock = socket.create_connection((address, port), timeout=5.0)
             except OSError as error:
                 problem = f"{address} port {port}: {error.strerror or error}"
                 continue
-            line = Line(connection, address)
-            line.send(hello)
-            answer = _answer_to(line)
+            connection = Connection(sock, address)
+            connection.send(hello)
+            answer = connection.await_one()
             if "welcome" in answer:
-                return line
-            line.close()
+                return connection
+            connection.close()
             problem = f"{address} port {port}: {answer.get('refused', 'no answer')}"
             if "is here already" in problem:
-                raise MeetingError(problem)
+                raise RendezvousError(problem)
     raise _NotYetError(problem)
 
 
-def _answer_to(line: Line) -> dict[str, Any]:
-    deadline = time.monotonic() + SILENCE
-    while time.monotonic() < deadline and not line.gone:
-        message = line.first()
-        if message is not None:
-            return message
-        time.sleep(0.02)
-    return {}
+def _place(rendezvous: Rendezvous) -> tuple[list[str], list[int], str]:
+    """Addresses and ports at which the first node may listen, and the token that it wants."""
+    if rendezvous.allocation:
+        allocation = rendezvous.allocation
+        return [allocation.hosts[0]], list(job_ports(allocation.job)), rendezvous.attempt
+    file = rendezvous.folder / FILE
+    try:
+        place = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise _NotYetError(f"{file}: {error.strerror}") from None
+    if place["attempt"] != rendezvous.attempt:
+        raise _NotYetError(f"{file} is of an earlier attempt ({place['attempt']}, not {rendezvous.attempt})")
+    return place["addresses"], [place["port"]], place["token"]
 
 
 def _listen(ports: range) -> socket.socket:
@@ -307,7 +231,7 @@ def _listen(ports: range) -> socket.socket:
             return socket.create_server(("", port), backlog=128)
         except OSError as error:
             problem = error
-    raise MeetingError(f"no port from {ports[0]} to {ports[-1]} is free: {problem}")
+    raise RendezvousError(f"no port from {ports[0]} to {ports[-1]} is free: {problem}")
 
 
 def _own_addresses() -> list[str]:

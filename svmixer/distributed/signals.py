@@ -18,7 +18,9 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 MARKER = ".interrupted"
 
 
-def note_interruption(folder: str | Path, reason: str) -> None:
-    """Leave the marker with one line that says what stopped the training."""
+def note_interruption(folder: str | Path, reason: str, steps: int = 0) -> None:
+    """Leave the marker: a line that says what stopped the training, and a line with the number of optimiser
+    steps that are saved; 0 if it was stopped before it came to any.
+    """
     with atomic_write(Path(folder) / MARKER) as stream:
-        stream.write(reason + "\n")
+        stream.write(f"{reason}\n{steps}\n")

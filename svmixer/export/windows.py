@@ -6,7 +6,6 @@ import numpy as np
 
 from svmixer.audio.dumpset import DumpSet
 from svmixer.models.speaker_model import SpeakerModel
-from svmixer.training.crops import read_crop
 
 # Windows of test speech for a check.
 CHECKING = 64
@@ -17,7 +16,7 @@ def speech_windows(dump: DumpSet, samples: int, count: int, seed: int) -> np.nda
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(dump))
     chosen = np.resize(order, count)
-    return np.stack([read_crop(dump, int(index), samples, rng) for index in chosen])
+    return np.stack([dump.read_crop(int(index), samples, rng) for index in chosen])
 
 
 def model_embeddings(model: SpeakerModel, windows: np.ndarray) -> np.ndarray:

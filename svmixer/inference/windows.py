@@ -7,16 +7,14 @@ it is cut into several windows.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Literal, TypeVar, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 
 from svmixer.errors import SvmixerError
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-Array = TypeVar("Array", np.ndarray, "Tensor")
+# An array of numpy's or a tensor of PyTorch's.
+Array = TypeVar("Array", bound=Any)
 Protocol = Literal["crops", "whole", "stream"]
 PROTOCOLS = get_args(Protocol)
 EMPTY = "empty waveform: there is nothing to repeat up to one window"
@@ -33,13 +31,7 @@ def repeat_pad(wave: Array, window: int) -> Array:
         raise SvmixerError(EMPTY)
     if num_samples >= window:
         return wave
-    index = np.arange(window) % num_samples
-    if isinstance(wave, np.ndarray):
-        return wave[..., index]
-    # Imported here, for the exported model runs where there is no torch.
-    import torch
-
-    return wave[..., torch.from_numpy(index).to(wave.device)]
+    return wave[..., np.arange(window) % num_samples]
 
 
 def window_starts(num_samples: int, window: int, count: int) -> np.ndarray:

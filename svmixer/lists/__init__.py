@@ -7,7 +7,6 @@ from svmixer.lists.errors import ListError, fix_command
 from svmixer.lists.fix import Dropped, FixReport, fix_data_dir
 from svmixer.lists.segments import Piece, read_parts, read_segments, write_parts
 from svmixer.lists.source import Source, find_source, parse_source
-from svmixer.lists.split import split_list
 from svmixer.lists.subset import partition_data_dir, subset_data_dir
 from svmixer.lists.table import (
     iter_table,
@@ -43,7 +42,6 @@ __all__ = [
     "read_trials",
     "read_utt2spk",
     "spk2utt_from",
-    "split_list",
     "subset_data_dir",
     "utterance_of_path",
     "validate_data_dir",

@@ -17,9 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from svmixer.lists.channels import RECORDING_CHANNELS, parse_recording_channel
 from svmixer.lists.errors import ListError, fix_command
-from svmixer.lists.segments import parse_pieces
+from svmixer.lists.segments import RECORDING_CHANNELS, parse_pieces, parse_recording_channel
 from svmixer.lists.source import check_source, one_spelling
 from svmixer.lists.table import duplicate_error, is_id, iter_lines, split_line
 

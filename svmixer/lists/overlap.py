@@ -13,10 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from svmixer.lists.channels import RECORDING_CHANNELS, parse_recording_channel
 from svmixer.lists.check_list import CheckedList, check_list, value_checks
 from svmixer.lists.errors import ListError
-from svmixer.lists.segments import iter_pieces
+from svmixer.lists.segments import RECORDING_CHANNELS, iter_pieces, parse_recording_channel
 from svmixer.lists.table import iter_table
 from svmixer.log import get_logger
 

@@ -12,7 +12,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from svmixer.lists.channels import channel_number
 from svmixer.lists.errors import ListError, fix_command
 from svmixer.lists.table import duplicate_error, iter_table, write_table
 
@@ -119,3 +118,30 @@ def _text(pieces: Sequence[Piece]) -> str:
 
 def _time(seconds: float) -> str:
     return repr(int(seconds)) if seconds == int(seconds) else repr(float(seconds))
+
+
+RECORDING_CHANNELS = "reco2file_and_channel"
+_LETTERS = {"A": 0, "B": 1}
+_DIGITS = 4  # more than any recording has channels
+
+
+def parse_recording_channel(value: str) -> int:
+    """The channel, from 0, in what stands behind a recording.
+
+    Raises:
+        ListError: not two fields, or the channel is neither A, B nor a number from 1.
+    """
+    fields = value.split()
+    if len(fields) != 2:
+        raise ListError(f"expected <recording> <file> <channel>, found '{value}' behind the recording")
+    channel = channel_number(fields[1])
+    if fields[1] in _LETTERS:
+        return _LETTERS[fields[1]]
+    if not channel:
+        raise ListError(f"channel '{fields[1]}' is neither A, B nor a number from 1 (A or 1 is the first)")
+    return channel - 1
+
+
+def channel_number(text: str) -> int | None:
+    """``text`` as a number from 0; ``None`` if it is none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _DIGITS else None

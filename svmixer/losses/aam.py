@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from svmixer.errors import SvmixerError
 from svmixer.losses.config import AAMConfig
+from svmixer.losses.processes import process_share
 
 
 class AAMSoftmax(nn.Module):
@@ -68,8 +69,9 @@ class AAMSoftmax(nn.Module):
             margin: in radians, while it still rises; None: the configuration's.
 
         Returns:
-            The scalar loss (mean over the batch, weighted if there are class weights) and detached figures:
-            ``accuracy``, the share of samples whose own class has the largest cosine (no margin).
+            The scalar loss and detached figures. The loss is the mean over the batch; with class weights the
+            weighted one, in training so that the mean of all processes' losses is that of their whole batch.
+            ``accuracy`` is the share of samples whose own class has the largest cosine (no margin).
         """
         with torch.autocast(embedding.device.type, enabled=False):
             precise = torch.float64 if embedding.dtype == torch.float64 else torch.float32
@@ -79,6 +81,8 @@ class AAMSoftmax(nn.Module):
             logits = self._logits(cosine, label, self.config.margin if margin is None else margin)
             weights = None if self.class_weights is None else self.class_weights.to(precise)
             loss = F.cross_entropy(logits, label, weight=weights)
+            if weights is not None and self.training:
+                loss = loss * process_share(weights[label].sum())
             accuracy = (cosine.detach().argmax(dim=1) == label).to(precise).mean()
         return loss, {"accuracy": accuracy}
 

@@ -27,15 +27,9 @@ class LocalGlobalMixing(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``(B, T, H)`` → ``(B, T, H)``, residual included."""
         u = self.norm(x)
-        return x + self.dropout(self.near(u) + self.far(u))
-
-    def near(self, u: Tensor) -> Tensor:
-        """The local branch: ``(B, T, H)`` → ``(B, T, H)``."""
-        return self.local_mix2(F.gelu(self.local_mix1(u)))
-
-    def far(self, u: Tensor) -> Tensor:
-        """The global branch: ``(B, T, H)`` → ``(B, T, H)``."""
-        return self.linear2(F.gelu(self.linear1(u)))
+        local_mixed = self.local_mix2(F.gelu(self.local_mix1(u)))
+        global_mixed = self.linear2(F.gelu(self.linear1(u)))
+        return x + self.dropout(local_mixed + global_mixed)
 
 
 class MultiScaleGroupMixing(nn.Module):

@@ -31,6 +31,26 @@ def command_without_places(command: str) -> str:
         return without_places(command)
 
 
+def command_lines(command: str, width: int = 118) -> list[str]:
+    """:func:`command_without_places` as lines of at most ``width`` characters, broken before options."""
+    command = command_without_places(command)
+    try:
+        words = [shlex.quote(word) for word in shlex.split(command)]
+    except ValueError:
+        return [command]
+    lines = [""]
+    for number, word in enumerate(words):
+        following = words[number + 1 : number + 2] if word.startswith("--") else []
+        # An option stays with its value.
+        needed = len(" ".join([lines[-1], word, *(v for v in following if not v.startswith("--"))]))
+        if number and word.startswith("--") and needed + 2 > width:
+            lines[-1] += " \\"
+            lines.append(f"    {word}")
+        else:
+            lines[-1] += f" {word}" if number else word
+    return lines
+
+
 def _is_path(text: str) -> bool:
     return text.startswith("/") and " /" not in text
 

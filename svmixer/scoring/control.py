@@ -20,7 +20,7 @@ from svmixer.inference.windows import utterance_windows
 from svmixer.models.base import EmbeddingModule
 from svmixer.models.filterbank import mel_centres
 from svmixer.models.whitening import Whitening
-from svmixer.scoring.filters import lowpass
+from svmixer.scoring.utterances import lowpass
 
 NUM_BANDS = 40
 FRAME, HOP, FFT = 400, 160, 512
@@ -29,7 +29,7 @@ FRAME, HOP, FFT = 400, 160, 512
 FLOOR_DB = 80.0
 # Utterances that the mean is taken over, evenly spaced in the list; more do not change the result.
 MEAN_OVER = 128
-# Utterances that the whitening is fitted on, and its shrinkage: as for the models (svmixer.training.tasks).
+# Utterances that the whitening is fitted on, and its shrinkage: as for the models (svmixer.training.config).
 WHITEN_OVER, SHRINKAGE = 2048, 0.1
 
 

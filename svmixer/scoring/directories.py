@@ -16,8 +16,7 @@ from svmixer.errors import SvmixerError
 from svmixer.fileio import atomic_write, read_json, write_json
 from svmixer.inference.utterance import Source
 from svmixer.lists import write_table
-from svmixer.log import get_logger, one_line
-from svmixer.progress import Progress
+from svmixer.log import Progress, get_logger, one_line
 from svmixer.scoring.source_log import SourceLog
 from svmixer.scoring.vectors import write_vectors
 

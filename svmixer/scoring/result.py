@@ -4,28 +4,28 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+import svmixer
 from svmixer.fileio import atomic_write, md5_file, read_json, write_json
 from svmixer.lists import ListError, Trials, read_trials, read_utt2spk
 from svmixer.lists.table import iter_lines
 from svmixer.lists.trial_faults import check_classes
-from svmixer.scoring.asnorm import cohort_statistics, normalise
 from svmixer.scoring.bootstrap import eer_replicates, percentile_interval
-from svmixer.scoring.cohort import read_cohort
-from svmixer.scoring.evaluate import SCORE_DECIMALS, score_trials
-from svmixer.scoring.metrics import summary
-from svmixer.scoring.provenance import code_commit
+from svmixer.scoring.cohort import cohort_statistics, normalise, read_cohort
+from svmixer.scoring.metrics import SCORE_DECIMALS, score_trials, summary
 from svmixer.scoring.vectors import EmbeddingError, load_embeddings, merge_jobs
 
 
 @dataclass(frozen=True)
 class AsNorm:
-    """Adaptive symmetric score normalisation, see :mod:`svmixer.scoring.asnorm`."""
+    """Adaptive symmetric score normalisation, see :mod:`svmixer.scoring.cohort`."""
 
     # Where cohort.scp is.
     cohort_dir: str
@@ -189,3 +189,22 @@ def _dropped(data_dir: Path, utterances: list[str]) -> str:
     lines = [line.split("\t") for _, line in iter_lines(path)]
     reasons = [": ".join(fields[:2]) for fields in lines if fields[0] in wanted]
     return f"; dropped ({path}): {', '.join(reasons[:5])}" if reasons else ""
+
+
+def code_commit() -> str:
+    """The commit of the code that runs, with ``-dirty`` behind it when tracked files differ from it.
+
+    Outside a git checkout (an installed package): ``v`` and the version.
+    """
+    root = Path(svmixer.__file__).resolve().parent.parent
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        # The package may lie below somebody else's repository; only its own checkout counts.
+        if (root / ".git").exists():
+            environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
+            return subprocess.check_output(
+                command, text=True, env=environment, stderr=subprocess.DEVNULL
+            ).strip()
+    except (OSError, subprocess.CalledProcessError):
+        pass
+    return f"v{svmixer.__version__}"

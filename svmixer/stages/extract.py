@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from svmixer.audio.dumpset import RATE, DumpSet
+from svmixer.audio.share import job_range
 from svmixer.config import parse_args
 from svmixer.fileio import md5_file
 from svmixer.limits import at_least, not_negative
 from svmixer.log import get_logger
 from svmixer.scoring.cohort import cohort_indices
 from svmixer.scoring.config import ScoringConfig
-from svmixer.scoring.filters import TRANSITION_HZ
-from svmixer.scoring.utterances import extract, job_indices
+from svmixer.scoring.utterances import TRANSITION_HZ, extract
 from svmixer.scoring.vectors import EmbeddingError, job_finished, write_job
 
 logger = get_logger(__name__)
@@ -86,7 +86,7 @@ def run(config: ExtractConfig) -> None:
         raise EmbeddingError(str(error)) from None
     dump = DumpSet(config.data_dir)
     chosen = cohort_indices(dump, config.cohort_utterances) if config.as_cohort else range(len(dump))
-    share = job_indices(len(chosen), config.job, config.num_jobs)
+    share = job_range(len(chosen), config.num_jobs, config.job)
     indices = chosen[share.start : share.stop]
     logger.info("job %d of %d: %d of %d utterances", config.job, config.num_jobs, len(indices), len(dump))
     embed = partial(model.embed_sources, protocol=config.protocol, num_crops=config.num_crops)

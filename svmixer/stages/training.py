@@ -9,8 +9,8 @@ from svmixer.training.config import PretrainConfig, TrainConfig
 def distill(argv: list[str] | None = None) -> None:
     """Stage 3: distil a frozen teacher into a student; ``student.safetensors`` is the result."""
     config = parse_args(TrainConfig, argv, distill.__doc__)
+    from svmixer.training.distill import DistillTask
     from svmixer.training.run import run_task
-    from svmixer.training.tasks import DistillTask
 
     run_task(config, DistillTask)
 
@@ -19,7 +19,7 @@ def train(argv: list[str] | None = None) -> None:
     """Stage 4: speaker training with or without distillation (OS-KDFT); ``model/`` is the result."""
     config = parse_args(TrainConfig, argv, train.__doc__)
     from svmixer.training.run import run_task
-    from svmixer.training.tasks import SpeakerTask
+    from svmixer.training.speaker import SpeakerTask
 
     run_task(config, SpeakerTask)
 

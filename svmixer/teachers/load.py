@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -11,9 +13,11 @@ from svmixer.devices import find_device
 from svmixer.inference.model_dir import ModelError, find_directory
 from svmixer.models.io import load_tensors, save_tensors, set_tensors
 from svmixer.teachers import huggingface
-from svmixer.teachers.builder import build_torchaudio
 from svmixer.teachers.config import TeacherConfig
 from svmixer.teachers.teacher import Teacher
+
+if TYPE_CHECKING:
+    from torchaudio.models import Wav2Vec2Model
 
 
 def load_teacher(name_or_path: str | Path, device: str | torch.device = "cpu") -> Teacher:
@@ -97,3 +101,23 @@ def _from_bundle(name: str) -> Teacher:
     # torchaudio wraps models that want scaled waveforms in one that scales a whole batch at once; Teacher
     # scales each waveform on its own.
     return Teacher(getattr(model, "model", model), config)
+
+
+# What torchaudio's wav2vec2_model, which builds HuBERT too, does not take.
+_WAVLM_ONLY = ("encoder_num_buckets", "encoder_max_distance")
+
+
+def build_torchaudio(config: TeacherConfig) -> Wav2Vec2Model:
+    """``torchaudio.models.wavlm_model``, or ``wav2vec2_model`` for HuBERT too: both have the same layers."""
+    from torchaudio.models import wav2vec2_model, wavlm_model
+
+    arguments = {
+        field.name: getattr(config, field.name)
+        for field in dataclasses.fields(config)
+        if field.name.startswith(("extractor_", "encoder_"))
+    }
+    if config.family == "wavlm":
+        return wavlm_model(**arguments, aux_num_out=None)
+    for name in _WAVLM_ONLY:
+        del arguments[name]
+    return wav2vec2_model(**arguments, aux_num_out=None)

@@ -1,16 +1,26 @@
-"""Configurations of distillation, speaker training and pretraining; nothing here imports torch."""
+"""Configurations of distillation, speaker training and pretraining, and which options may change when a
+training is continued; nothing here imports torch."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
 
+from svmixer import config as configuration
 from svmixer.audio.augment_config import AugmentConfig
+from svmixer.config import ConfigError
+from svmixer.distributed.config import DeviceConfig
+from svmixer.errors import SvmixerError
 from svmixer.limits import at_least, between, different, not_negative, positive
+from svmixer.log import get_logger
 from svmixer.losses.config import AAMConfig, DistillConfig
 from svmixer.models.config import ModelConfig
 from svmixer.teachers.config import TeacherConfig
-from svmixer.training.loop_config import LoopConfig
+from svmixer.training.schedule import PhaseConfig, ScheduleConfig
+from svmixer.yaml_files import read_yaml
+
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -72,38 +82,39 @@ class ValidConfig:
 
 
 @dataclass(frozen=True)
-class DeviceConfig:
-    """Where a training runs; no result but rounding depends on it."""
+class LoopConfig:
+    """How long, how fast and on what a training runs."""
 
-    ngpu: int = 0  # GPUs per node; 0 trains on the CPU
-    processes: int = 1  # processes per node when there is no GPU
-    num_nodes: int = 1  # nodes
-    # Number of this node, from 1, where every node is started by itself, the same command on each; 0: srun or
-    # Grid Engine's parallel environment says which one it is.
-    node: int = 0
-    # Name of this attempt to run on several nodes: what is left of another one is told by it.
-    attempt: str = ""
-    # Seconds that a node waits for the others.
-    patience: float = 1800.0
-    # threads per process on the CPU; 0 takes the cores this job may use, divided by the processes
-    threads: int = 0
+    seed: int = 0  # seed of weights, order, crops, augmentation and dropout
+    batch_size: int = 32  # utterances per process and backward pass
+    accumulate: int = 1  # backward passes per optimiser step
+    max_epochs: int = 20  # epochs at most; 0 trains nothing, the model is validated and written as it starts
+    epoch_steps: int = 0  # optimiser steps from one validation to the next; 0 = one pass over the data
+    lr: float = 2e-4  # AdamW's learning rate
+    weight_decay: float = 2e-5  # AdamW's weight decay
+    clip: float = 10.0  # largest gradient norm; 0 does not clip
+    precision: str = "32-true"  # 32-true or bf16-mixed
+    workers: int = 2  # data-loading processes per training process; 0 loads in the training process
+    save_every: int = 100  # optimiser steps between checkpoints
+    log_every: int = 20  # optimiser steps between progress lines
+    keep_best: int = 3  # how many of the best epochs are kept, and averaged at the end
+    allow_changes: bool = False  # true: continue a training with options that change its result, too
+    # Learning-rate schedule and early stopping.
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    # Optimisers one after another, in place of max_epochs, lr, weight_decay and schedule.
+    phases: tuple[PhaseConfig, ...] = ()
 
     def __post_init__(self) -> None:
-        at_least(self, 0, "ngpu", "node", "threads")
-        at_least(self, 1, "processes", "num_nodes")
-        positive(self, "patience")
-        if self.node > self.num_nodes:
-            raise ValueError(f"node: there are {self.num_nodes} (num_nodes), found {self.node}")
-
-    @property
-    def per_node(self) -> int:
-        """Processes of a node."""
-        return self.ngpu or self.processes
-
-    @property
-    def world(self) -> int:
-        """Processes in all."""
-        return self.per_node * self.num_nodes
+        if self.precision not in ("32-true", "bf16-mixed"):
+            raise ValueError(f"precision: '{self.precision}' is none of 32-true, bf16-mixed")
+        at_least(self, 1, "batch_size", "accumulate", "save_every", "log_every", "keep_best")
+        not_negative(self, "seed", "max_epochs", "epoch_steps", "weight_decay", "clip", "workers")
+        positive(self, "lr")
+        if self.phases:
+            plain = {item.name: item.default for item in fields(self)} | {"schedule": ScheduleConfig()}
+            for name in ("max_epochs", "lr", "weight_decay", "schedule"):
+                if getattr(self, name) != plain[name]:
+                    raise ValueError(f"{name}: not read beside phases, which have their own")
 
 
 @dataclass(frozen=True)
@@ -190,3 +201,86 @@ class PretrainConfig:
         not_negative(self, "unmasked_weight")
         if self.mix_snr[0] > self.mix_snr[1]:
             raise ValueError(f"mix_snr: expected lowest and highest, found {self.mix_snr}")
+
+
+# Sections and keys that do not change what is computed.
+FREE = {
+    "device",
+    "output_dir",
+    "loop.allow_changes",
+    "loop.log_every",
+    "loop.save_every",
+    "loop.workers",
+}
+# Counts per process: what matters is the whole.
+BATCH = "loop.batch_size"
+
+
+def check_options(config: Any, folder: Path) -> list[str]:
+    """Refuse a configuration that would change the result of a training begun in ``folder``.
+
+    A key that the saved configuration has not got yet, because older code wrote it, has its default there.
+    The number of processes may change if ``batch_size`` does so that a batch of all processes stays as large.
+
+    Returns:
+        The options that changed and were allowed to.
+
+    Raises:
+        SvmixerError: options changed that matter, and ``loop.allow_changes`` is false; all are named.
+    """
+    saved = folder / "config.yaml"
+    if not (saved.exists() and (folder / "last.ckpt").exists()):
+        return []
+    changed = changes(saved, config)
+    if changed and not config.loop.allow_changes:
+        raise SvmixerError(
+            f"{folder} was trained with other options: {', '.join(changed)}. Use another --tag, --force "
+            "true to do it again, or --allow_changes true (--loop.allow_changes) to continue with the new"
+        )
+    if changed:
+        log.warning("%s: continued with other options: %s", folder, ", ".join(changed))
+    return changed
+
+
+def changes(saved: Path, config: Any) -> list[str]:
+    """``key (old → new)`` of every option that matters and is not as in the file ``saved``."""
+    tree = read_yaml(saved)
+    gone = _remove_unknown(tree, configuration.to_dict(config), "")
+    try:
+        # What the file has not got takes its default.
+        old = _effective(configuration.from_dict(type(config), tree, str(saved)))
+    except ConfigError as error:
+        # A value that this code reads in another way.
+        return [*gone, str(error)]
+    new = _effective(config)
+    matter = [key for key in sorted(old.keys() | new.keys()) if not {key, key.split(".")[0]} & FREE]
+    changed = [key for key in matter if old.get(key) != new.get(key)]
+    return gone + [f"{key} ({old.get(key)} → {new.get(key)})" for key in changed]
+
+
+def _remove_unknown(old: dict[str, Any], new: dict[str, Any], prefix: str) -> list[str]:
+    """Take the keys that ``new`` has not got out of ``old``, and name them."""
+    gone = []
+    for key in list(old):
+        if key not in new:
+            gone.append(f"{prefix}{key} ({old.pop(key)} → no such option any more)")
+        elif isinstance(old[key], dict) and isinstance(new[key], dict):
+            gone += _remove_unknown(old[key], new[key], f"{prefix}{key}.")
+    return gone
+
+
+def _effective(config: Any) -> dict[str, Any]:
+    """Dotted key → value, with the batch size of all processes in place of that of one."""
+    flat = _flat(configuration.to_dict(config), "")
+    flat[f"{BATCH} of all processes"] = flat.pop(BATCH) * config.device.world
+    return flat
+
+
+def _flat(tree: dict[str, Any], prefix: str) -> dict[str, Any]:
+    flat = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            flat.update(_flat(value, f"{prefix}{key}."))
+        else:
+            flat[prefix + key] = value
+    return flat

@@ -1,21 +1,18 @@
-"""Training items: a clean crop for the teacher and its augmented twin for the student."""
+"""Training items: a random crop of an utterance, clean for the teacher and augmented for the student."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
 from svmixer.audio.augment import Augmenter
-from svmixer.audio.dumpset import DumpSet
+from svmixer.audio.dumpset import GRID, DumpSet
 from svmixer.audio.speed import speed_perturb
+from svmixer.errors import SvmixerError
 from svmixer.training.config import DataConfig
-from svmixer.training.crops import GRID, read_crop
-
-if TYPE_CHECKING:
-    from svmixer.training.teacher_cache import TeacherCache
 
 
 class TrainSet(Dataset):
@@ -24,25 +21,19 @@ class TrainSet(Dataset):
     Item ``index`` is utterance ``index mod utterances`` at speed ``index div utterances``. What is random in
     it depends on (seed, epoch, index) alone, so workers, ranks and resumed runs agree. The augmented crop
     starts where the clean one does. With ``crops_per_utterance`` the clean crop depends on (seed, epoch mod
-    crops_per_utterance, index); with a ``cache``, ``teacher`` (K, T, D) stands in place of ``clean``.
+    crops_per_utterance, index); with ``teacher_states``, ``teacher`` (K, T, D) stands in place of ``clean``.
     """
 
-    # The teacher's states of the fixed crops, once they are there.
-    cache: TeacherCache | None = None
+    # (index, crop) → the teacher's states (K, T, D) of that fixed crop, once they are on disk.
+    teacher_states: Callable[[int, int], torch.Tensor] | None = None
 
     def __init__(
         self, dump: DumpSet, config: DataConfig, augmenter: Augmenter | None, samples: int, seed: int
     ) -> None:
         if dump.speakers is None:
-            raise ValueError(f"{config.train}: utt2spk is missing: speaker training needs it")
-        self.dump, self.speeds, self.augmenter, self.samples, self.seed = (
-            dump,
-            config.speeds,
-            augmenter,
-            samples,
-            seed,
-        )
-        self.crops = config.crops_per_utterance
+            raise SvmixerError(f"{config.train}: utt2spk is missing: speaker training needs it")
+        self.dump, self.augmenter, self.samples, self.seed = dump, augmenter, samples, seed
+        self.speeds, self.crops = config.speeds, config.crops_per_utterance
         names, numbers = np.unique(dump.speakers, return_inverse=True)
         self.names = [
             name if speed == 1.0 else f"{name}#sp{speed:g}" for speed in self.speeds for name in names
@@ -62,8 +53,8 @@ class TrainSet(Dataset):
         if self.augmenter is not None:
             noisy = self.augmenter(clean, rng, speaker=self.dump.speakers[index % len(self.dump)])
         item = {"noisy": torch.from_numpy(noisy), "label": torch.tensor(self.labels[index])}
-        if self.cache is not None:
-            return {**item, "teacher": self.cache.read(index, epoch % self.crops)}
+        if self.teacher_states is not None:
+            return {**item, "teacher": self.teacher_states(index, epoch % self.crops)}
         return {**item, "clean": torch.from_numpy(clean)}
 
     def clean(self, index: int, crop: int) -> np.ndarray:
@@ -73,7 +64,7 @@ class TrainSet(Dataset):
     def _crop(self, index: int, rng: np.random.Generator) -> np.ndarray:
         utterance, speed = index % len(self.dump), self.speeds[index // len(self.dump)]
         if speed == 1.0:
-            return read_crop(self.dump, utterance, self.samples, rng)
+            return self.dump.read_crop(utterance, self.samples, rng)
         total, needed = int(self.dump.num_samples[utterance]), round(self.samples * speed)
         if total <= needed:
             whole = speed_perturb(

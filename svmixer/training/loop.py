@@ -7,7 +7,6 @@ states) is in the checkpoint. So a run that was killed continues bit-equal from 
 
 from __future__ import annotations
 
-import math
 import signal
 import sys
 import time
@@ -20,17 +19,22 @@ from lightning_fabric import Fabric
 from torch.utils.data import DataLoader
 
 from svmixer.distributed.device import random_state, set_random_state
-from svmixer.distributed.global_batch import GlobalBatch
 from svmixer.distributed.signals import INTERRUPTED, STOP_SIGNALS, note_interruption
-from svmixer.log import get_logger
-from svmixer.training.checkpoint import load_newest, rotate
-from svmixer.training.fit import check_fit
-from svmixer.training.loop_config import LoopConfig
-from svmixer.training.phases import PhasedSchedule, locate, make_optimizer, total_steps
-from svmixer.training.records import EpochLog, StepMeter
+from svmixer.errors import SvmixerError
+from svmixer.log import TrainingProgress, get_logger
+from svmixer.training.batch_norm import share_statistics, synchronise
+from svmixer.training.checkpoint import BestCheckpoints, check_compatible, load_newest, rotate
+from svmixer.training.config import LoopConfig
+from svmixer.training.metrics_log import MetricsLog, StepMetrics
 from svmixer.training.sampler import BatchPlan
-from svmixer.training.schedule import Schedule
-from svmixer.training.selection import BestModels
+from svmixer.training.schedule import (
+    PhaseConfig,
+    PhasedSchedule,
+    Schedule,
+    locate,
+    make_optimizer,
+    total_steps,
+)
 from svmixer.training.task import Task
 
 log = get_logger(__name__)
@@ -39,13 +43,13 @@ log = get_logger(__name__)
 class Loop:
     """Runs a :class:`Task` to its end, or to the next signal.
 
-    Files in ``output_dir``: ``last.ckpt`` (+ ``.previous``), ``log.jsonl`` (one record an epoch),
+    Files in ``output_dir``: ``last.ckpt`` (+ ``.previous``), ``log.jsonl`` (a line an epoch),
     ``tensorboard/``, ``best/`` and what ``task.finish`` writes.
 
     Raises:
-        FitError: the checkpoint in ``output_dir`` is of another model or optimiser.
+        IncompatibleCheckpointError: the checkpoint in ``output_dir`` is of another model or optimiser.
         CheckpointError: it is damaged, and so is the one before it.
-        ValueError: too few items for one step.
+        SvmixerError: too few items for one step.
     """
 
     def __init__(self, fabric: Fabric, config: LoopConfig, task: Task, output_dir: str | Path) -> None:
@@ -56,7 +60,7 @@ class Loop:
             self.world,
         )  # fmt: skip
         if self.plan.steps == 0:
-            raise ValueError(
+            raise SvmixerError(
                 f"{len(self.plan.speakers)} training items do not fill one step of "
                 f"{self.plan.utterances_per_step}: lower batch_size"
             )
@@ -72,17 +76,15 @@ class Loop:
             if config.phases
             else Schedule(config.schedule, config.lr, self.limit)
         )
+        task.module = synchronise(task.module, fabric)
         optimizer = self._new_optimizer()
         if self._saved:
-            check_fit(self._saved, task.module, optimizer, self.dir / "last.ckpt")
+            check_compatible(self._saved, task.module, optimizer, self.dir / "last.ckpt")
         self.module, self.optimizer = fabric.setup(task.module, optimizer)
         task.setup(fabric)
-        self.best = BestModels(self.dir / "best", config.keep_best)
+        self.best = BestCheckpoints(self.dir / "best", config.keep_best)
         self.epoch, self.step, self.total, self.stopped = 1, 0, 0, False
-        self.sums: dict[str, float] = {}
-        # Figures that are still on the device: a row for every batch, in the order of the names.
-        self._pending: list[torch.Tensor] = []
-        self._names: list[str] = []
+        self.metrics = StepMetrics(fabric, config.accumulate)
         self._signals: list[int] = []
 
     def run(self) -> None:
@@ -91,13 +93,13 @@ class Loop:
             signal.signal(number, lambda received, _frame: self._signals.append(received))
         torch.manual_seed(self.config.seed * 1000 + self.rank)
         self._resume()
-        records = EpochLog(self.dir, self.total, write=self.rank == 0)
+        metrics_log = MetricsLog(self.dir, self.total, write=self.rank == 0)
         if self.limit == 0 and self.epoch == 1:
-            self._end_epoch(records)
+            self._end_epoch(metrics_log)
         # A signal may have come between an epoch's last step and its end: then the step is not 0.
         while (self.total < self.limit or self.step) and not self.stopped:
             self._train_epoch()
-            self._end_epoch(records)
+            self._end_epoch(metrics_log)
         if self.rank == 0:
             self.task.finish(self.best.average(), self.dir)
         self.fabric.barrier()
@@ -105,47 +107,47 @@ class Loop:
     def _train_epoch(self) -> None:
         # The last epoch of phases may be a short one.
         steps = min(self.steps, self.limit - (self.total - self.step))
-        meter = StepMeter(
-            self.epoch, -(-self.limit // self.steps), steps, self.step, self.plan.utterances_per_step
-        )
+        epochs = -(-self.limit // self.steps)
+        progress = TrainingProgress(log, self.epoch, epochs, steps, self.step, self.plan.utterances_per_step)
         batches = self.plan.batches(self.total, self.total - self.step + steps)
         loader = iter(self._loader(batches))
         self.module.train()
         try:
-            self._train_steps(loader, meter, steps)
+            self._train_steps(loader, progress, steps)
         finally:
             # They ignore TERM, which is how Python ends them: after an error it would wait for them for ever.
             end_workers = getattr(loader, "_shutdown_workers", None)
             if end_workers is not None:
                 end_workers()
 
-    def _train_steps(self, loader: Iterator[dict[str, torch.Tensor]], meter: StepMeter, steps: int) -> None:
+    def _train_steps(
+        self, loader: Iterator[dict[str, torch.Tensor]], progress: TrainingProgress, steps: int
+    ) -> None:
         """Go on to step ``steps`` of this epoch."""
         config = self.config
         while self.step < steps:
             lr = self.schedule.lr(self.total)
             for group in self.optimizer.param_groups:
                 group["lr"] = lr
-            self._take_step(loader, meter)
+            self._take_step(loader, progress)
             if self.total % config.log_every == 0:
-                stats = self._fetch()
+                metrics = self.metrics.fetch(self.epoch, self.step)
                 if self.rank == 0:
-                    meter.show(self.step, stats, lr)
+                    progress.show(self.step, metrics, lr)
             if self._stop_asked():
                 self._leave()
             if self.total % config.save_every == 0 and self.step < steps:
-                self._fetch()
                 self._save()
-        self._fetch()
+        self.metrics.fetch(self.epoch, self.step)
 
-    def _take_step(self, loader: Iterator[dict[str, torch.Tensor]], meter: StepMeter) -> None:
-        """One optimiser step; its figures are left on the device, for they would wait for a GPU."""
+    def _take_step(self, loader: Iterator[dict[str, torch.Tensor]], progress: TrainingProgress) -> None:
+        """One optimiser step."""
         config = self.config
         for part in range(config.accumulate):
             started = time.perf_counter()
             batch = self.fabric.to_device(next(loader))
-            meter.data_time += time.perf_counter() - started
-            self._pending.append(self._backward(batch, part))
+            progress.data_time += time.perf_counter() - started
+            self._backward(batch, part)
         if config.clip:
             self.fabric.clip_gradients(
                 self.module, self.optimizer, max_norm=config.clip, error_if_nonfinite=False
@@ -156,11 +158,10 @@ class Loop:
         self._change_phase()
 
     def _leave(self) -> NoReturn:
-        self._fetch()
         self._save()
         reason = f"stopped by a signal: saved at epoch {self.epoch}, step {self.step}; run again to continue"
         if self.rank == 0:
-            note_interruption(self.dir, reason)
+            note_interruption(self.dir, reason, self.total)
             log.info("%s", reason)
         sys.exit(INTERRUPTED)
 
@@ -169,7 +170,7 @@ class Loop:
         config = self.config
         if config.phases:
             return make_optimizer(config.phases[self.phase], trained)
-        return torch.optim.AdamW(trained, lr=config.lr, weight_decay=config.weight_decay, fused=True)
+        return make_optimizer(PhaseConfig(lr=config.lr, weight_decay=config.weight_decay), trained)
 
     def _change_phase(self) -> None:
         """Take the optimiser of the next step's phase, before a checkpoint can be written."""
@@ -180,62 +181,33 @@ class Loop:
             self.optimizer = self.fabric.setup_optimizers(self._new_optimizer())
             log.info("step %d: %s", self.total, phases[phase])
 
-    def _backward(self, batch: dict[str, torch.Tensor], part: int) -> torch.Tensor:
-        """Forward and backward pass of one of a step's batches: this process's figures, ``self._names``."""
-        config = self.config
+    def _backward(self, batch: dict[str, torch.Tensor], part: int) -> None:
+        """Forward and backward pass of one of a step's batches."""
+        accumulate = self.config.accumulate
         batch = {**self.task.prepare(batch), "epochs": self.total / self.steps}
-        key = (config.seed, self.total, part)
-        with self.fabric.no_backward_sync(self.module, enabled=part < config.accumulate - 1):
-            with GlobalBatch(key, config.batch_size, self.rank, self.world):
-                loss, stats = self.module(batch)
-            self.fabric.backward(loss / config.accumulate)
-        self._names = ["loss", *sorted(stats)]
-        return torch.stack([loss.detach().float(), *(stats[name].float() for name in sorted(stats))])
+        with self.fabric.no_backward_sync(self.module, enabled=part < accumulate - 1):
+            loss, metrics = self.module(batch)
+            self.fabric.backward(loss / accumulate)
+        self.metrics.add(loss, metrics)
 
-    def _fetch(self) -> dict[str, float]:
-        """Add the figures of the steps since the last call, means of all processes, to the epoch's sums.
-
-        Nothing is saved before this has looked at them.
-
-        Returns:
-            The last step's figures.
-
-        Raises:
-            FloatingPointError: a figure is not finite.
-        """
-        stats: dict[str, float] = {}
-        if not self._pending:
-            return stats
-        rows = self.fabric.all_reduce(torch.stack(self._pending), reduce_op="mean").double()
-        self._pending = []
-        steps = rows.view(-1, self.config.accumulate, rows.shape[1]).mean(dim=1).tolist()
-        for step, values in enumerate(steps, self.step - len(steps) + 1):
-            if not all(map(math.isfinite, values)):
-                raise FloatingPointError(
-                    f"loss is not finite at epoch {self.epoch}, step {step}: {values[0]}"
-                )
-            stats = dict(zip(self._names, values, strict=True))
-            for name, value in stats.items():
-                self.sums[name] = self.sums.get(name, 0.0) + value
-        return stats
-
-    def _end_epoch(self, records: EpochLog) -> None:
-        means = {f"train_{name}": value / self.step for name, value in self.sums.items()}
+    def _end_epoch(self, metrics_log: MetricsLog) -> None:
+        means = {f"train_{name}": value / self.step for name, value in self.metrics.sums.items()}
         self.module.eval()
+        share_statistics(self.module, self.fabric)
         with torch.no_grad():
-            figures = self.task.validate(self.fabric, self.module)
-        metric = figures[self.task.metric]
+            validation = self.task.validate(self.fabric, self.module)
+        metric = validation[self.task.metric]
         if self.rank == 0:
             self.best.offer(self.epoch, metric, self.module.module.state_dict())
-            # The rate of the last step, if there was one.
-            rate = {"lr": self.schedule.lr(self.total - 1)} if self.total else {}
-            records.add(self.total, {"epoch": self.epoch, **rate, **means, **figures})
+            # That of the last step, if there was one.
+            lr = {"lr": self.schedule.lr(self.total - 1)} if self.total else {}
+            metrics_log.add(self.total, {"epoch": self.epoch, **lr, **means, **validation})
         self.stopped = self.schedule.epoch_end(metric)
         if self.stopped:
             log.info(
                 "no gain in %s for %d epochs: stopping", self.task.metric, self.config.schedule.stop_after
             )
-        self.epoch, self.step, self.sums = self.epoch + 1, 0, {}
+        self.epoch, self.step, self.metrics.sums = self.epoch + 1, 0, {}
         self._save()
 
     def _loader(self, batches: list[list[tuple[int, int]]]) -> DataLoader:
@@ -258,6 +230,8 @@ class Loop:
         return bool(self.fabric.all_reduce(flag, reduce_op="sum") > 0)
 
     def _save(self) -> None:
+        # Not before the loss is known to be finite.
+        self.metrics.fetch(self.epoch, self.step)
         states = random_state(self.fabric.device)
         states = {
             name: list(self.fabric.all_gather(value).view(self.world, -1)) for name, value in states.items()
@@ -275,7 +249,7 @@ class Loop:
                     "total": self.total,
                     "stopped": self.stopped,
                 },
-                "sums": self.sums,
+                "sums": self.metrics.sums,
                 "world": self.world,
             }
             rotate(self.dir / "last.ckpt", tree)
@@ -296,7 +270,7 @@ class Loop:
         self.optimizer.load_state_dict(tree["optimizer"])
         self.schedule.load_state_dict(tree["schedule"])
         self.best.load_state_dict(tree["best"])
-        self.sums = dict(tree["sums"])
+        self.metrics.sums = dict(tree["sums"])
         counters = tree["counters"]
         self.epoch, self.step, self.total = counters["epoch"], counters["step"], counters["total"]
         self.stopped = counters["stopped"]
@@ -304,7 +278,7 @@ class Loop:
             states = {name: values[self.rank] for name, values in tree["random"].items()}
             set_random_state(states, self.fabric.device)
         else:
-            # Only draws that are not keyed by their row (see global_batch) notice.
+            # Dropout draws other numbers in any case: each process has random numbers of its own.
             torch.manual_seed((self.config.seed + self.total) * 1000 + self.rank)
             log.info("begun by %d processes, continued by %d", tree["world"], self.world)
         log.info("resumed at epoch %d, step %d of %d", self.epoch, self.step, self.steps)

@@ -17,12 +17,12 @@ from svmixer.audio.errors import AudioError
 from svmixer.devices import count_gpus
 from svmixer.distributed.device import make_fabric, start_processes
 from svmixer.distributed.signals import INTERRUPTED, STOP_SIGNALS, note_interruption
+from svmixer.errors import SvmixerError
 from svmixer.fileio import write_json
-from svmixer.log import fail, get_logger
-from svmixer.training.checkpoint import CheckpointError
-from svmixer.training.fit import FitError
+from svmixer.log import get_logger
+from svmixer.training.checkpoint import IncompatibleCheckpointError
+from svmixer.training.config import check_options
 from svmixer.training.loop import Loop
-from svmixer.training.options import check_options
 from svmixer.training.task import Task
 
 log = get_logger(__name__)
@@ -34,20 +34,20 @@ def run_task(config: Any, task: Callable[[Any], Task]) -> None:
     The configuration is saved beside the results; a directory made with other options is refused, naming
     them. One process at a time owns the directory. If ``config.device`` asks for several processes, this one
     becomes their launcher, see :mod:`svmixer.distributed.launch`.
+
+    Raises:
+        SvmixerError: the training cannot be begun or continued; the message says why.
     """
     folder = Path(config.output_dir)
-    try:
-        if config.device.ngpu:
-            count_gpus(config.device.ngpu, "--ngpu 0 (--device.ngpu 0) trains on the CPU")
-        start_processes(config.device, folder)
-        _leave_on_signals(folder)
-        fabric = make_fabric(config.device, config.loop.precision)
-        lock = _lock(folder) if fabric.global_rank == 0 else None
-        changed = check_options(config, folder) if fabric.global_rank == 0 else []
-        fabric.barrier()
-        prepared = task(config)
-    except (ValueError, OSError) as error:
-        raise fail(str(error)) from None
+    if config.device.ngpu:
+        count_gpus(config.device.ngpu, "--ngpu 0 (--device.ngpu 0) trains on the CPU")
+    start_processes(config.device, folder)
+    _leave_on_signals(folder)
+    fabric = make_fabric(config.device, config.loop.precision)
+    lock = _lock(folder) if fabric.global_rank == 0 else None
+    changed = check_options(config, folder) if fabric.global_rank == 0 else []
+    fabric.barrier()
+    prepared = task(config)
     started = time.perf_counter()
     sizes = {
         "trained_parameters": sum(p.numel() for p in prepared.module.parameters() if p.requires_grad),
@@ -60,20 +60,17 @@ def run_task(config: Any, task: Callable[[Any], Task]) -> None:
             ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in sizes.items()),
         )
     try:
-        try:
-            loop = Loop(fabric, config.loop, prepared, folder)
-        except FitError as error:
-            raise fail(_no_fit(error, changed)) from None
-        except (ValueError, CheckpointError) as error:
-            raise fail(str(error)) from None
+        loop = Loop(fabric, config.loop, prepared, folder)
         # Not before it is known that the training can go on with it.
         if fabric.global_rank == 0:
             configuration.save(config, folder / "config.yaml")
         loop.run()
+    except IncompatibleCheckpointError as error:
+        raise SvmixerError(_incompatible(error, changed)) from None
     except (AudioError, OSError) as error:
         # A data worker hands over its whole traceback; what happened stands in the last line.
         last = str(error).rstrip().rpartition("\n")[2]
-        raise fail(last.removeprefix(f"{AudioError.__module__}.AudioError: ")) from None
+        raise SvmixerError(last.removeprefix(f"{AudioError.__module__}.AudioError: ")) from None
     if fabric.global_rank == 0:
         write_json(folder / "summary.json", sizes)
         log.info("finished %s after %.0f s", folder, time.perf_counter() - started)
@@ -81,7 +78,7 @@ def run_task(config: Any, task: Callable[[Any], Task]) -> None:
         lock.close()
 
 
-def _no_fit(error: FitError, changed: list[str]) -> str:
+def _incompatible(error: IncompatibleCheckpointError, changed: list[str]) -> str:
     """Why a training cannot be continued, and what to do."""
     cause = f"options that changed: {', '.join(changed)}"
     if not changed:
@@ -118,7 +115,7 @@ def _lock(folder: Path, patience: float = 20.0) -> IO[str]:
             # A run that was just killed may need a moment to go.
             if time.monotonic() > deadline:
                 handle.seek(0)
-                raise fail(
+                raise SvmixerError(
                     f"{folder} is being trained by another process ({handle.read().strip()})"
                 ) from None
             time.sleep(0.2)

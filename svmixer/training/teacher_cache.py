@@ -17,8 +17,9 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 
+from svmixer.errors import SvmixerError
 from svmixer.fileio import atomic_write, read_json, write_json
-from svmixer.log import get_logger
+from svmixer.log import Progress, get_logger
 from svmixer.teachers import Teacher
 from svmixer.training.config import TeacherCacheConfig
 from svmixer.training.data import TrainSet
@@ -40,7 +41,7 @@ class TeacherCache:
         layers: the states to keep, as :meth:`svmixer.teachers.Teacher.hidden_states` takes them.
 
     Raises:
-        ValueError: the training set cuts new crops in every epoch; the directory holds the states of
+        SvmixerError: the training set cuts new crops in every epoch; the directory holds the states of
             something else (all differences are named); there is no room for what is missing.
     """
 
@@ -48,7 +49,7 @@ class TeacherCache:
         self, config: TeacherCacheConfig, data: TrainSet, teacher: Teacher, layers: tuple[int, ...]
     ) -> None:
         if not data.crops:
-            raise ValueError("teacher_cache: needs fixed crops: set data.crops_per_utterance")
+            raise SvmixerError("teacher_cache: needs fixed crops: set data.crops_per_utterance")
         self.folder, self.crops = Path(config.dir), data.crops
         self.dtype = np.dtype(config.dtype)
         self.layers = teacher.numbers(layers)
@@ -91,9 +92,10 @@ class TeacherCache:
             write_json(self.folder / "index.json", self._index)
         # No shard is ever without its index.
         fabric.barrier()
-        for shard in range(fabric.global_rank, self.shards, fabric.world_size):
-            if self._path(shard).exists():
-                continue
+        own = range(fabric.global_rank, self.shards, fabric.world_size)
+        missing = [shard for shard in own if not self._path(shard).exists()]
+        progress = Progress(log, len(missing), "shards of the teacher's states")
+        for done, shard in enumerate(missing, 1):
             first = shard * self.shard_items
             items = range(first, min(first + self.shard_items, self.items))
             states = np.empty((len(items), *self.shape), self.dtype)
@@ -103,10 +105,10 @@ class TeacherCache:
                 found = teacher.hidden_states(batch, True, self.layers)
                 states[start : start + len(waves)] = found.float().cpu().numpy()
             if not np.isfinite(states).all():
-                raise ValueError(f"teacher_cache: states that {self.dtype} cannot hold: take dtype float32")
+                raise SvmixerError(f"teacher_cache: states that {self.dtype} cannot hold: take dtype float32")
             with atomic_write(self._path(shard), "wb") as stream:
                 np.save(stream, states, allow_pickle=False)
-            log.info("teacher's states: shard %d of %d", shard + 1, self.shards)
+            progress.update(done)
         fabric.barrier()
 
     def _path(self, shard: int) -> Path:
@@ -123,7 +125,7 @@ class TeacherCache:
             if found.get(key) != value
         ]
         if other:
-            raise ValueError(f"teacher_cache: {self.folder} holds other states: {', '.join(other)}")
+            raise SvmixerError(f"teacher_cache: {self.folder} holds other states: {', '.join(other)}")
 
     def _check_room(self) -> None:
         total = self.items * self._item_bytes
@@ -138,7 +140,7 @@ class TeacherCache:
             free / 1e9,
         )  # fmt: skip
         if needed > free:
-            raise ValueError(
+            raise SvmixerError(
                 f"teacher_cache: {self.folder} needs {needed / 1e9:.2f} GB, {free / 1e9:.2f} GB are free"
             )
 

@@ -10,10 +10,9 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from svmixer.log import get_logger
+from svmixer.log import Progress, get_logger
 from svmixer.models.base import evaluating
 from svmixer.models.speaker_model import SpeakerModel
-from svmixer.progress import Progress
 from svmixer.training.config import WhitenConfig
 from svmixer.training.data import TrainSet
 from svmixer.training.sampler import epoch_order

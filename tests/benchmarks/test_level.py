@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 import soundfile
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -16,6 +17,7 @@ from svmixer.audio.dump import DumpConfig, dump_job
 from svmixer.audio.merge import MergeConfig, merge_jobs
 
 
+@pytest.mark.slow
 def test_level(tmp_path):
     time = np.arange(32000) / 16000
     (tmp_path / "data").mkdir()

@@ -45,11 +45,12 @@ def test_results_name_their_command(tmp_path):
         [("tiny", "9.4")],
         "lr",
         {"ms": 9.4},
+        ["Words " * 30],
     )
     text = write_result(result, tmp_path)
-    assert text.startswith(
-        "## Latency\n\n`benchmarks/run.sh latency`\n\n| model | ms |\n| :--- | ---: |\n| tiny | 9.4 |\n"
-    )
+    start = "## Latency\n\n```bash\nbenchmarks/run.sh latency\n```\n\n"
+    assert text.startswith(start + "| model | ms |\n| :--- | ---: |\n| tiny | 9.4 |\n")
+    assert max(map(len, text.splitlines())) <= 118 and text.count("Words") == 30
     assert (tmp_path / "latency.md").read_text() == text
     saved = json.loads((tmp_path / "latency.json").read_text())
     assert saved["ms"] == 9.4 and saved["command"] == "benchmarks/run.sh latency"

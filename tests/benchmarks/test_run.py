@@ -48,6 +48,7 @@ def test_every_table_has_a_script_with_the_options_that_it_gets(capsys, monkeypa
     assert commands["peers"][0] == f"{venv}/bin/python"
 
 
+@pytest.mark.slow
 def test_run_makes_a_page(tmp_path):
     (tmp_path / "notes.md").write_text("By hand.\n")
     command = [RUN, "--tables", "lists augment", "--quick", "true", "--output", tmp_path]
@@ -55,7 +56,7 @@ def test_run_makes_a_page(tmp_path):
     assert done.returncode == 0, done.stderr
     page = (tmp_path / "benchmarks.md").read_text()
     assert page.startswith((ROOT / "benchmarks/intro.md").read_text())
-    assert "\nBy hand.\n" in page and len(re.findall(r"^Machine: .*python 3", page, re.MULTILINE)) == 1
+    assert "\nBy hand.\n" in page and len(re.findall(r"^- Machine: .*python 3", page, re.MULTILINE)) == 1
     # In the page's order, not in that of the option.
     assert re.findall(r"^## (.*)", page, re.MULTILINE) == ["Augmentation of a 3 s crop", "Long lists"]
     steps = {step["step"]: step for step in json.loads((tmp_path / "lists.json").read_text())["steps"]}
@@ -79,6 +80,7 @@ def test_wrong_options_are_told(options, message):
     assert (done.returncode, done.stderr) == (1, f"{message}\n")
 
 
+@pytest.mark.slow
 def test_a_table_that_fails_leaves_the_page_to_the_others(tmp_path):
     environment = {**os.environ, "SVMIXER_BENCH_VENV": str(tmp_path / "nothing")}
     command = [RUN, "--tables", "peers augment", "--quick", "true", "--output", tmp_path]

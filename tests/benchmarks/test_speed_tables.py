@@ -41,6 +41,7 @@ def test_streaming(tmp_path):
     assert len(cells(tmp_path / "streaming.md")) == 4
 
 
+@pytest.mark.slow
 def test_scoring(tmp_path):
     found = run("scoring", tmp_path, "--threads", "[1, 2]")["threads"]
     rows = cells(tmp_path / "scoring.md")

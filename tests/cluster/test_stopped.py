@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import time
 
 import pytest
-from clusters import is_running, wait_for
+from clusters import ROOT, is_running, wait_for
 from dispatching import SLEEPER, Call, wait_dead
 
 pytestmark = pytest.mark.cluster
@@ -100,3 +101,26 @@ def test_stopped_while_the_scheduler_is_away(cluster, tmp_path):
     wait_dead(pid)
     # A host whose daemon was started anew tells of its jobs after a while.
     call.left_nothing(120)
+
+
+# As run.sh runs a dispatcher; the options of sbatch are those of docs/cluster.md, but for their numbers.
+DRIVER = """\
+trap 'exit 2' TERM INT HUP
+. "$0/path.sh"
+. "$0/tools/run_child.sh"
+export DISPATCH_DRIVER_PID=$$
+run_child slurm.pl JOB=1:2 log/a.JOB.log bash -c "$1"
+"""
+
+
+@pytest.mark.slow
+def test_a_driver_in_a_job_of_its_own_cancels_its_tasks(slurm, tmp_path):
+    """The signal that --signal=B:TERM asks for reaches it before its time limit, up to a minute early."""
+    words = shlex.join(["exec", "bash", "-c", DRIVER, str(ROOT), SLEEPER])
+    options = ["--time=2", "--cpus-per-task=1", "--mem=200M", "--signal=B:TERM@30", f"--chdir={tmp_path}"]
+    log = tmp_path / "run.log"
+    slurm.call("sbatch", *options, f"--output={log}", "--wrap", words)
+    wait_for(lambda: len(list(tmp_path.glob("*.pid"))) == 2)
+    pids = [int(path.read_text()) for path in tmp_path.glob("*.pid")]
+    wait_for(lambda: "SIGTERM: cancelled the tasks" in log.read_text(), 120)
+    assert not any(map(is_running, pids))

@@ -1,4 +1,4 @@
-"""The commands of README.md and docs/export.md, as they stand there."""
+"""The commands of README.md, docs/use.md and docs/export.md, as they stand there."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import soundfile
 
 from svmixer.cli.main import main
 from svmixer.models.io import save_model
+from svmixer.runtime import load_onnx
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -25,9 +26,10 @@ def commands(text: str) -> list[list[str]]:
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    """A working directory with the recordings that the README names."""
+    """A working directory with the recordings that the pages name."""
     rng = np.random.default_rng(0)
-    for name, rate in (("a.wav", 16000), ("b.mp3", 16000), ("b.flac", 8000), ("c.flac", 44100)):
+    names = {"a.wav": 16000, "b.wav": 16000, "b.mp3": 16000, "b.flac": 8000, "c.flac": 44100}
+    for name, rate in names.items():
         soundfile.write(tmp_path / name, 0.1 * rng.standard_normal(2 * rate), rate)
     (tmp_path / "recordings/sub").mkdir(parents=True)
     for name in ("x.wav", "sub/y.wav"):
@@ -36,33 +38,63 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_use_a_model(exported, here, capsys):
+def shell(page: str) -> str:
+    """The shell commands of a page."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return "\n".join(re.findall(r"^```bash\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
+
+
+@pytest.mark.parametrize(
+    ("page", "verbs"),
+    [
+        ("README.md", ["verify", "verify", "enrol", "verify", "embed"]),
+        ("docs/use.md", ["verify", "enrol", "verify", "embed", "embed"]),
+    ],
+)
+def test_commands_that_use_a_model(exported, here, capsys, page, verbs):
     shutil.copytree(exported, here / "exp/voices_compact/export")
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    block = text.partition("## Use a model")[2].partition("```bash\n")[2].partition("```")[0]
-    words = commands(block)
-    assert [command[0] for command in words] == ["verify", "enrol", "verify", "embed", "embed"]
+    words = commands(shell(page))
+    assert [command[0] for command in words] == verbs
     for command in words:
         main(command)
-    assert re.search(r"^(one|two) speakers?: cosine 0\.\d{4}, threshold ", capsys.readouterr().out)
-    assert np.load(here / "ann.npy").shape == (12,)
-    with np.load(here / "embeddings.npz") as found:
-        assert found.files == ["a.wav", "b.flac"]
+    assert re.search(r"^(one|two) speakers?: cosine -?\d\.\d{4}, threshold ", capsys.readouterr().out)
+    assert np.load(here / "ann.npy").ndim == 1
     assert {str(path.relative_to(here / "embeddings")) for path in (here / "embeddings").rglob("*.npy")} == {
         "x.npy",
         "sub/y.npy",
     }
+    if "embeddings.npz" in shell(page):
+        with np.load(here / "embeddings.npz") as found:
+            assert found.files == ["a.wav", "b.flac"]
 
 
-def test_the_python_of_the_readme_runs(here, capsys):
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_threshold_of_the_output_that_is_shown():
+    threshold = f"threshold {load_onnx('pocket').threshold:.4f}"
+    for page in ("README.md", "docs/use.md", "docs/start.md"):
+        text = (ROOT / page).read_text(encoding="utf-8")
+        assert set(re.findall(r"threshold \d\.\d+", text)) == {threshold}, page
+
+
+@pytest.mark.parametrize(("page", "count"), [("README.md", 1), ("docs/use.md", 2)])
+def test_the_python_of_the_pages_runs(here, capsys, page, count):
+    text = (ROOT / page).read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    assert len(blocks) == 2 and "torch" not in blocks[0]
+    assert len(blocks) == count and "torch" not in blocks[0]
     for block in blocks:
-        exec(compile(block, "README.md", "exec"), {})
-    first, cosine, shape, *scores = capsys.readouterr().out.splitlines()
+        exec(compile(block, page, "exec"), {})
+    first, *more = capsys.readouterr().out.splitlines()
     assert re.match(r"(one|two) speakers? -?\d\.\d+ \(.*\)$", first)
-    assert -1 <= float(cosine) <= 1 and shape == "torch.Size([2, 3, 149, 192])" and len(scores) == 2
+    if count == 2:
+        cosine, shape, *scores = more
+        assert -1 <= float(cosine) <= 1 and shape == "torch.Size([2, 3, 149, 192])" and len(scores) == 2
+
+
+def test_the_figures_of_the_readme_are_those_of_the_pages():
+    interval = re.compile(r"\d+\.\d\d \[\d+\.\d\d, \d+\.\d\d\]")
+    figures = set(interval.findall((ROOT / "README.md").read_text(encoding="utf-8")))
+    sources = [ROOT / "docs/results.md", ROOT / "egs/pocket/sv1/README.md"]
+    measured = set(interval.findall("".join(page.read_text(encoding="utf-8") for page in sources)))
+    assert len(figures) == 10 and figures <= measured
 
 
 @pytest.mark.slow

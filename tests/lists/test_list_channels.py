@@ -19,7 +19,7 @@ from svmixer.lists import (
     write_spk2utt,
     write_table,
 )
-from svmixer.lists.channels import parse_recording_channel
+from svmixer.lists.segments import parse_recording_channel
 
 
 @pytest.fixture

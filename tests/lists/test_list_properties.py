@@ -19,7 +19,6 @@ from svmixer.lists import (
     read_table,
     read_trials,
     spk2utt_from,
-    split_list,
     validate_data_dir,
     write_parts,
     write_table,
@@ -77,21 +76,6 @@ def test_any_bytes_read_or_are_refused_with_the_file_named(content):
                 read(path)
             except ListError as error:
                 assert str(error).startswith(folder)
-
-
-@settings(max_examples=50, deadline=None)
-@given(
-    st.lists(st.binary(max_size=5).filter(lambda line: b"\n" not in line), min_size=1, max_size=30), st.data()
-)
-def test_split_is_a_partition(lines, data):
-    jobs = data.draw(st.integers(1, len(lines)))
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "list"
-        path.write_bytes(b"".join(line + b"\n" for line in lines))
-        contents = [part.read_bytes() for part in split_list(path, jobs, f"{folder}/JOB")]
-        assert b"".join(contents) == path.read_bytes()
-        sizes = [content.count(b"\n") for content in contents]
-        assert max(sizes) - min(sizes) <= 1
 
 
 few_ids = st.sampled_from([f"{speaker}-{i}" for speaker in "abc" for i in range(4)])

@@ -56,17 +56,6 @@ def test_make_trials(data_dir, capsys):
     assert "max_utterances must be at least 2" in capsys.readouterr().err
 
 
-def test_split(data_dir, tmp_path, capsys):
-    options = ["--input", f"{data_dir}/wav.scp", "--output", f"{tmp_path}/wav.JOB.scp", "--jobs"]
-    run_program("split_list", [*options, "2"])
-    halves = [(tmp_path / f"wav.{job}.scp").read_text() for job in (1, 2)]
-    assert [half.count("\n") for half in halves] == [2, 2]
-    assert "".join(halves) == (data_dir / "wav.scp").read_text()
-    with pytest.raises(SystemExit):
-        run_program("split_list", [*options, "5"])
-    assert "--nj 4" in capsys.readouterr().err
-
-
 def test_partition(data_dir, tmp_path, capsys):
     with pytest.raises(SystemExit):
         run_program("partition_data_dir", ["--data_dir", str(data_dir), "--output_dir", f"{tmp_path}/out"])

@@ -119,6 +119,7 @@ def test_embed_mistakes_are_one_line(arguments, status, message, capsys):
     assert error.count("\n") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [["--format", "json"], ["--json"], ["--json", "true"]])
 def test_complexity_of_the_paper_as_json(words, capsys):
     run_program("complexity", words)
@@ -162,6 +163,7 @@ def test_complexity_of_the_paper_as_json(words, capsys):
     assert stated["system L=17"] == {"params": 80000000, "macs": 19400000000}
 
 
+@pytest.mark.slow
 def test_complexity_of_the_paper_as_a_table(capsys):
     run_program("complexity", [])
     text = capsys.readouterr().out
@@ -262,6 +264,7 @@ def test_verbs(capsys, monkeypatch):
     assert len(json.loads(capsys.readouterr().out)) == 12
 
 
+@pytest.mark.slow
 def test_embed_needs_the_base_install_only(model_dir, files, expected, tmp_path):
     """As a program, with everything that the base install lacks made impossible to import."""
     output = tmp_path / "o.npy"

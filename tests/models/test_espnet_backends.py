@@ -199,6 +199,7 @@ def test_presets_have_the_size_that_they_state(name, millions):
     assert f"{millions:.2f}M parameters" in path.read_text()
 
 
+@pytest.mark.slow
 def test_without_espnet_the_error_says_what_to_install():
     """In a process of its own, where nothing named espnet2 can be imported."""
     code = (

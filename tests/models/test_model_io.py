@@ -89,6 +89,7 @@ def test_an_unknown_key_in_the_configuration_is_refused(directory):
         load_model(directory)
 
 
+@pytest.mark.slow
 def test_importing_the_package_loads_no_torch():
     code = (
         "import sys, svmixer, svmixer.models.config; "

@@ -178,6 +178,7 @@ def options(folder, output):
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_outputs_equal_the_released_forward_pass(files, tmp_path):
     run_program("convert_released", options(files, tmp_path / "model"))
     model = load_model(tmp_path / "model")
@@ -193,6 +194,7 @@ def test_outputs_equal_the_released_forward_pass(files, tmp_path):
     assert (reference[0] - reference[1]).abs().max() > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("layers", "total"), [(5, 33037243), (17, 77988883)])
 def test_released_sizes(tmp_path, layers, total):
     student, backend = release(layers)

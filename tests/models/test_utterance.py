@@ -122,6 +122,7 @@ def test_errors_name_the_utterance():
         list(embed_utterances(Model(), [good, source("bad", bad)], WINDOW))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0.3, 0.5, 600.0])
 def test_short_and_long_utterances_of_a_dump(toy_model, tmp_path, seconds):
     """0.3 s is repeated, ten minutes are read in pieces: as the API embeds them."""

@@ -71,6 +71,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", BROKEN)
 def test_what_chaos_is_there_to_find_is_found(case, tmp_path):
     """A run in small, sound or with one of the faults, killed four times."""

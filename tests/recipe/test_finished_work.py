@@ -36,7 +36,7 @@ for set in train valid test; do
 done
 """
 
-pytestmark = pytest.mark.recipe
+pytestmark = [pytest.mark.recipe, pytest.mark.slow]
 
 
 @pytest.fixture

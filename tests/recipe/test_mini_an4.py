@@ -255,7 +255,7 @@ def test_an_incomplete_corpus_is_refused(corpus, tmp_path):
 def test_run_sh_knows_its_options_and_configurations(tmp_path):
     """Every option that the recipe passes is one of the driver's, and every configuration loads."""
     from svmixer.config import load
-    from svmixer.training.tasks import TrainConfig
+    from svmixer.training.config import TrainConfig
 
     known = run(tmp_path, ROOT / "run.sh", "--help").stdout
     given = [
@@ -322,7 +322,7 @@ def test_everything_lies_where_it_was_asked_for(all_stages, monkeypatch):
     """Augmentation too; what is saved beside results names its lists and can be used again."""
     from svmixer.audio.augment import Augmenter
     from svmixer.config import load
-    from svmixer.training.tasks import TrainConfig
+    from svmixer.training.config import TrainConfig
 
     assert sorted(path.name for path in all_stages.iterdir()) == ["d2", "downloads", "lists", "results"]
     monkeypatch.chdir(all_stages)

@@ -123,7 +123,7 @@ def test_run_sh_calls_the_driver(project, recipe):
 @pytest.mark.parametrize("name", ["train_distill", "train_speaker", "train_distill_few", "train_speaker_few"])
 def test_configurations_load(name):
     from svmixer.config import load
-    from svmixer.training.tasks import TrainConfig
+    from svmixer.training.config import TrainConfig
 
     config = load(TrainConfig, ROOT / f"egs/TEMPLATE/sv1/conf/{name}.yaml")
     assert config.distill.kind == "distilhubert"
@@ -179,6 +179,7 @@ def test_lists_folder_segments_and_trials(recipe, corpus, tmp_path):
     assert len(read_trials(work / "lists/valid/trials")) == 3 * 15 * 2
 
 
+@pytest.mark.slow
 @pytest.mark.recipe
 def test_bad_lists_are_explained(recipe, corpus, tmp_path):
     work = tmp_path / "work"
@@ -207,6 +208,7 @@ def test_bad_lists_are_explained(recipe, corpus, tmp_path):
     assert "--drop_missing" not in conflict.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.recipe
 def test_too_few_speakers_name_the_options(recipe, corpus, tmp_path):
     """The defaults want 15 of the 8: what would fit is named, and how it goes through run.sh."""
@@ -266,6 +268,7 @@ def test_the_command_for_a_foreign_list_repairs_your_file(recipe, corpus, tmp_pa
         assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.recipe
 def test_trials_with_names_that_no_list_has(recipe, corpus, tmp_path):
     words = [recipe / "local/data.sh", *options(corpus), "--trials", corpus / "trials"]
@@ -389,7 +392,7 @@ def test_an_unknown_kind_of_training(recipe, tmp_path):
 def test_few_speakers_train_nothing_on_labels():
     """What is distilled fits what starts from it; with few speakers it is whitened alone."""
     from svmixer.config import load
-    from svmixer.training.tasks import TrainConfig
+    from svmixer.training.config import TrainConfig
 
     few = {kind: load(TrainConfig, ROOT / f"egs/TEMPLATE/sv1/conf/train_{kind}_few.yaml") for kind in KINDS}
     assert few["speaker"].loop.max_epochs == 0 and few["speaker"].model.whiten
@@ -434,6 +437,7 @@ if sys.orig_argv[1:4] == ["-m", "svmixer", "distill"]:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.recipe
 @pytest.mark.parametrize(
     ("more", "lasts", "recorded"),

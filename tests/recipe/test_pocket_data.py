@@ -132,7 +132,7 @@ def test_without_the_corpus_stage_1_says_what_to_get(tmp_path):
 def test_run_sh_knows_its_options_and_configurations(tmp_path):
     """Every option that the recipe passes is one of the driver's, and every configuration loads."""
     from svmixer.config import load
-    from svmixer.training.tasks import TrainConfig
+    from svmixer.training.config import TrainConfig
 
     env = {**os.environ, "SVMIXER_VENV": sys.prefix}
     known = subprocess.run([ROOT / "run.sh", "--help"], env=env, capture_output=True, text=True).stdout

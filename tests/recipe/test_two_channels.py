@@ -74,6 +74,7 @@ def dump(work: Path) -> tuple[dict[str, set[int]], str]:
     return found, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.recipe
 def test_calls_are_told_apart(recipe, tmp_path, monkeypatch):
     channels = "".join(f"c{call}{side} call{call} {side}\n" for call, side in SIDES)
@@ -100,6 +101,7 @@ def test_calls_are_told_apart(recipe, tmp_path, monkeypatch):
     assert second["c3A-0"] == first["c3B-0"] and second["c3B-1"] == first["c3A-1"]
 
 
+@pytest.mark.slow
 @pytest.mark.recipe
 def test_calls_that_are_not_told_apart_are_named(recipe, tmp_path):
     work = tmp_path / "work"

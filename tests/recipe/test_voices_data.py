@@ -131,6 +131,7 @@ def prepared(tmp_path_factory, corpus) -> tuple[Path, str]:
     return work, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_lists_are_sound(prepared):
     for split in SPLITS:
         size = validate_data_dir(prepared[0] / "data" / split, check_files=True, need_speakers=True)
@@ -220,6 +221,7 @@ def test_rooms_are_listed(prepared):
     assert {soundfile.info(work / path).samplerate for path in wav_scp.values()} == {16000}
 
 
+@pytest.mark.slow
 def test_lists_do_not_depend_on_the_number_of_processes_nor_on_the_cache(prepared, corpus, tmp_path):
     work, _ = prepared
     options = ("--corpus_dir", str(corpus), "--max_utts", "6")

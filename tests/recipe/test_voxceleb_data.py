@@ -227,6 +227,7 @@ def test_all_sets_by_value(work, monkeypatch):
     assert "voxceleb2: 3 of 5994 speakers, 5 of 145569 videos, 10 of 1092009 utterances" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.recipe
 def test_validation_sets(work):
     """Made from VoxCeleb1's dev part, held out from training, Vox1-O, or any list."""
@@ -332,6 +333,7 @@ def test_known_and_uncleaned_lists(own):
     assert "(37720 is the number of veri_test.txt, the list before cleaning)" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.recipe
 def test_bad_lists_are_explained(own):
     path = own / "corpora/lists/vox1_o.txt"  # a list by the set's own name comes first
@@ -358,6 +360,7 @@ def test_bad_lists_are_explained(own):
     assert done.returncode != 0 and "there is no 'vox1_x'" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.recipe
 def test_rooms_are_simulated_without_rirs_noises(own):
     shutil.rmtree(own / "corpora/RIRS_NOISES")
@@ -434,6 +437,7 @@ def as_m4a(folder: Path, m4a: Path) -> None:
         path.unlink()
 
 
+@pytest.mark.slow
 @pytest.mark.recipe
 def test_m4a_is_read_or_converted(own, m4a):
     as_m4a(own / "corpora/voxceleb2", m4a)
@@ -524,7 +528,7 @@ def test_run_sh_calls_the_driver(tmp_path):
 def test_configurations_are_the_papers(name):
     """But for what no result depends on."""
     from svmixer.config import load
-    from svmixer.training.tasks import TrainConfig
+    from svmixer.training.config import TrainConfig
 
     own, paper = (
         load(TrainConfig, folder / f"{name}.yaml") for folder in (RECIPE / "conf", ROOT / "conf/paper")
@@ -570,7 +574,7 @@ def test_through_data_dump_and_score(own, m4a):
 
     # Augmentation as the recipe configures it finds what stage 2 has made.
     from svmixer.audio.augment import Augmenter
-    from svmixer.training.tasks import TrainConfig
+    from svmixer.training.config import TrainConfig
 
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(own)

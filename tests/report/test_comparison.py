@@ -113,6 +113,7 @@ def test_command_line(six_runs, capsys):
     assert "exp/none/score: no results" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_costs_beside_error_rates(six_runs):
     """The light student has 0.27 GMACs, the tiny one 0.33; groups of one size alone have a cost."""
     for name, runs in zip(("light", "tiny"), GROUPS.values(), strict=True):

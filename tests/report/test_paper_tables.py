@@ -158,7 +158,7 @@ def test_options_of_the_rows_are_known(recipe):
     """Every option in a row is a key of the training configuration."""
     from svmixer.models.backends import BACKENDS
     from svmixer.models.students import ENCODER_LAYERS
-    from svmixer.training.tasks import TrainConfig
+    from svmixer.training.config import TrainConfig
 
     folder = ROOT / f"egs/{recipe}/sv1"
     for one in read_tables(folder / "conf/tables.yaml").tables:

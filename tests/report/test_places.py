@@ -10,7 +10,7 @@ import pytest
 import svmixer
 from svmixer.report.compare import write_comparison
 from svmixer.report.page import write_report
-from svmixer.report.places import command_without_places, without_places
+from svmixer.report.places import command_lines, command_without_places, without_places
 
 CHECKOUT = Path(svmixer.__file__).resolve().parent.parent
 
@@ -61,6 +61,19 @@ def test_commands_can_still_be_pasted():
     assert shlex.split(command) == [*words[:2], "--wav_scp '…/wav.scp'", *words[3:-1], "…/m"]
     # What an earlier version recorded, without its quotes.
     assert command_without_places("./run.sh --tag it's /a/b") == "./run.sh --tag it's …/b"
+
+
+def test_long_commands_are_broken_before_options():
+    words = shlex.split("./run.sh --tag 'a b' --force true")
+    words += ["--local_data_opts", "--wav_scp 'x y'", "--nj", "2"]
+    lines = command_lines(shlex.join(words), width=40)
+    assert lines == [
+        "./run.sh --tag 'a b' --force true \\",
+        """    --local_data_opts '--wav_scp '"'"'x y'"'"'' \\""",
+        "    --nj 2",
+    ]
+    assert shlex.split("\n".join(lines).replace("\\\n", "")) == words
+    assert command_lines("./run.sh --tag it's /a/b") == ["./run.sh --tag it's …/b"]
 
 
 def test_pages_have_none(make_run):

@@ -67,6 +67,7 @@ def test_records_of_earlier_versions_are_those_of_trainings(tmp_path):
     assert record(tmp_path, 2, 3)["started"] == "day 2"
 
 
+@pytest.mark.slow
 def test_the_page_names_all_of_them(make_run):
     folder = make_run("exp/toy")
     record(folder, 1, 5)
@@ -76,6 +77,7 @@ def test_the_page_names_all_of_them(make_run):
     assert "Then:\n\n```\n./run.sh --nj 1\n```\n\nCommit `c1`, started day 1." in text
 
 
+@pytest.mark.slow
 @pytest.mark.recipe
 def test_a_report_done_again_changes_no_record(make_run):
     """Through run.sh: the page has the start and the command that run.json has."""

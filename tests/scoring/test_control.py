@@ -17,7 +17,7 @@ from svmixer.scoring.control import (
     mean_statistics,
     mel_bands,
 )
-from svmixer.scoring.filters import lowpass
+from svmixer.scoring.utterances import lowpass
 
 
 @pytest.fixture

@@ -9,11 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from svmixer.lists import ListError, Trials, write_table
-from svmixer.scoring import evaluate as module
-from svmixer.scoring.evaluate import evaluate, score_trials
-from svmixer.scoring.metrics import summary
-from svmixer.scoring.provenance import code_commit
-from svmixer.scoring.result import read_scores, trial_speakers, write_scores
+from svmixer.scoring import metrics as module
+from svmixer.scoring.metrics import evaluate, score_trials, summary
+from svmixer.scoring.result import code_commit, read_scores, trial_speakers, write_scores
 
 ROWS = [(1, "a1", "a2"), (0, "a1", "b1"), (0, "b1", "a2"), (1, "b1", "b2")]
 
@@ -101,7 +99,7 @@ def test_commit_names_the_checkout():
 
 def test_figures_need_no_torch():
     code = (
-        "import svmixer.scoring.bootstrap, svmixer.scoring.evaluate, svmixer.stages.score, sys;"
+        "import svmixer.scoring.bootstrap, svmixer.scoring.metrics, svmixer.stages.score, sys;"
         "sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

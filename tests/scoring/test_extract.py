@@ -13,8 +13,7 @@ from svmixer.inference.utterance import embed_utterance, embed_utterances
 from svmixer.models.config import BackendConfig, EcapaConfig, FrontendConfig, ModelConfig, StudentConfig
 from svmixer.models.io import load_model, save_model
 from svmixer.models.speaker_model import SpeakerModel
-from svmixer.scoring.filters import lowpass
-from svmixer.scoring.utterances import dump_source, extract, job_indices
+from svmixer.scoring.utterances import dump_source, extract, lowpass
 from svmixer.scoring.vectors import EmbeddingError, job_finished, load_embeddings, merge_jobs, write_job
 from svmixer.stages import extract as extract_cli
 
@@ -56,16 +55,6 @@ def score(data, out, num_jobs=2):
     )
     run_program("score", command.split())
     return json.loads((out / "metrics.json").read_text())
-
-
-def test_jobs_share_the_utterances():
-    for total in (0, 1, 7, 12):
-        for num_jobs in (1, 2, 5, 13):
-            parts = [job_indices(total, job, num_jobs) for job in range(1, num_jobs + 1)]
-            assert [i for part in parts for i in part] == list(range(total))
-            assert max(map(len, parts)) - min(map(len, parts)) <= 1
-    with pytest.raises(ValueError, match="job 3 is not among"):
-        job_indices(5, 3, 2)
 
 
 def test_model_embeddings_are_those_of_the_common_path(eval_set, model_dir, tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.signal import freqz
 
-from svmixer.scoring.filters import _design, lowpass
+from svmixer.scoring.utterances import _design, lowpass
 
 RATE = 16000
 

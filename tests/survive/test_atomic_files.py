@@ -81,6 +81,7 @@ def whole(name: str, folder: Path) -> bytes:
     return (folder / "file").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WRITERS)
 def test_killed_at_any_byte(name, tmp_path):
     new = whole(name, tmp_path / "whole")

@@ -34,7 +34,7 @@ from svmixer.lists import (
 from svmixer.models.config import ModelConfig
 from svmixer.scoring.vectors import EmbeddingError, load_embeddings
 from svmixer.training.checkpoint import CheckpointError, load_tree
-from svmixer.training.tasks import TrainConfig
+from svmixer.training.config import TrainConfig
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "audio"))
 from audio_files import wav_bytes
@@ -255,6 +255,7 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
 )
 
 
+@pytest.mark.slow
 @few
 @given(yamls)
 @example(b"student: 2001-99-99")  # PyYAML's constructors raise what they like

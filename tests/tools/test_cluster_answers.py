@@ -141,6 +141,7 @@ def test_a_task_that_can_never_run_is_cancelled(slurm_pl):
     assert sorted(slurm_pl.calls("scancel")[:2]) == [["77_1"], ["77_2"]]
 
 
+@pytest.mark.slow
 def test_causes_and_retries_of_lost_tasks(slurm_pl):
     lines = [
         squeue_line(77, 77, 1, "NODE_FAIL", nodes="n1", reason="NodeDown"),
@@ -211,6 +212,7 @@ def test_a_silent_scheduler_does_not_hide_what_tasks_report(slurm_pl):
     assert "failed tasks: 2 (exit code 3)" in message
 
 
+@pytest.mark.slow
 def test_what_ended_while_the_scheduler_was_away_was_not_cancelled_by_it(slurm_pl):
     process = waiting_call(slurm_pl, squeue_line(77, 77, 1, "RUNNING"))
     slurm_pl.answer("squeue", 1, "Unable to contact slurm controller")

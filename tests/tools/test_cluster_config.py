@@ -209,6 +209,27 @@ def test_lines_that_kaldi_s_files_lack_are_named_and_enough(request, program, te
     assert dispatcher(*words).returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("needs", "words"),
+    [
+        (
+            "train_cmd",
+            "--partition=gpu --gres=gpu:1 --mem=8G --signal=B:USR1@600 --cpus-per-task=4 --time=2-00:00:00",
+        ),
+        ("dump_cmd", "--partition=cpu --mem=2G --cpus-per-task=1 --time=12:00:00"),
+    ],
+)
+def test_the_example_of_the_documentation(slurm_pl, needs, words):
+    """Account and partitions: GPU jobs in the one, all others, also those that do not ask, in the other."""
+    page = (ROOT / "docs/cluster.md").read_text(encoding="utf-8")
+    example = page.partition("\n## conf/slurm.conf\n")[2].partition("\n```\n")[2].partition("```\n")[0]
+    conf = slurm_pl.directory / "conf"
+    conf.mkdir()
+    (conf / "slurm.conf").write_text(example)
+    asked = asked_for(slurm_pl, *NEEDS[needs], "a.log", "true")
+    assert asked == ["--export=ALL", "--account=speech", *words.split()]
+
+
 @pytest.mark.parametrize("options", [["--mem", "2G"], ["--num-threads", 3], ["--gpu", 0], ["--gpu", 1]])
 def test_the_line_that_is_told_is_the_built_in_one(cluster, options):
     (cluster.directory / "my.conf").write_text(f"command {cluster.submit}\n")

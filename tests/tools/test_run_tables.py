@@ -93,8 +93,9 @@ def test_a_signal_while_the_environment_is_made(tmp_path):
 @pytest.mark.parametrize("script", ["run.sh", "tools/run_tables.sh"])
 def test_a_signal_before_anything_has_begun(tmp_path, script):
     """While options are still being read."""
-    (tmp_path / "tools").mkdir()
-    (tmp_path / script).write_text((ROOT / script).read_text())
+    for name in (script, "stages/options.sh", "tools/parse_options.sh"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text((ROOT / name).read_text())
     (tmp_path / "tools/parse_options.sh").write_text("touch began\nsleep 1\necho reached\n")
     words = ["bash", script, "--recipe", "."]
     driver = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, text=True)

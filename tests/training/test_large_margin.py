@@ -7,8 +7,7 @@ import torch.nn.functional as F
 from svmixer.config import ConfigError, load
 from svmixer.models.io import ModelError, load_model, read_speakers
 from svmixer.training.config import TrainConfig
-from svmixer.training.start import LOSSES
-from svmixer.training.tasks import SpeakerTask
+from svmixer.training.speaker import LOSSES, SpeakerTask
 
 ALONE = {"teacher": "", "frontend_from_teacher": "false"}
 
@@ -61,7 +60,7 @@ def test_a_crop_of_two_windows_is_scored_as_two_windows_are(toy, first):
     batch = {name: torch.stack([item[name] for item in items]) for name in items[0]}
     assert batch["noisy"].shape == (3, 16000)
     task.module.eval()
-    loss, stats = task.module(task.prepare(batch))
+    loss, metrics = task.module(task.prepare(batch))
     model = load_model(folder / "model")
     model.whitening = None
     with torch.no_grad():
@@ -72,7 +71,7 @@ def test_a_crop_of_two_windows_is_scored_as_two_windows_are(toy, first):
     own = F.one_hot(batch["label"], 4).bool()
     expected = F.cross_entropy(30 * torch.where(own, (cosine.acos() + 0.5).cos(), cosine), batch["label"])
     assert loss.item() == pytest.approx(expected.item(), rel=1e-4)
-    assert "margin" not in stats
+    assert "margin" not in metrics
     # The distillation of both windows, where there is a teacher.
     both = second(toy, folder, teacher=str(toy / "teacher"), **{"data.windows": "2"})
     prepared = both.prepare(batch)

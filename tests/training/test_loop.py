@@ -1,4 +1,4 @@
-"""The training loop on a task of one number: what it does with a step's figures."""
+"""The training loop on a task of one number: what it does with a step's metrics."""
 
 import json
 
@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from svmixer.distributed.device import DeviceConfig, make_fabric
+from svmixer.distributed.config import DeviceConfig
+from svmixer.distributed.device import make_fabric
+from svmixer.training.config import LoopConfig
 from svmixer.training.loop import Loop
-from svmixer.training.loop_config import LoopConfig
 
 
 class Items(torch.utils.data.Dataset):
@@ -64,18 +65,18 @@ def loop(task, folder, **options):
     return Loop(make_fabric(DeviceConfig(threads=1), "32-true"), config, task, folder)
 
 
-def test_figures_are_means_over_batches_and_steps(tmp_path):
+def test_metrics_are_means_over_batches_and_steps(tmp_path):
     """Eight items in two steps of two batches: 0 + … + 7 over 8; fetched every step or at the end alike."""
     for name, log_every in (("each", 1), ("end", 100)):
         running = loop(Task(8), tmp_path / name, accumulate=2, log_every=log_every)
         running._train_epoch()
         assert running.step == 2
-        assert {key: value / 2 for key, value in running.sums.items()} == {"loss": 3.5, "figure": 3.5}
-        assert running._fetch() == {}
+        assert {key: value / 2 for key, value in running.metrics.sums.items()} == {"loss": 3.5, "figure": 3.5}
+        assert running.metrics.fetch(1, 2) == {}
 
 
 @pytest.mark.parametrize("log_every", [1, 100])
-def test_a_figure_that_is_not_finite_ends_the_training_and_nothing_is_saved_after_it(tmp_path, log_every):
+def test_a_metric_that_is_not_finite_ends_the_training_and_nothing_is_saved_after_it(tmp_path, log_every):
     running = loop(Task(12, most=10.5), tmp_path, log_every=log_every, save_every=1)
     batches = running.plan.batches(0, 6)
     bad = next(number for number, batch in enumerate(batches, 1) if 11 in [item for _, item in batch])

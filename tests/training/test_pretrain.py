@@ -1,3 +1,5 @@
+"""Pretraining of a small teacher: targets, masks, losses, a toy run."""
+
 import json
 
 import numpy as np
@@ -6,10 +8,11 @@ import torch
 import yaml
 from toy import CONV
 
+from svmixer.audio.dumpset import DumpSet
 from svmixer.cli.main import run_program
 from svmixer.teachers import load_teacher
 from svmixer.teachers.config import TeacherConfig
-from svmixer.training.pretrain import MaskedPrediction, span_mask
+from svmixer.training.pretrain import ClusterTargets, MaskedPrediction, fit_targets, mfcc, span_mask
 
 TINY = TeacherConfig(
     extractor_conv_layer_config=tuple(map(tuple, CONV)), encoder_embed_dim=12, encoder_pos_conv_kernel=8,
@@ -84,3 +87,34 @@ def test_a_toy_pretraining_makes_a_teacher(toy, tmp_path):
     assert 0 <= records[0]["valid_accuracy"] <= 1
     # Four clusters: the most frequent one holds a quarter of the frames or more.
     assert 0.25 <= records[0]["valid_chance"] < 1
+
+
+def noise(samples: int = 48000) -> torch.Tensor:
+    return torch.from_numpy(np.random.default_rng(0).standard_normal(samples).astype(np.float32) * 0.1)
+
+
+def test_mfcc_lies_on_the_frame_grid_and_ignores_gain():
+    features = mfcc(noise())
+    assert features.shape == (149, 39)
+    assert features[:, :13].mean(0).abs().max() < 1e-3
+    assert torch.allclose(features, mfcc(noise() * 0.5), atol=2e-2)
+
+
+def test_a_frame_belongs_to_the_nearest_centroid():
+    features = mfcc(noise())
+    scale = torch.stack([features.mean(0), features.std(0)])
+    standard = (features - scale[0]) / scale[1]
+    targets = ClusterTargets(standard[[7, 90]], scale)
+    found = targets.clusters(noise())
+    assert found[7] == 0 and found[90] == 1
+    distances = torch.stack([(standard - standard[i]).norm(dim=1) for i in (7, 90)])
+    assert torch.equal(found, distances.argmin(0))
+
+
+def test_fitting_depends_on_the_seed_alone(toy):
+    dump = DumpSet(toy / "train")
+    one, again, other = (fit_targets(dump, 4, 500, 8000, seed) for seed in (0, 0, 1))
+    assert torch.equal(one.centroids, again.centroids) and torch.equal(one.scale, again.scale)
+    assert not torch.equal(one.centroids, other.centroids)
+    assert one.centroids.shape == (4, 39)
+    assert (one.scale[1] > 0).all()

@@ -4,20 +4,16 @@ import os
 import subprocess
 from pathlib import Path
 
-import torch
-
-from svmixer.training.checkpoint import save_tree
-
 ROOT = Path(__file__).resolve().parents[2]
 
-# Stands for a training: run n leaves $1/checkpoint.n as its state and ends as line n of $1/ends says.
+# Stands for a training: run n ends as line n of $1/ends says, with as many steps as line n of $1/steps.
 TRAINING = """
 folder=$1; shift
 echo "$@" >>"$folder/calls"
 n=$(wc -l <"$folder/calls")
-[ ! -f "$folder/checkpoint.$n" ] || cp "$folder/checkpoint.$n" "$folder/last.ckpt"
 status=$(sed -n "${n}p" "$folder/ends")
-[ "$status" -ne 75 ] || echo "stopped by a signal: run $n" >"$folder/.interrupted"
+steps=$(sed -n "${n}p" "$folder/steps")
+[ "$status" -ne 75 ] || printf '%s\n' "stopped by a signal: run $n" "$steps" >"$folder/.interrupted"
 exit "$status"
 """
 
@@ -36,10 +32,8 @@ def run(
 ) -> subprocess.CompletedProcess:
     folder.mkdir(exist_ok=True)
     (folder / "training.sh").write_text(TRAINING)
-    (folder / "ends").write_text("".join(f"{end}\n" for end in ends))
-    for number, total in enumerate(steps, 1):
-        tree = {"counters": {"total": total}, "w": torch.ones(1)}
-        save_tree(folder / f"checkpoint.{number}", tree)
+    for name, numbers in (("ends", ends), ("steps", steps)):
+        (folder / name).write_text("".join(f"{number}\n" for number in numbers))
     return subprocess.run(
         ["bash", "-c", STAGE, "stage", str(ROOT), most, str(nodes), str(folder)],
         env={**os.environ, "cmd_backend": "local"}, capture_output=True, text=True, timeout=120,
@@ -65,6 +59,13 @@ def test_no_progress_between_two_submissions_is_the_end(tmp_path):
     result = run(tmp_path, [75, 75, 75, 0], [10, 20, 20])
     assert result.returncode == 1 and len(calls(tmp_path)) == 3
     assert "no step was made between two submissions" in result.stderr
+
+
+def test_a_training_that_came_to_no_step_gets_another_chance(tmp_path):
+    result = run(tmp_path / "once", [75, 75, 0], [0, 10])
+    assert result.returncode == 0 and len(calls(tmp_path / "once")) == 3
+    result = run(tmp_path / "twice", [75, 75, 0], [0, 0])
+    assert result.returncode == 1 and len(calls(tmp_path / "twice")) == 2
 
 
 def test_only_so_many_times(tmp_path):

@@ -5,11 +5,13 @@ import torch
 from safetensors.torch import load_file
 
 from svmixer.config import load
-from svmixer.distributed.device import DeviceConfig, make_fabric
+from svmixer.distributed.config import DeviceConfig
+from svmixer.distributed.device import make_fabric
 from svmixer.models.io import ModelError, load_model, save_model, save_tensors
 from svmixer.models.student import Student
-from svmixer.training.start import start_student
-from svmixer.training.tasks import HEADS, DistillTask, SpeakerTask, TrainConfig
+from svmixer.training.config import TrainConfig
+from svmixer.training.distill import HEADS, DistillTask
+from svmixer.training.speaker import SpeakerTask, initialise_student
 
 
 def distilled(toy, folder):
@@ -144,7 +146,7 @@ def test_a_student_starts_from_the_lower_layers_of_a_deeper_one(toy, tmp_path):
     deep = Student(replace(config.model.student, layers=3))
     save_tensors(deep.state_dict(), tmp_path / "student.safetensors")
     shallow = Student(replace(config.model.student, layers=2))
-    start_student(shallow, tmp_path / "student.safetensors")
+    initialise_student(shallow, tmp_path / "student.safetensors")
     wave = torch.randn(2, config.model.student.window)
     deep.eval(), shallow.eval()
     with torch.no_grad():
@@ -156,4 +158,4 @@ def test_a_student_starts_from_the_lower_layers_of_a_deeper_one(toy, tmp_path):
     # The other way round there is nothing to start the further layers from.
     save_tensors(shallow.state_dict(), tmp_path / "shallow.safetensors")
     with pytest.raises(ModelError, match=r"shallow.safetensors: .*missing layers\.2\."):
-        start_student(deep, tmp_path / "shallow.safetensors")
+        initialise_student(deep, tmp_path / "shallow.safetensors")

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from svmixer.audio.augment import AugmentConfig, Augmenter, SourceConfig
-from svmixer.audio.dumpset import DumpSet
-from svmixer.training.crops import GRID, read_crop
-from svmixer.training.data import DataConfig, TrainSet
+from svmixer.audio.dumpset import GRID, DumpSet
+from svmixer.training.config import DataConfig
+from svmixer.training.data import TrainSet
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def test_crops_start_on_the_grid_and_are_the_utterances_samples(dump):
     whole = dump.read(index)
     starts = set()
     for seed in range(40):
-        crop = read_crop(dump, index, 8000, np.random.default_rng(seed))
+        crop = dump.read_crop(index, 8000, np.random.default_rng(seed))
         matches = [
             s for s in range(0, len(whole) - 8000 + 1, GRID) if np.array_equal(whole[s : s + 8000], crop)
         ]
@@ -33,7 +33,7 @@ def test_a_short_utterance_is_repeated(dump):
     index = int(np.argmin(dump.num_samples))
     whole = dump.read(index)
     assert len(whole) < 24000
-    crop = read_crop(dump, index, 24000, np.random.default_rng(0))
+    crop = dump.read_crop(index, 24000, np.random.default_rng(0))
     assert np.array_equal(crop, np.tile(whole, 4)[:24000])
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The default recipe: real speech from Debian packages, a small self-supervised teacher, two processor cores, about a quarter of an hour.
+# The default recipe: real speech from Debian packages, a small self-supervised teacher, about 15 minutes on two cores.
 # Runs in the current directory; all options of the top-level run.sh can follow (--help lists them).
 set -euo pipefail
 

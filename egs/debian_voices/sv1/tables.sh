@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Tables I and II at the scale of the default recipe, 14 runs as long as the default one; --only table1, --dry_run true and the other options of tools/run_tables.sh can follow.
+# Tables I and II at the scale of the default recipe, 14 runs as long as the default one. All options of tools/run_tables.sh can
+# follow: --only table1, --dry_run true.
 set -euo pipefail
 
 recipe=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

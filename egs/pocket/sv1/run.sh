@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The model that comes with the package: a small SV-Mixer for devices, trained on 300 speakers. Needs LibriSpeech (see README.md);
-# half an hour on two cores. Runs in the current directory; all options of the top-level run.sh can follow (--help lists them).
+# The model that comes with the package: a small SV-Mixer for devices, trained on 300 speakers. It needs LibriSpeech (README.md)
+# and half an hour on two cores. Runs in the current directory; all options of the top-level run.sh can follow (--help lists them).
 set -euo pipefail
 
 recipe=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

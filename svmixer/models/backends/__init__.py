@@ -6,9 +6,9 @@ from torch import nn
 
 from svmixer.models.backends.ecapa import Ecapa
 from svmixer.models.backends.espnet import ENCODERS, EspnetBackend
-from svmixer.models.backends.linear import LinearBackend
 from svmixer.models.backends.redimnet import Redimnet
 from svmixer.models.backends.statistics import StatisticsBackend
+from svmixer.models.backends.weighted_sum import LinearBackend
 from svmixer.models.config import BackendConfig
 from svmixer.models.registry import Registry
 

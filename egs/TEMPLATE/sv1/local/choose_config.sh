@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Which configuration suits a training set, for --distill_config auto and --train_config auto: `conf/NAME.yaml<TAB>why`, and
-# behind another tab options of the training, where the configuration has to be changed for a set of this size.
+# Which configuration suits a training set, for --distill_config auto and --train_config auto. Prints `conf/NAME.yaml<TAB>why` and,
+# after another tab, options of the training if the configuration has to be changed for a set of this size.
 #
 # Few speakers are enough to learn which directions of an embedding differ within speakers, not to learn the embedding itself:
 # with 34 and with 300 speakers, training on their labels made validation speakers worse epoch by epoch, and the distilled
@@ -18,20 +18,20 @@ train_dir=dump/train
 teacher=wavlm_tiny
 # Configuration that was chosen already; empty chooses one.
 config=
-# Speakers from which on the student and a backend learn from their labels.
+# From this number of speakers on, student and backend learn from their labels.
 many_speakers=300
 # Utterances that a speaker must have to count as one of them.
 utterances=10
-# Steps that a student is distilled for at least: as many as in the default recipe, whose whitened students docs/light.md has.
+# Least number of steps of a distillation: as many as in the default recipe (docs/light.md).
 steps=220
-# Steps between two validations at least: sets that are passed through in fewer have longer epochs.
+# Least number of steps between two validations: smaller sets get longer epochs.
 epoch_steps=20
 # shellcheck disable=SC1091
 . "$SVMIXER_ROOT/tools/parse_options.sh"
 require_int 1 many_speakers utterances steps epoch_steps
 [[ $kind =~ ^(distill|speaker)$ ]] || { echo "${0##*/}: --kind must be distill or speaker, not '$kind'" >&2; exit 1; }
 
-[ -f "$train_dir/spk2utt" ] || { echo "${0##*/}: $train_dir/spk2utt is missing: it has the speakers" >&2; exit 1; }
+[ -f "$train_dir/spk2utt" ] || { echo "${0##*/}: $train_dir/spk2utt is missing: it lists the speakers" >&2; exit 1; }
 read -r speakers all able < <(awk -v least="$utterances" \
     '{ all += NF - 1; if (NF > least) able++ } END { print NR, all + 0, able + 0 }' "$train_dir/spk2utt")
 why="$speakers speakers with $all utterances in $train_dir, $able speakers with $utterances or more"
@@ -46,8 +46,8 @@ else
     why+=", of $many_speakers that training on labels needs: the distilled student and whitening alone"
 fi
 
-# enough_epochs FILE: for how long a student is distilled with FILE; behind a tab the options for that, where there would be too
-# few steps with FILE as it is, or its rate would rise for more than a quarter of them.
+# enough_epochs FILE: for how long a student is distilled with FILE. After a tab, options: if FILE alone gives too few steps, or
+# its learning rate would rise for more than a quarter of them.
 enough_epochs() {
     python - "$1" "$all" "$steps" "$epoch_steps" <<'EOF'
 import sys
@@ -79,7 +79,7 @@ print(length, *([" ".join(options)] if options else []), sep="\t")
 EOF
 }
 if [ "$kind" = distill ]; then
-    # The stage says where it has looked, if there is none.
+    # If there is none, the stage says where it looked.
     for file in "$recipe/$config" "$SVMIXER_ROOT/$config" "$config"; do
         [ -f "$file" ] || continue
         why+=$(enough_epochs "$file")

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# From wav.scp and utt2spk of a corpus to data/{train,valid,test}, split by speaker; trials are made where none are given.
+# Makes data/{train,valid,test}, split by speaker, from wav.scp and utt2spk of a corpus; trials are made if none are given.
 #
-# The lists are copied to data/all, repaired there (sorted, cleaned, reduced to what all of them have; what is left out is
-# printed) and validated. Your own files are not changed. The same lists and options give the same sets.
+# The lists are copied to data/all, repaired there (sorted, cleaned, reduced to what all of them have) and validated; what is left
+# out is printed. Your own files are not changed. The same lists and options give the same sets.
 set -euo pipefail
 recipe=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck disable=SC1091  # found through the folder of this file
@@ -21,7 +21,7 @@ reco2file_and_channel=
 trials=
 # Speakers to validate with, chosen by the seed among those with two utterances or more.
 valid_speakers=5
-# Speakers to test with, chosen in the same way; not used with trials, which say what the test set is.
+# Speakers to test with, chosen in the same way; not used if there are trials, which define the test set.
 test_speakers=10
 # Seed of the choice of speakers and trials.
 seed=0
@@ -29,7 +29,7 @@ seed=0
 drop_missing=false
 # Folder that receives the data directories.
 data_dir=data
-# Parallel jobs: an option of every recipe, but lists need only one.
+# Parallel jobs: every recipe has this option; lists need only one.
 nj=1
 # shellcheck disable=SC1091
 . "$SVMIXER_ROOT/tools/parse_options.sh"
@@ -56,7 +56,7 @@ copy_list() {
         echo "${0##*/}: no such list: $2; give it with --$1 FILE (docs/own_data.md shows an example)" >&2
         exit 1
     fi
-    # Before it is a copy: the command in the message is for your file.
+    # Before it is copied, so that the command in the message is for your file.
     python -m svmixer check_text --input "$2"
     cp "$2" "$all/$3"
     originals+=("$2")
@@ -68,8 +68,8 @@ copy_list utt2spk "$utt2spk" utt2spk
 [ -z "$reco2file_and_channel" ] || copy_list reco2file_and_channel "$reco2file_and_channel" reco2file_and_channel
 [ -z "$trials" ] || copy_list trials "$trials" trials
 
-# on_copies PROGRAM OPTION…: run a program on $all; its standard error is in `said` and goes on, without repairs of the copies,
-# which the next run would undo, and with your file where a whole list is meant. Lines may be those of the repaired copy.
+# on_copies PROGRAM OPTION…: run a program on $all. Its standard error is in `said` and is passed on, but without repairs of the
+# copies, which the next run would undo, and with your file's name instead of the copy's. Line numbers may be the repaired copy's.
 on_copies() {
     local status=0 i shown
     { said=$(python -m svmixer "$1" --data_dir "$all" "${@:2}" 2>&1 >&3) || status=$?; } 3>&1

@@ -3,7 +3,7 @@
 #
 # Writes data/{train,valid,test}/{wav.scp,parts,utt2spk,spk2utt,spk2gender,spk2lang[,trials]}, data/rirs/wav.scp, and
 # data/local/skipped.tsv (files left out, with the reason). Packages and what was measured on them stay in downloads/, so
-# that another run is quick. There is no list of noises: babble is mixed from the training speakers and coloured noise is
+# another run is fast. There is no list of noises: babble is mixed from the training speakers and coloured noise is
 # generated while training. Run it in the work directory.
 set -euo pipefail
 recipe=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -24,7 +24,7 @@ table=
 max_utts=20
 # Room impulse responses to simulate; 0 for none.
 rirs=200
-# Sets that are wanted, separated by blanks, as run.sh passes them: without rirs among them none are simulated; empty is all.
+# Sets to make, separated by blanks, as run.sh passes them; rooms are simulated only if rirs is among them. Empty: all.
 sets=
 # Parallel processes.
 nj=2

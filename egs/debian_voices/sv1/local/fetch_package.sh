@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Download one Debian package with apt and unpack it, without root and without installing it:
 #   local/fetch_package.sh DOWNLOAD_DIR PACKAGE
-# Leaves DOWNLOAD_DIR/PACKAGE_VERSION_all.deb and DOWNLOAD_DIR/packages/PACKAGE/; the `.done` file in the latter says that all of
-# it is there. What an interrupted run left is done again; a .deb that is already there is not downloaded.
+# Leaves DOWNLOAD_DIR/PACKAGE_VERSION_all.deb and DOWNLOAD_DIR/packages/PACKAGE/; the `.done` file in the latter says that it is
+# complete. What an interrupted run left is done again; a .deb that is already there is not downloaded.
 set -euo pipefail
 
 downloads=$(cd "$1" && pwd)
@@ -32,7 +32,7 @@ unpack() {
     mv "$target.tmp" "$target"
 }
 
-# A killed run may have left a fetch that is still at work: wait for it.
+# A download of a killed run may still be running: wait for it.
 exec 9>"$downloads/.lock-$package"
 flock 9
 [ ! -e "$target/.done" ] || exit 0

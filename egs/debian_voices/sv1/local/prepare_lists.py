@@ -11,10 +11,11 @@ from corpus import SPLITS, CorpusError, Voice, find_files, package_root, package
 from scan import Scan, scan_packages
 from utterances import Utterance, distinct, join_files, spread
 
+from svmixer.cli.main import failed
 from svmixer.config import parse_args
 from svmixer.fileio import atomic_write
 from svmixer.lists import Trials, make_trials, write_parts, write_spk2utt, write_table, write_trials
-from svmixer.log import fail, get_logger
+from svmixer.log import get_logger
 
 log = get_logger("prepare_lists")
 
@@ -79,7 +80,7 @@ def main() -> None:
             most = None if split == "train" else config.max_utts
             rows.append(split.ljust(6) + write_split(data_dir / split, members, most))
     except (CorpusError, OSError) as error:
-        raise fail(str(error)) from None
+        raise failed(str(error)) from None
     print("      speakers   files  utterances  minutes  targets  nontargets", *rows, sep="\n")
 
 

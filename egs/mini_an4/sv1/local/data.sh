@@ -2,22 +2,22 @@
 # The five AN4 speakers that come inside ESPnet's package as data directories, with noises and room impulse responses.
 #
 # Writes data/{train,valid,test}/{wav.scp,utt2spk,spk2utt,spk2gender[,segments,trials]}, data/noise/wav.scp and
-# data/rirs/wav.scp. The archive comes out of the installed espnet; where that is older than 202611, which has it first, the
-# wheel of espnet 202611 (4.5 MB) is downloaded with pip, and nothing of it is installed. Run it in the work directory.
+# data/rirs/wav.scp. The archive comes from the installed espnet. If that is older than 202611, the first release that has it,
+# the wheel of espnet 202611 (4.5 MB) is downloaded with pip; nothing of it is installed. Run it in the work directory.
 set -euo pipefail
 recipe=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck disable=SC1091  # found through the folder of this file
 . "$recipe/../../../path.sh"
 
-# Archive of the corpus (downloads.tar.gz); empty: ESPnet's, as told above.
+# Archive of the corpus (downloads.tar.gz); empty: ESPnet's, as described above.
 archive=
 # Folder with the unpacked corpus (an4, noise and rirs), instead of an archive.
 corpus_dir=
 # Folder that receives the data directories.
 data_dir=data
-# Folder for the archive and what is unpacked from it; a wheel of espnet that lies there is used.
+# Folder for the archive and what is unpacked from it; a wheel of espnet that is there is used.
 download_dir=downloads
-# Parallel jobs: an option of every recipe, but this one has too little for two.
+# Parallel jobs: every recipe has this option, but here is too little to do for two.
 nj=1
 # shellcheck disable=SC1091
 . "$SVMIXER_ROOT/tools/parse_options.sh"
@@ -36,8 +36,8 @@ find_wheel() {
     find "$download_dir" -maxdepth 1 -name "espnet-$release-*.whl" | sort | tail -n 1
 }
 
-# Any Python may download the wheel, also one that it would not install into. A download that breaks off is continued where
-# pip knows how, and only a whole wheel comes out of the partial folder.
+# Any Python may download the wheel, also one that could not install it. An interrupted download is continued if pip can, and
+# only a complete wheel leaves the partial folder.
 fetch_wheel() {
     local partial=$download_dir/.partial-espnet
     rm -rf "$partial"
@@ -54,14 +54,14 @@ take_archive() {
     local output=$1 status=0
     python "$recipe/local/take_archive.py" --output "$output" || status=$?
     [ "$status" -ne 0 ] || return 0
-    # Any other status is no matter of where to look.
+    # Any other status does not mean that the archive is elsewhere.
     [ "$status" -eq 3 ] || exit "$status"
     [ -n "$(find_wheel)" ] || fetch_wheel || stop "the wheel of espnet $release could not be downloaded (see above)." \
         "On a machine that reaches the package index:" \
         "pip download --no-deps --only-binary :all: --python-version 3.12 espnet==$release;" \
         "copy the .whl into $download_dir and run this again"
     python "$recipe/local/take_archive.py" --output "$output" --wheel "$(find_wheel)" ||
-        stop "remove $(find_wheel) and run this again: it is downloaded anew"
+        stop "remove $(find_wheel) and run this again: it will be downloaded again"
 }
 
 # Unpack archive $1 as $2; what an earlier run unpacked is replaced.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Data of the shipped model: the full set of voices from Debian's archive, and one utterance each of 251 LibriSpeech speakers.
+# Data of the model in the package: the full set of voices from Debian's archive, and one utterance each of 251 LibriSpeech speakers.
 #
 # Writes what the recipe debian_voices writes, with the LibriSpeech utterances in the training set. Run it in the work directory.
 set -euo pipefail
@@ -7,7 +7,8 @@ recipe=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck disable=SC1091  # found through the folder of this file
 . "$recipe/../../../path.sh"
 
-# Folder that has the utterances of conf/librispeech_utts.txt as FLAC or WAV files, such as LibriSpeech/train-clean-100; none leaves them out.
+# Folder with the utterances of conf/librispeech_utts.txt as FLAC or WAV files, such as LibriSpeech/train-clean-100; none: without
+# them.
 librispeech=
 # Folder that receives the data directories.
 data_dir=data
@@ -17,7 +18,7 @@ corpus_dir=
 download_dir=downloads
 # Room impulse responses to simulate; 0 for none.
 rirs=200
-# Sets that are wanted, separated by blanks, as run.sh passes them; empty is all.
+# Sets to make, separated by blanks, as run.sh passes them. Empty: all.
 sets=
 # Parallel processes.
 nj=2

@@ -17,10 +17,11 @@ import soundfile
 from svmixer.audio import AudioError, read_audio, to_mono_16k, to_pcm16
 from svmixer.audio.dumpset import RATE
 from svmixer.audio.share import job_range
+from svmixer.cli.main import failed
 from svmixer.config import parse_args
 from svmixer.fileio import atomic_path, atomic_write
 from svmixer.lists import ListError, iter_table
-from svmixer.log import fail, get_logger
+from svmixer.log import get_logger
 
 log = get_logger("convert")
 
@@ -102,7 +103,7 @@ def main() -> None:
     try:
         convert_share(config)
     except (ListError, OSError) as error:
-        raise fail(str(error)) from None
+        raise failed(str(error)) from None
 
 
 if __name__ == "__main__":

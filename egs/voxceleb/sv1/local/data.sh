@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# VoxCeleb and the paper's other test sets as data directories. Nothing is downloaded: the corpora are found where their
-# archives were unpacked, in --corpora under the names below or where an option says, and all that is missing is named at once.
+# VoxCeleb and the paper's other test sets as data directories. Nothing is downloaded: the corpora are expected in
+# --corpora, under the names below, or where an option says. Everything that is missing is named before anything is made.
 #
 # Writes data/{voxceleb2_dev,valid,vox1_o,vox1_e,vox1_h,voxsrc23_val,vcmix,voices_dev,voices_eval}/{wav.scp,…,trials},
 # data/{musan_speech,musan_music,musan_noise,rirs}/wav.scp, and data/local/trial_lists.tsv (checksums and counts of the lists).
@@ -34,13 +34,14 @@ voices=
 lists=
 # Sets to make, separated by blanks, as run.sh passes them; empty makes all. Test sets alone need no training corpora.
 sets=
-# Validation set: voxceleb1 (speakers of its dev part), voxceleb2 (held out from training), vox1_o, or a list as VoxCeleb1's.
+# Validation set: voxceleb1 (speakers of its dev part), voxceleb2 (held out from training), vox1_o, or a list of trials over
+# VoxCeleb1.
 valid=voxceleb1
-# Speakers of a validation set that is made.
+# Speakers of the validation set.
 valid_speakers=40
 # Seed of the choice of validation speakers and trials.
 seed=0
-# Largest share of a list's trials that may lack a recording, and of files that may fail to convert.
+# Largest share of a list's trials whose recordings may be missing, and of files that may fail to convert.
 max_missing=0.02
 # true: m4a files are converted to 16 kHz WAV once, in parallel jobs; false: stage 2 decodes them.
 convert=false

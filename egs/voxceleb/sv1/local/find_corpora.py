@@ -24,9 +24,10 @@ from trees import (
     speaker_parents,
 )
 
+from svmixer.cli.main import failed
 from svmixer.config import parse_args
 from svmixer.lists import ListError, write_table
-from svmixer.log import fail, get_logger
+from svmixer.log import get_logger
 
 log = get_logger("find_corpora")
 
@@ -64,7 +65,7 @@ def main() -> None:
         missing = list(find_missing(config))
         if missing:
             lines = "\n".join(f"  {number}. {what}" for number, what in enumerate(missing, 1))
-            raise fail(f"{len(missing)} missing (nothing is downloaded; README.md says more):\n{lines}")
+            raise failed(f"{len(missing)} missing (nothing is downloaded; README.md says more):\n{lines}")
         if "voxceleb1" in needed(config):
             _list_voxceleb(config, "voxceleb1", VOXCELEB1)
         if not config.train:
@@ -75,7 +76,7 @@ def main() -> None:
         if config.rirs:
             _list_recordings(config, RIR_SET, rir_folder(Path(config.rirs)))
     except (CorpusError, ListError, OSError) as error:
-        raise fail(str(error)) from None
+        raise failed(str(error)) from None
 
 
 def needed(config: PrepareConfig) -> dict[str, list[str]]:

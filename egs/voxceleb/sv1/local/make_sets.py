@@ -15,6 +15,7 @@ from options import TRAIN_SET, VALID_SET, CorpusError, PrepareConfig
 from trees import VOX1_TEST_SPEAKERS, count, speaker_of, video_of
 from trial_sets import Summary, resolver, write_set
 
+from svmixer.cli.main import failed
 from svmixer.config import parse_args
 from svmixer.fileio import atomic_write, md5_file
 from svmixer.lists import (
@@ -25,7 +26,7 @@ from svmixer.lists import (
     write_table,
     write_trials,
 )
-from svmixer.log import fail, get_logger
+from svmixer.log import get_logger
 
 log = get_logger("make_sets")
 
@@ -41,7 +42,7 @@ def main() -> None:
     try:
         prepare(config)
     except (CorpusError, ListError, OSError) as error:
-        raise fail(str(error)) from None
+        raise failed(str(error)) from None
 
 
 def prepare(config: PrepareConfig) -> None:

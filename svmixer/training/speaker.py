@@ -1,0 +1,195 @@
+"""Stage 4: speaker training, with distillation (OS-KDFT) or without."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from svmixer.audio.dumpset import DumpSet
+from svmixer.lists import read_trials
+from svmixer.lists.trial_faults import check_classes
+from svmixer.log import get_logger
+from svmixer.losses.aam import build_speaker_loss
+from svmixer.losses.config import AAMConfig, DistillConfig
+from svmixer.losses.distillation import build_distill_loss
+from svmixer.models.io import (
+    ModelError,
+    read_safetensors,
+    read_speakers,
+    save_model,
+    save_tensors,
+    set_tensors,
+)
+from svmixer.models.speaker_model import SpeakerModel
+from svmixer.models.student import Student
+from svmixer.scoring.metrics import evaluate
+from svmixer.scoring.utterances import dump_source
+from svmixer.training.config import TrainConfig
+from svmixer.training.distill import HEADS
+from svmixer.training.task import TeacherTask, tensors_under
+from svmixer.training.whitening import Whitener
+
+log = get_logger(__name__)
+
+MODEL = "model"  # model directory in that of a finished stage 4
+LOSSES = "losses.safetensors"  # beside it: what the losses had learned
+
+
+class SpeakerObjective(nn.Module):
+    """Stage 4, OS-KDFT: speaker loss plus distillation loss; without a teacher the speaker loss alone."""
+
+    def __init__(
+        self,
+        model: SpeakerModel,
+        speaker: AAMConfig,
+        counts: list[int],
+        distill: DistillConfig | None,
+        teacher_dim: int | None,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.speaker = build_speaker_loss(speaker, model.config.backend.embedding, len(counts), counts)
+        self.distill = None
+        if distill is not None and teacher_dim is not None:
+            self.distill = build_distill_loss(distill, model.config.student.hidden, teacher_dim)
+
+    def forward(self, batch: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+        """``noisy`` (B·W, N), ``label`` (B,), maybe ``teacher`` (B·W, K, T, D) → loss, {name: scalar}.
+
+        The embeddings of a crop's W windows are averaged as in scoring. ``epochs``, if it is there, says how
+        far the training is.
+        """
+        label, config = batch["label"], self.speaker.config
+        states = self.model.student.states(batch["noisy"])
+        embedding = self.model.backend(torch.stack(states, dim=1))
+        if len(embedding) > len(label):
+            embedding = F.normalize(embedding).unflatten(0, (len(label), -1)).mean(dim=1)
+        margin = config.margin_after(batch.get("epochs", math.inf))
+        loss, metrics = self.speaker(embedding, label, margin)
+        metrics = {"speaker": loss, **metrics}
+        if config.margin_epochs[1]:
+            metrics["margin"] = loss.new_tensor(margin)
+        if self.distill is not None:
+            distilled, more = self.distill(states[-1], batch["teacher"])
+            loss = loss + distilled
+            metrics.update(more, distill=distilled)
+        return loss, {name: torch.as_tensor(value).detach() for name, value in metrics.items()}
+
+
+class SpeakerTask(TeacherTask):
+    """Stage 4: validated by EER on the validation trials, on the embedding path of scoring."""
+
+    metric = "valid_eer"
+
+    def __init__(self, config: TrainConfig) -> None:
+        super().__init__(config)
+        self.model = SpeakerModel(config.model)
+        if config.init_student:
+            initialise_student(self.model.student, config.init_student)
+        elif not config.init_model:
+            self._initialise_frontend(self.model.student)
+        self._freeze_frontend(self.model.student)
+        self.whitener = Whitener(
+            self.model, self.train_set, config.whiten, config.loop.seed, config.loop.batch_size
+        )
+        counts = self.train_set.counts().tolist()
+        teacher_dim = self.teacher.config.hidden if self.teacher is not None else None
+        self.module = SpeakerObjective(self.model, config.speaker, counts, config.distill, teacher_dim)
+        if self.teacher is not None:
+            self.teacher.numbers(self.module.distill.layers)
+        self._open_cache()
+        if config.init_student:
+            self._initialise_heads(Path(config.init_student).with_name(HEADS), "")
+        if config.init_model:
+            initialise_model(self.module, self.train_set.names, config.init_model)
+            self._initialise_heads(Path(config.init_model) / LOSSES, "distill.")
+        self._init_param(self.model)
+        self.valid_dump = DumpSet(config.data.valid)
+        path = Path(config.data.valid) / "trials"
+        self.trials = read_trials(path)
+        check_classes(self.trials, path)
+
+    def _initialise_heads(self, path: Path, prefix: str) -> None:
+        """Go on with earlier heads: untrained ones would pull the distilled student apart at first."""
+        if self.module.distill is None or not path.exists():
+            return
+        try:
+            set_tensors(self.module.distill, tensors_under(read_safetensors(path), prefix), path)
+            log.info("distillation heads from %s", path)
+        except ModelError as error:
+            log.warning("distillation heads start anew: %s", error)
+
+    def validate(self, fabric: Fabric, module: nn.Module) -> dict[str, float]:
+        """EER (%) and minDCF on the validation trials; every rank embeds its share."""
+        self.whitener.fit()
+        valid = self.config.valid
+        row = {utterance: index for index, utterance in enumerate(self.valid_dump.utterances)}
+        wanted = [row[utterance] for utterance in self.trials.utterances]
+        embeddings = torch.zeros(len(wanted), self.config.model.backend.embedding, device=fabric.device)
+        mine = range(fabric.global_rank, len(wanted), fabric.world_size)
+        sources = (dump_source(self.valid_dump, wanted[position]) for position in mine)
+        vectors = self.model.embed_sources(sources, valid.protocol, valid.num_crops)
+        for position, (_, vector) in zip(mine, vectors, strict=True):
+            embeddings[position] = torch.from_numpy(vector).to(fabric.device)
+        embeddings = fabric.all_reduce(embeddings, reduce_op="sum")
+        metrics = evaluate(embeddings.cpu().numpy(), self.trials)
+        return {"valid_eer": metrics["eer"], "valid_min_dcf": metrics["min_dcf"]["0.05"]}
+
+    def finish(self, state: dict[str, Tensor], output_dir: Path) -> None:
+        """Write the averaged model as a model directory, and beside it what the losses have learned."""
+        self.module.load_state_dict(state)
+        self.whitener.fit()
+        losses = {key: value for key, value in state.items() if not key.startswith("model.")}
+        save_tensors(losses, output_dir / LOSSES)
+        save_model(self.model, output_dir / MODEL, self.train_set.names)
+
+
+def initialise_student(student: Student, path: str | Path) -> None:
+    """Fill a student from the weights of a distilled one, which may have more layers.
+
+    The further layers are left out: a backend may read the lower states alone, while the student learns from
+    the teacher with all of them. The norm behind the last layer then follows another one.
+
+    Raises:
+        ModelError: the file is damaged or does not fit otherwise.
+    """
+    tensors = read_safetensors(path)
+    depth = len(student.layers)
+    further = [key for key in tensors if key.startswith("layers.") and int(key.split(".")[1]) >= depth]
+    for key in further:
+        del tensors[key]
+    set_tensors(student, tensors, path)
+    log.info("student weights from %s", path)
+    if further:
+        log.info("the first %d layers of it; the others are left out", depth)
+
+
+def initialise_model(module: SpeakerObjective, speakers: list[str], folder: str | Path) -> None:
+    """Fill student, backend, and the speaker loss's centres of known speakers from a finished stage 4.
+
+    Args:
+        module: what is trained.
+        speakers: names of its classes.
+        folder: directory of that stage 4.
+
+    Raises:
+        ModelError: a file is missing, is damaged or does not fit.
+    """
+    path = Path(folder) / MODEL / "model.safetensors"
+    tensors = read_safetensors(path)
+    for part in ("student", "backend"):
+        set_tensors(getattr(module.model, part), tensors_under(tensors, f"{part}."), path)
+    old = {name: row for row, name in enumerate(read_speakers(path.parent))}
+    path = Path(folder) / LOSSES
+    centres, own = read_safetensors(path).get("speaker.weight"), module.speaker.weight.data
+    if centres is None or centres.shape != (len(old), own.shape[1]):
+        raise ModelError(f"{path}: has no centres of the {len(old)} speakers, of {own.shape[1]} numbers each")
+    known = [row for row, name in enumerate(speakers) if name in old]
+    own[known] = centres[[old[speakers[row]] for row in known]]
+    log.info("model and the centres of %d of %d speakers from %s", len(known), len(speakers), folder)
