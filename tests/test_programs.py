@@ -170,7 +170,7 @@ def test_no_number_is_nan_or_infinite_or_negative(cls):
         ("loop.phases", "[{steps: 2, optimizer: sgd, momentum: 0}]", "momentum: Nesterov's"),
         ("loop.phases", "[{steps: 2, momentum: 1}]", "momentum: must be at least 0 and below 1, found 1.0"),
         ("valid.num_crops", "0", "valid.num_crops: must be at least 1, found 0"),
-        ("valid.protocol", "stream", "valid.protocol: expected one of 'crops', 'whole', found 'stream'"),
+        ("valid.protocol", "stream", "valid.protocol: 'stream' is none of 'crops', 'whole'"),
         ("device.patience", "0", "device.patience: must be more than 0, found 0.0"),
         ("model.sample_rate", "0", "model.sample_rate: must be at least 1, found 0"),
     ],
