@@ -95,6 +95,7 @@ def test_models(tmp_path):
         assert row[2] == f"{model['params']:,}" and row[3] == f"{model['macs'] / 1e9:.2f}"
 
 
+@pytest.mark.slow
 def test_peers(tmp_path):
     missing = [name for name in ("resemblyzer", "speechbrain") if importlib.util.find_spec(name) is None]
     if missing:
