@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from svmixer.scoring import cohort as module
 from svmixer.scoring.cohort import cohort_statistics, normalise
 
 
