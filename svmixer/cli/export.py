@@ -14,7 +14,7 @@ from svmixer.log import get_logger
 if TYPE_CHECKING:
     from svmixer.models.speaker_model import SpeakerModel
 
-log = get_logger(__name__)
+logger = get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,8 @@ class ExportConfig:
     output_dir: str  # where the copy goes
     # Numbers of model.safetensors. float16 halves the file, is checked on --test, and read as float32.
     weights: Literal["float32", "float16"] = "float32"
-    # Also write model.onnx and model.int8.onnx, export.json and a model card; needs --calibration and --test.
+    # Also write model.onnx and model.int8.onnx, export.json and a model card; needs --test.
     onnx: bool = False
-    calibration: str = ""  # dumped training set that int8 is calibrated on
     test: str = ""  # dumped set with trials of other speakers, that everything is checked on
     # Directory where stage 5 scored --test with this model: for the card's error rates and the threshold.
     scores: str = ""
@@ -36,8 +35,8 @@ class ExportConfig:
     jobs: int = 1  # processes for what can be done at the same time
 
     def __post_init__(self) -> None:
-        if self.onnx and not (self.calibration and self.test):
-            raise ValueError("onnx: needs --calibration and --test, two dumped sets of real speech")
+        if self.onnx and not self.test:
+            raise ValueError("onnx: is checked on real speech, which --test names, a dumped set with trials")
         if self.weights == "float16" and not self.test:
             raise ValueError("weights: float16 is checked on real speech, which --test names, a dumped set")
         at_least(self, 1, "jobs")
@@ -51,7 +50,7 @@ def main(argv: list[str] | None = None) -> None:
     model = load_model(config.model)
     # What is exported is what was written.
     written = write_directory(model, config)
-    log.info("%s: %s parameters", config.output_dir, f"{sum(p.numel() for p in model.parameters()):,}")
+    logger.info("%s: %s parameters", config.output_dir, f"{sum(p.numel() for p in model.parameters()):,}")
     if config.onnx:
         report(write_onnx(written, config))
 
@@ -104,7 +103,7 @@ def write_onnx(model: SpeakerModel, config: ExportConfig) -> dict[str, Any]:
     from svmixer.export.package import Speech, write_export
 
     scores = Path(config.scores) if config.scores else None
-    speech = Speech(Path(config.calibration), Path(config.test), scores)
+    speech = Speech(Path(config.test), scores)
     about = Path(config.card).read_text(encoding="utf-8") if config.card else ""
     output = Path(config.output_dir)
     return write_export(model, output, speech, config.name or output.name, about, config.jobs)
@@ -114,11 +113,15 @@ def report(description: dict[str, Any]) -> None:
     """Log what was exported, and which graph is recommended."""
     for precision in description["precisions"]:
         row = description["checks"][precision]
-        log.info(
+        logger.info(
             "%s: %.2f MB, %.1f ms a window, lowest cosine %.6f, EER %.2f %%",
             precision, row["megabytes"], row["ms_per_window"], row["cosine_lowest"], row["test"]["eer"],
         )  # fmt: skip
     if description["precisions"][0] != "int8":
-        log.warning("int8 is no faster than float32 on this machine; float32 is the one that is recommended")
+        logger.warning(
+            "int8 is no faster than float32 on this machine; float32 is the one that is recommended"
+        )
     if not description["checks"]["int8"]["parts"]:
-        log.warning("no part of the model bears 8 bits: model.int8.onnx is float32 with weights of 16 bits")
+        logger.warning(
+            "no part of the model bears 8 bits: model.int8.onnx is float32 with weights of 16 bits"
+        )

@@ -14,7 +14,7 @@ from svmixer.errors import SvmixerError
 from svmixer.inference.onnx_model import open_session, run_session
 from svmixer.log import get_logger
 
-log = get_logger(__name__)
+logger = get_logger(__name__)
 
 # Lowest cosine with the model's own embeddings of the same windows.
 PARITY = {"float32": 0.9999, "int8": 0.999, "float16 weights": 0.9999}
@@ -37,7 +37,7 @@ def check_parity(what: str, path: Path, found: np.ndarray, exact: np.ndarray) ->
         ParityError: not near enough, or not finite.
     """
     cosine = cosines(found, exact)
-    log.info("%s: lowest cosine with the model %.6f", path, cosine.min())
+    logger.info("%s: lowest cosine with the model %.6f", path, cosine.min())
     # NaN is no parity either.
     if not cosine.min() >= PARITY[what]:
         raise ParityError(
@@ -65,12 +65,15 @@ def cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def milliseconds(calls: dict[str, Callable[[], object]], rounds: int = 15) -> dict[str, float]:
-    """Median time of each call; the calls take turns, so that what else the machine does meets all alike."""
+    """Median processor time of each call in this thread; the calls take turns.
+
+    What else the machine does takes turns with them, too: their time is not counted, and it meets all alike.
+    """
     times: dict[str, list[float]] = {name: [] for name in calls}
     for number in range(rounds + 2):
         for name, call in calls.items():
-            began = time.perf_counter()
+            began = time.thread_time()
             call()
             if number >= 2:
-                times[name].append(1000 * (time.perf_counter() - began))
+                times[name].append(1000 * (time.thread_time() - began))
     return {name: statistics.median(values) for name, values in times.items()}

@@ -11,7 +11,7 @@ from svmixer.config import parse_args
 from svmixer.lists import ListError, read_parts, read_table, write_parts, write_spk2utt, write_table
 from svmixer.log import get_logger
 
-log = get_logger("add_librispeech")
+logger = get_logger("add_librispeech")
 
 # Apart from the voices' names, and sorted with the utterances.
 PREFIX = "libri"
@@ -91,7 +91,7 @@ def add(config: AddConfig) -> None:
     for name in ("spk2gender", "spk2lang"):
         (data / name).unlink(missing_ok=True)
     speakers = len(set(utt2spk.values()))
-    log.info("%s: %d utterances of LibriSpeech added, %d speakers in all", data, len(files), speakers)
+    logger.info("%s: %d utterances of LibriSpeech added, %d speakers in all", data, len(files), speakers)
 
 
 def main() -> None:

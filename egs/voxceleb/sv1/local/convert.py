@@ -23,7 +23,7 @@ from svmixer.fileio import atomic_path, atomic_write
 from svmixer.lists import ListError, iter_table
 from svmixer.log import get_logger
 
-log = get_logger("convert")
+logger = get_logger("convert")
 
 _REPORT_EVERY = 10.0  # seconds
 
@@ -85,15 +85,15 @@ def convert_share(config: ConvertConfig) -> None:
             made += 1
         except AudioError as error:
             failed.append("\t".join((utterance, " ".join(error.what.split()), source)) + "\n")
-            log.warning("not converted: %s", error)
+            logger.warning("not converted: %s", error)
         now = time.monotonic()
         if now - reported > _REPORT_EVERY:
             reported = now
             left = (now - begun) / (made + len(failed)) * (len(share) - place)
-            log.info("%d of %d files, %.0f s left at most", place, len(share), left)
+            logger.info("%d of %d files, %.0f s left at most", place, len(share), left)
     with atomic_write(Path(config.output_dir, f"failed.{config.job}.tsv")) as stream:
         stream.writelines(failed)
-    log.info("job %d: %d converted, %d there already, %d failed", config.job, made, there, len(failed))
+    logger.info("job %d: %d converted, %d there already, %d failed", config.job, made, there, len(failed))
 
 
 def main() -> None:
