@@ -38,7 +38,7 @@ fi
 
 . "$root/stages/options.sh"
 [ -z "$recipe_defaults" ] || [ "$recipe_defaults" = end ] || option_error "--recipe_defaults is end or empty, not '$recipe_defaults'"
-# What the user gave, for stages that remember it: every option, where a recipe does not say which are its own.
+# What the user gave, for stages that remember it; all options if the recipe does not say which are its own.
 given=${_given_options##* recipe_defaults}
 given=${given:- none}
 
@@ -70,7 +70,7 @@ if [ -n "$model" ]; then
     [ "$control" = true ] || [ "$score_norm" = asnorm ] || train_set=''
 fi
 
-# counterpart FILE KIND OTHER: the configuration of training OTHER that goes with FILE, of training KIND.
+# counterpart FILE KIND OTHER: the configuration of training OTHER that goes with FILE, which is of training KIND.
 counterpart() {
     local other=${1/"$2"/"$3"}
     if [ "$other" = "$1" ] || { [ ! -f "$recipe/$other" ] && [ ! -f "$root/$other" ] && [ ! -f "$other" ]; }; then
@@ -80,7 +80,7 @@ counterpart() {
 }
 # The student that is distilled must be one that the next training can start from.
 if [ "$distill_config" = auto ] && [ "$train_config" != auto ]; then
-    # Still the recipe's to say for how long.
+    # The recipe still says for how long.
     distill_config=auto:$(counterpart "$train_config" speaker distill)
 elif [ "$train_config" = auto ] && [ "$distill_config" != auto ]; then
     train_config=$(counterpart "$distill_config" distill speaker)
@@ -95,7 +95,7 @@ if [ -n "$model" ]; then run_child "$root/tools/setup.sh" --extras ""; else run_
 # Tasks end with this process, however it ends (see tools/run.pl).
 export DISPATCH_DRIVER_PID=$$
 
-# The markers as they are: a finished step has a new one. Times are compared for being equal alone, clocks may differ.
+# The markers now: a finished step has a new one. Times are only compared for equality, because clocks may differ.
 markers() { find -L "$expdir/$tag/" -name '*.done' -printf '%i %T@ %P\n' 2>/dev/null | LC_ALL=C sort; }
 found=$(markers || true)
 
@@ -124,7 +124,7 @@ record_run() {
     if [ -f "$expdir/$tag/run.json" ] && [ "$now" = "$found" ]; then
         return 0
     fi
-    # What was chosen, rather than that it was to be chosen.
+    # The configuration that was chosen, instead of `auto`.
     [[ $distill_config != auto* || ! -f $expdir/$tag/distill/.chosen ]] || distill_config=$(<"$expdir/$tag/distill/.chosen")
     [[ $train_config != auto* || ! -f $expdir/$tag/train/.chosen ]] || train_config=$(<"$expdir/$tag/train/.chosen")
     distill_config=${distill_config#auto:}

@@ -15,13 +15,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from svmixer.training.tasks import DistillTask, SpeakerTask
 
 from svmixer.config import load, parse_args
 from svmixer.lists import write_table
 from svmixer.teachers.load import build_torchaudio, bundle_config, save_teacher
 from svmixer.training.config import TrainConfig
+from svmixer.training.distill import DistillTask
 from svmixer.training.run import run_task
+from svmixer.training.speaker import SpeakerTask
 
 ROOT = Path(__file__).resolve().parents[1]
 

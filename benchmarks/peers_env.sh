@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The environment of the table peers: the project's packages and, on top of them, those that are compared with. It is made
-# anew if an earlier run did not finish it, or if the packages or the project's environment are others than then; else the
-# script ends at once.
+# again if an earlier run did not finish it, or if the packages or the project's environment have changed; else the script ends at
+# once.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

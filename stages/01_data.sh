@@ -23,21 +23,21 @@ own "$datadir"
 recall "$datadir" "$datadir/.given" local_data_opts
 split_words "$local_data_opts"
 options=("${words[@]}")
-# The same words in other quotes are no change.
+# The same words in other quotes do not count as a change.
 was=$(marker option "$datadir/.done" --option local_data_opts)
 if split_words "$was" && [ "$(quoted "${words[@]}")" = "$(quoted "${options[@]}")" ]; then local_data_opts=$was; fi
 read -ra sets <<<"$train_set $valid_set $test_sets $aug_sets"
-# A run that wants fewer sets than there are makes none anew.
+# A run that wants fewer sets than exist makes none again.
 made=$(marker option "$datadir/.done" --option sets)
 includes "$made" "${sets[@]}" || made=${sets[*]}
 
-# What the lists are made by, links followed: a change in the recipe makes them anew, as does one in files that options name.
+# What the lists are made from, links followed: a change in the recipe, or in files that options name, makes them again.
 mapfile -d '' -t files < <(cd "$recipe" && find -L local conf lists -type f -not -name '*.yaml' -not -name '*.md' \
     -not -path '*/__pycache__/*' -print0 2>/dev/null | sort -z)
 spec=(--stage data --option "local_data_opts=$local_data_opts"
     --option "recipe=$(cd "$recipe" && digest_named "${files[@]}")")
 for word in "${options[@]}"; do
-    # As a word of its own, or behind `--name=`.
+    # As a word, or after `--name=`.
     for file in "$word" "${word#--*=}"; do
         [ ! -f "$file" ] || spec+=(--list "$file")
     done
@@ -51,7 +51,7 @@ if is_done "$datadir/.done" "${spec[@]}" --option "sets=$made"; then
     exit 0
 fi
 
-# A recipe that can make some of its sets alone has an option for it.
+# A recipe that can make single sets has an option for it.
 if _options_of "$script" | cut -f1 | grep -x sets >/dev/null; then options=(--sets "${sets[*]}" "${options[@]}"); fi
 log "stage 1: $script $(quoted "${options[@]}")"
 run_child bash "$script" --data_dir "$datadir" --nj "$nj" "${options[@]}"

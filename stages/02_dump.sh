@@ -12,8 +12,8 @@ given=
 
 remembered_options=(feats_type trim max_drop allow_pipes)
 
-# siblings_given SET: what the other sets in the same place were dumped with, of which SET, that is new, has not had its own:
-# the file of the first one, those of this run and with speakers before others.
+# siblings_given SET: for a new SET, the file with the options that another set in the same place was dumped with. Sets of this
+# run and with speakers go before others.
 siblings_given() {
     local set owner
     for set in $train_set $valid_set $test_sets $aug_sets "$dumpdir"/*/; do
@@ -29,7 +29,7 @@ siblings_given() {
 # dump_set SET SHORTEST OPTION…: one set, without utterances shorter than that many seconds, with its own values of the options.
 dump_set() {
     local set=$1 shortest=$2 own_options=("${@:3}") data=$datadir/$1 out=$dumpdir/$1 spec name options audio given_file inputs=()
-    # As this set was dumped with.
+    # The options that this set was dumped with.
     local feats_type=$feats_type trim=$trim min_seconds=$shortest max_drop=$max_drop allow_pipes=$allow_pipes remembered=
     [ -f "$data/wav.scp" ] || die "$data/wav.scp is missing; it is made by stage 1 (data): run with --stage 1"
     given_file=$out/.given
@@ -62,7 +62,7 @@ own "$dumpdir"
 for set in $train_set $valid_set $test_sets; do
     dump_set "$set" "$min_seconds" min_seconds "${remembered_options[@]}"
 done
-# An impulse response or a click of noise may be as short as it likes.
+# An impulse response or a click of noise may be of any length.
 for set in $aug_sets; do
     dump_set "$set" 0 "${remembered_options[@]}"
 done

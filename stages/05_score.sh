@@ -22,7 +22,7 @@ embed_set() {
     finish_tasks "$out/log"
 }
 
-# make_cohort MODEL BAND OUTPUT INPUT…: what AS-norm compares with.
+# make_cohort MODEL BAND OUTPUT INPUT…: the cohort of AS-norm.
 make_cohort() {
     local model=$1 band=$2 out=$3 spec input
     shift 3
@@ -46,7 +46,7 @@ score_set() {
     shift 5
     spec=(--stage score --input "$data/.done" --config "$config" --option "lowpass=$band"
         --output "$out/scores" --output "$out/metrics.json")
-    # Only where there is one, so that results of earlier versions stay done.
+    # Only if it is not 0, so that results of earlier versions stay done.
     [ "$seconds" = 0 ] || spec+=(--option "seconds=$seconds")
     for input in "$@"; do spec+=(--input "$input"); done
     if is_done "$out/.done" "${spec[@]}"; then

@@ -19,7 +19,7 @@ die() {
     exit 1
 }
 
-# resolve FILE: a configuration file, looked up in the recipe, then in the project, then as it stands.
+# resolve FILE: a configuration file, looked up in the recipe, in the project, then as a path.
 resolve() {
     local folder
     for folder in "$recipe" "$SVMIXER_ROOT" .; do
@@ -38,8 +38,8 @@ resolve() {
 # Options whose values come from a finished step.
 remembered=
 
-# recall DIR FILE NAME…: options that were given when the step that left FILE was done, and are not given now, take the values
-# they had, for what is made in DIR. `remembered` gets their names. A step of another recipe is none of ours.
+# recall DIR FILE NAME…: options that were given when the step that left FILE was done and are not given now take the values
+# they had, for what is made in DIR. `remembered` gets their names. Steps of another recipe do not count.
 recall() {
     local dir=$1 file=$2 made=it owner name item
     shift 2
@@ -85,7 +85,7 @@ digest_named() {
     md5sum "$@" </dev/null | md5sum | cut -d' ' -f1
 }
 
-# digest FILE…: one checksum of their contents; of nothing if there are none.
+# digest FILE…: one checksum of their contents; without files, that of nothing.
 digest() {
     cat "$@" </dev/null | md5sum | cut -d' ' -f1
 }
@@ -101,7 +101,7 @@ teacher_digest() {
     done
 }
 
-# model_dir MODEL: where a model directory, or a model that comes with the package, is; stop if it is none.
+# model_dir MODEL: the path of a model directory, or of a model that comes with the package; stop if there is none.
 model_dir() {
     local folder
     for folder in "$1" "$SVMIXER_ROOT/svmixer/assets/$1"; do
@@ -123,13 +123,13 @@ require() {
     marker require "$@" || exit 1
 }
 
-# own DIR: be the only run that works in DIR; a run that was just killed gets a moment to go. The kernel lets go of it when
-# this script and all its jobs have ended, however they end. Half-written files of a killed run are then removed: they have
-# the names that svmixer.fileio.atomic_path gives, and nobody else is writing here.
+# own DIR: be the only run that works in DIR; a run that was just killed gets a moment to end. The kernel releases the lock when
+# this script and all its jobs have ended, however they end. Then half-written files of a killed run are removed: they have the
+# names that svmixer.fileio.atomic_path gives, and nobody else is writing here.
 #
 # DIR/.owner says who that is. It is renewed every few seconds while the lock is held: where locks do not reach other machines
-# (some network file systems), a record of another machine that is renewed tells that somebody is there, and one that is not is
-# that of a dead run. A finished DIR that is read-only can be used as it is.
+# (some network file systems), a renewed record of another machine means that a run is there, and one that is not renewed belongs
+# to a dead run. A finished DIR that is read-only can be used as it is.
 owner_patience=20 owner_beat=5
 own() {
     local dir=$1 record
@@ -138,7 +138,7 @@ own() {
         read_only=$dir
         return 0
     fi
-    # A file that stays and is open for writing: network file systems lock nothing else.
+    # The file stays and is open for writing: network file systems lock only such files.
     exec 9<>"$dir/.lock"
     record=$(cat "$dir/.owner" 2>/dev/null || true)
     local locked=0
@@ -152,7 +152,7 @@ own() {
         log "$dir: $record has ended without finishing; going on from there"
     fi
     echo "process $$ on $HOSTNAME since $(date '+%Y-%m-%d %H:%M:%S')" >"$dir/.owner"
-    # Every process of this run has the other end of the pipe: the last one's end is the end of the loop.
+    # Every process of this run holds the other end of the pipe, so the loop ends with the last of them.
     exec 8> >(
         exec 9>&-
         trap '' INT TERM HUP
@@ -161,11 +161,11 @@ own() {
     # A second signal to the process group would reach rm.
     # shellcheck disable=SC2064  # this directory
     trap "trap '' INT TERM HUP; rm -f $(printf %q "$dir/.owner")" EXIT
-    # With the slash also behind a symbolic link.
+    # With the slash it also works if the directory is a symbolic link.
     find "$dir/" -type f -name '.?*.????????.tmp' -delete
 }
 
-# is_renewed FILE: whether somebody touches FILE, by the clock that its machine has: ours may differ.
+# is_renewed FILE: whether somebody touches FILE, by the clock of its machine; ours may differ.
 is_renewed() {
     local before now deadline=$((SECONDS + owner_patience))
     before=$(stat -c '%.Y %i' "$1")
@@ -185,15 +185,15 @@ may_write() {
     [ -z "$read_only" ] || die "cannot write in $read_only: it is read-only, or another user's"
 }
 
-# is_done MARKER SPEC…: true if that step is finished and still current. Else it is done again: the marker goes, with a word on
-# what has changed.
+# is_done MARKER SPEC…: true if that step is finished and still current. If not, the marker is removed and the log says what has
+# changed: the step is done again.
 is_done() {
     local marker=$1 reason status=0
     shift
     if [ "$force" = false ] && [ -f "$marker" ]; then
         reason=$(marker check "$marker" "$@") || status=$?
         [ "$status" -ne 0 ] || return 0
-        # Killed, it has not said that anything changed.
+        # A check that was killed has not found a change.
         [ "$status" -eq 1 ] || die "the check of $marker ended with status $status"
         log "${marker%/.done}: again, because ${reason:-it is not finished}"
     fi
@@ -207,7 +207,7 @@ mark_done() {
     marker write "$@"
 }
 
-# keep_or_continue DIR SPEC…: for trainings, which are never thrown away in silence. Returns 1 if DIR is finished and current;
+# keep_or_continue DIR SPEC…: for trainings, which are never removed silently. Returns 1 if DIR is finished and current;
 # stops if it was made from other inputs or options; with --allow_changes true continues it with these; with --force true
 # sets it aside. SPEC names inputs and options only.
 keep_or_continue() {
@@ -226,7 +226,8 @@ keep_or_continue() {
     fi
     if [ "$status" -eq 1 ]; then
         [ "${allow_changes:-false}" = true ] ||
-            die "$dir was made from other inputs or options: $reason. Take another --tag to keep both, --force true to do it again, or --allow_changes true to continue it"
+            die "$dir was made from other inputs or options: $reason. Take another --tag to keep both, --force true to do" \
+                "it again, or --allow_changes true to continue it"
         log "--allow_changes: $dir is continued although $reason"
         rm -f "$dir/.done"
     fi
@@ -244,14 +245,14 @@ resume_by() {
     [ "$force" = false ] || resume_options=()
 }
 
-# finish_tasks LOGDIR: the tasks are forgotten when all are through. What comes next may find their output wrong, and then
-# they have to run again.
+# finish_tasks LOGDIR: forget the tasks when all have succeeded. The next step may find their output wrong, and then they have to
+# run again.
 finish_tasks() {
     rm -rf "$1/.dispatch"
 }
 
-# glibc gives large blocks back to the system and takes them anew, page fault by page fault, at every training step. Keeping
-# them saves that.
+# glibc returns large blocks to the system and gets them again, page fault by page fault, at every training step. Keeping them
+# saves that time.
 keep_memory=(MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184 MALLOC_TOP_PAD_=268435456)
 
 # Stands for a node's number, from 1, in the log of a training on several nodes.
@@ -271,8 +272,8 @@ dispatch_watched() {
         mv "$old" "${old%.log}.before$n.log"
     done
     : >"${logfile//$node_word/1}"
-    # On a cluster the log is a link to the log of the running attempt, which inotify cannot follow. Told to stop with the
-    # rest of the process group, it still shows what the job says about that.
+    # On a cluster the log is a link to the log of the running attempt, which inotify cannot follow. A signal to the process group
+    # does not end it, so that it still shows what the job says about that signal.
     (
         trap '' TERM INT HUP
         exec tail -n +1 -F -s 0.2 ---disable-inotify --pid=$$ "${logfile//$node_word/1}" 2>/dev/null > \

@@ -4,7 +4,7 @@
 # shellcheck disable=SC2154  # options of the script that sources this, and what cmd.sh sets
 
 # choose_config KIND FILE TRAIN_DIR TEACHER: sets config to FILE as `resolve` finds it; for `auto` the recipe's
-# local/choose_config.sh names it, by what it finds in TRAIN_DIR, for `auto:FILE` only what to change in FILE. `chosen` gets
+# local/choose_config.sh chooses it by what it finds in TRAIN_DIR; for `auto:FILE` it only says what to change in FILE. `chosen` gets
 # that name, `chosen_args` the changes: options of the training.
 # shellcheck disable=SC2034  # for the script that sources this
 choose_config() {
@@ -36,7 +36,7 @@ plan_training() {
         markers+=("$dumpdir/$set/.done@dump")
         spec+=(--input "$dumpdir/$set/.done")
     done
-    # Only those that are there; trainings of earlier versions do not know theirs, and stay.
+    # Only those that exist. Markers of earlier versions do not list them; such trainings stay done.
     for set in $aug_sets; do
         [ -d "$dumpdir/$set" ] || continue
         markers+=("$dumpdir/$set/.done@dump")
@@ -49,7 +49,7 @@ plan_training() {
     options=(--data.train "$dumpdir/$train_set" --data.valid "$dumpdir/$valid_set" --augment.dumpdir "$dumpdir" --loop.seed "$seed")
     split_words "$chosen_args"
     options+=("${words[@]}")
-    # Those of the user win.
+    # The user's options win.
     split_words "$args"
     options+=("${words[@]}")
 }
@@ -94,7 +94,7 @@ submit_training() {
         return
     fi
     node_word=$(task_word NODE "$dir/$name" "$@")
-    # All or none: a node that waits for another one's turn would wait for ever.
+    # All at once: a node that waits for one whose turn has not come would wait forever.
     dispatch_watched "$cmd --max-jobs-run $num_nodes $node_word=1:$num_nodes" "$dir/$name.$node_word.log" "$@" \
         --device.num_nodes "$num_nodes" --device.node "$node_word" --device.attempt "$(date +%s).$$.$attempt"
 }

@@ -49,3 +49,14 @@ def test_the_default_student_is_as_its_page_says():
     assert "four mixer layers" in text
     notes = (ROOT / "egs/debian_voices/sv1/conf/light_notes.md").read_text(encoding="utf-8")
     assert notes.strip() in text, "the page is made with these notes"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_lines_can_be_read_in_an_editor(page):
+    """At most 140 characters, but for rows of tables and addresses."""
+    lines = page.read_text(encoding="utf-8").splitlines()
+    assert [
+        f"{number}: {line[:40]}…"
+        for number, line in enumerate(lines, 1)
+        if len(line) > 140 and not line.startswith("|") and "://" not in line
+    ] == []

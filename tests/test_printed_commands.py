@@ -27,7 +27,8 @@ PAGES = sorted(
     page
     for pattern in ("*.md", "docs/**/*.md", "egs/**/*.md", "svmixer/assets/*/*.md", "benchmarks/*.md")
     for page in ROOT.glob(pattern)
-    if "exp" not in page.parts
+    # The changelog speaks of what is gone, too.
+    if "exp" not in page.parts and page.name != "CHANGELOG.md"
 )
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 # Code in the text that is a command: of this project, or Python's.
@@ -75,14 +76,14 @@ def commands(text: str) -> Iterator[list[str]]:
 
 @functools.cache
 def shell_options(script: Path) -> frozenset[str] | None:
-    """The options of a shell script that parses them with tools/parse_options.sh, else None."""
+    """The options of a shell script that parses them as this project's do, else None."""
     text = script.read_text(encoding="utf-8")
     # A recipe's run.sh hands its options on.
     if re.search(r'^exec "\$recipe/\.\./\.\./\.\./run\.sh"', text, re.MULTILINE):
         return shell_options(ROOT / "run.sh")
     if re.search(r'^exec "\$recipe/\.\./\.\./\.\./tools/run_tables\.sh"', text, re.MULTILINE):
         return shell_options(ROOT / "tools/run_tables.sh")
-    if "parse_options.sh" not in text:
+    if not re.search(r"(parse_options|stages/options|/options)\.sh", text):
         return None
     done = subprocess.run([script, "--help"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

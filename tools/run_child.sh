@@ -2,8 +2,8 @@
 # run_child COMMAND…: run it and return its status, such that a signal to this script alone reaches it.
 #
 # A shell that waits for a foreground command would die of the signal and leave the command without its parent; a training
-# could not save then. The command gets TERM with all that it runs, and may take its time; then told_to_stop is true and the
-# status 2, as a dispatcher's, for this script to end with. What the script itself does at a signal holds again afterwards.
+# could not save then. Here the command and all that it runs get TERM and may take their time. Afterwards told_to_stop is true and
+# the status is 2, like a dispatcher's, for this script to end with, and the script's own traps hold again.
 told_to_stop=false
 
 run_child() {
@@ -12,12 +12,12 @@ run_child() {
     trap 'told_to_stop=true; _tell_to_stop "$child"' TERM INT HUP
     "$@" &
     child=$!
-    # It came while there was nobody to tell.
+    # The signal came before the child had started.
     [ "$told_to_stop" = false ] || _tell_to_stop "$child"
     wait "$child" || status=$?
     if [ "$told_to_stop" = true ]; then
-        # The signal ended the wait, perhaps before the child has ended. No wait for one that is gone: bash (5.2) may forget the
-        # end of a process that ends while a signal comes, and would wait for ever. So its status may be lost, too.
+        # The signal ended the wait, perhaps before the child has ended. Do not wait for a child that is gone: bash (5.2) may forget
+        # the end of a process that ends while a signal comes, and would wait forever. Its status may be lost, too.
         while kill -0 "$child" 2>/dev/null; do wait "$child" || true; done
         status=2
     fi
@@ -26,8 +26,8 @@ run_child() {
     return "$status"
 }
 
-# TERM for process $1 and those below it in its process group: a script that dies of it would leave what it waits for. Tasks
-# of a dispatcher have groups of their own and are the dispatcher's to tell.
+# TERM for process $1 and those below it in its process group: a script that dies of it would leave behind what it waits for.
+# Tasks of a dispatcher have groups of their own; the dispatcher tells them.
 _tell_to_stop() {
     local below
     [ -n "$1" ] || return 0
@@ -52,8 +52,8 @@ run_tasks() {
     run_child $cmd "$word=1:$tasks" "$logfile.$word.log" "$@" --job "$word"
 }
 
-# task_word WORD TEXT…: WORD, made longer until no TEXT has it. A dispatcher puts a task's number wherever the word of its
-# range is, in paths and options, too.
+# task_word WORD TEXT…: WORD, made longer until no TEXT contains it. A dispatcher replaces that word by the task's number
+# everywhere, also in paths and options.
 task_word() {
     local word=$1
     shift

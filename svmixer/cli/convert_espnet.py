@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from svmixer.config import parse_args
 from svmixer.log import get_logger
 
-log = get_logger(__name__)
+logger = get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -27,4 +27,4 @@ def main(argv: list[str] | None = None) -> None:
 
     model = speaker_model(config.train_config, config.checkpoint)
     save_model(model, config.output_dir)
-    log.info("%s: %s parameters", config.output_dir, f"{sum(p.numel() for p in model.parameters()):,}")
+    logger.info("%s: %s parameters", config.output_dir, f"{sum(p.numel() for p in model.parameters()):,}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from svmixer.config import parse_args
 from svmixer.log import get_logger
 
-log = get_logger(__name__)
+logger = get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -32,5 +32,5 @@ def main(argv: list[str] | None = None) -> None:
     save_model(model, config.output)
     counts = {"student": model.student, "backend": model.backend}
     for name, part in counts.items():
-        log.info("%s: %s parameters", name, f"{sum(p.numel() for p in part.parameters()):,}")
-    log.info("%s: a model of %d layers", config.output, model.config.student.layers)
+        logger.info("%s: %s parameters", name, f"{sum(p.numel() for p in part.parameters()):,}")
+    logger.info("%s: a model of %d layers", config.output, model.config.student.layers)

@@ -14,7 +14,7 @@ from svmixer.log import get_logger
 if TYPE_CHECKING:
     from svmixer.models.speaker_model import SpeakerModel
 
-log = get_logger(__name__)
+logger = get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None) -> None:
     model = load_model(config.model)
     # What is exported is what was written.
     written = write_directory(model, config)
-    log.info("%s: %s parameters", config.output_dir, f"{sum(p.numel() for p in model.parameters()):,}")
+    logger.info("%s: %s parameters", config.output_dir, f"{sum(p.numel() for p in model.parameters()):,}")
     if config.onnx:
         report(write_onnx(written, config))
 
@@ -114,11 +114,15 @@ def report(description: dict[str, Any]) -> None:
     """Log what was exported, and which graph is recommended."""
     for precision in description["precisions"]:
         row = description["checks"][precision]
-        log.info(
+        logger.info(
             "%s: %.2f MB, %.1f ms a window, lowest cosine %.6f, EER %.2f %%",
             precision, row["megabytes"], row["ms_per_window"], row["cosine_lowest"], row["test"]["eer"],
         )  # fmt: skip
     if description["precisions"][0] != "int8":
-        log.warning("int8 is no faster than float32 on this machine; float32 is the one that is recommended")
+        logger.warning(
+            "int8 is no faster than float32 on this machine; float32 is the one that is recommended"
+        )
     if not description["checks"]["int8"]["parts"]:
-        log.warning("no part of the model bears 8 bits: model.int8.onnx is float32 with weights of 16 bits")
+        logger.warning(
+            "no part of the model bears 8 bits: model.int8.onnx is float32 with weights of 16 bits"
+        )

@@ -21,7 +21,7 @@ from svmixer.inference.onnx_model import DESCRIPTION, FILES, read_description
 from svmixer.limits import positive
 from svmixer.log import get_logger
 
-log = get_logger(__name__)
+logger = get_logger(__name__)
 
 WEIGHTS, CARD, SUMS = "model.safetensors", "README.md", "SHA256SUMS"
 ANEW = (
@@ -83,7 +83,9 @@ def package(config: PackageConfig) -> None:
         for name in sorted([*names, DESCRIPTION, CARD]):
             stream.write(f"{hashlib.sha256((target / name).read_bytes()).hexdigest()}  {name}\n")
     total = sum(path.stat().st_size for path in target.iterdir()) / 1e6
-    log.info("%s: %.2f MB, of which %s", target, total, ", ".join(f"{n} {s:.2f}" for n, s in sizes.items()))
+    logger.info(
+        "%s: %.2f MB, of which %s", target, total, ", ".join(f"{n} {s:.2f}" for n, s in sizes.items())
+    )
 
 
 def read_export(source: Path, config: PackageConfig, names: list[str]) -> tuple[dict[str, Any], str]:

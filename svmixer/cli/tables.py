@@ -11,7 +11,7 @@ from svmixer.limits import different, not_negative
 from svmixer.log import get_logger
 from svmixer.report.paper_tables import read_tables, runs, write_tables
 
-log = get_logger(__name__)
+logger = get_logger(__name__)
 
 # Between the fields of a listed run: a character that no option holds and the shell keeps empty fields with.
 SEPARATOR = "\x1f"
@@ -52,4 +52,4 @@ def main(argv: list[str] | None = None) -> None:
         return
     notes = Path(options.tables).with_name(config.notes).read_text(encoding="utf-8") if config.notes else ""
     missing = write_tables(config, options.seeds, options.expdir, options.output, options.command, notes)
-    log.info("written: %s%s", options.output, f", {missing} runs are still to do" if missing else "")
+    logger.info("written: %s%s", options.output, f", {missing} runs are still to do" if missing else "")

@@ -34,7 +34,7 @@ from svmixer.distributed.rendezvous import Host, Rendezvous, RendezvousError, jo
 from svmixer.distributed.signals import INTERRUPTED, MARKER, STOP_SIGNALS, note_interruption
 from svmixer.log import get_logger
 
-log = get_logger(__name__)
+logger = get_logger(__name__)
 
 POLL = 0.1  # seconds between two looks at processes and nodes
 GRACE = 1.5  # seconds that the others get to say why, after one has failed
@@ -149,7 +149,7 @@ class Node:
         self.outcome = status, reason
         self._deadline = time.monotonic() + (SAVING if status == INTERRUPTED else GRACE)
         if self.waiting:
-            log.warning("%s; ending the other processes of this node", reason)
+            logger.warning("%s; ending the other processes of this node", reason)
         # Through the first node it reaches all.
         for connection in self.connections.values():
             connection.send({"end": status, "reason": reason})
@@ -200,7 +200,7 @@ def run(rendezvous: Rendezvous, command: list[str], patience: float) -> tuple[in
     except _StoppedError:
         return INTERRUPTED, "stopped by a signal while waiting for the other nodes"
     if rendezvous.nodes > 1:
-        log.info("node %d of %d found the others", rendezvous.node + 1, rendezvous.nodes)
+        logger.info("node %d of %d found the others", rendezvous.node + 1, rendezvous.nodes)
     return Node(rendezvous, start(command, rendezvous, address, port), connections, signals).run()
 
 
@@ -251,5 +251,5 @@ def main(argv: list[str] | None = None) -> None:
     if status == INTERRUPTED and not (args.folder / MARKER).exists():
         note_interruption(args.folder, reason)
     if status:
-        log.error("%s", reason)
+        logger.error("%s", reason)
     sys.exit(status)

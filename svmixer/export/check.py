@@ -14,7 +14,7 @@ from svmixer.errors import SvmixerError
 from svmixer.inference.onnx_model import open_session, run_session
 from svmixer.log import get_logger
 
-log = get_logger(__name__)
+logger = get_logger(__name__)
 
 # Lowest cosine with the model's own embeddings of the same windows.
 PARITY = {"float32": 0.9999, "int8": 0.999, "float16 weights": 0.9999}
@@ -37,7 +37,7 @@ def check_parity(what: str, path: Path, found: np.ndarray, exact: np.ndarray) ->
         ParityError: not near enough, or not finite.
     """
     cosine = cosines(found, exact)
-    log.info("%s: lowest cosine with the model %.6f", path, cosine.min())
+    logger.info("%s: lowest cosine with the model %.6f", path, cosine.min())
     # NaN is no parity either.
     if not cosine.min() >= PARITY[what]:
         raise ParityError(

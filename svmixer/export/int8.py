@@ -24,7 +24,7 @@ from svmixer.fileio import atomic_path
 from svmixer.inference.onnx_model import INPUT
 from svmixer.log import get_logger
 
-log = get_logger(__name__)
+logger = get_logger(__name__)
 
 OPERATORS = ("Conv", "MatMul", "Gemm")
 # Elements of a tensor that is not worth a cast.
@@ -116,7 +116,7 @@ class Quantiser:
             zip(_one_by_one(self._bench, found, jobs), found, strict=True), key=lambda pair: -pair[0]
         )
         for cosine, part in ranked:
-            log.info("8 bits in %s alone: lowest cosine %.6f", part.name, cosine)
+            logger.info("8 bits in %s alone: lowest cosine %.6f", part.name, cosine)
         # What each costs alone, the cheapest first.
         self.parts = [part for _, part in ranked]
         self.alone = [cosine for cosine, _ in ranked]
@@ -142,7 +142,7 @@ class Quantiser:
         while low < high:
             if middle not in self._together:
                 self._together[middle] = self._bench.lowest_cosine(self.parts[:middle])
-                log.info("8 bits in %d parts: lowest cosine %.6f", middle, self._together[middle])
+                logger.info("8 bits in %d parts: lowest cosine %.6f", middle, self._together[middle])
             if self._together[middle] >= limit:
                 low = middle
             else:

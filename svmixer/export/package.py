@@ -27,7 +27,7 @@ from svmixer.log import get_logger
 from svmixer.models.io import read_speakers
 from svmixer.models.speaker_model import SpeakerModel
 
-log = get_logger(__name__)
+logger = get_logger(__name__)
 
 # int8 parts are chosen on other windows than they are checked on. More is asked of them there, if that does
 # not do, more still, and in the end everything.

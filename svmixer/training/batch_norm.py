@@ -10,7 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from svmixer.log import get_logger
 from svmixer.models.layers import FrameBatchNorm
 
-log = get_logger(__name__)
+logger = get_logger(__name__)
 
 
 class FrameSyncBatchNorm(nn.SyncBatchNorm):
@@ -39,7 +39,7 @@ def synchronise(module: nn.Module, fabric: Fabric) -> nn.Module:
     if fabric.device.type == "cuda":
         return _replace(module)
     if fabric.global_rank == 0:
-        log.warning("batch normalisation: on CPUs every process takes the statistics of its own rows")
+        logger.warning("batch normalisation: on CPUs every process takes the statistics of its own rows")
     return module
 
 

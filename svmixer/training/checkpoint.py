@@ -21,7 +21,7 @@ from svmixer.errors import SvmixerError
 from svmixer.log import get_logger
 from svmixer.models.io import save_tensors
 
-log = get_logger(__name__)
+logger = get_logger(__name__)
 
 _TENSOR, _PAIRS, _TUPLE = "__tensor__", "__pairs__", "__tuple__"
 # Tensors that a message names.
@@ -81,7 +81,7 @@ def load_newest(path: str | Path) -> Any | None:
         try:
             return load_tree(candidate)
         except CheckpointError as error:
-            log.warning("unreadable checkpoint, trying the one before: %s", error)
+            logger.warning("unreadable checkpoint, trying the one before: %s", error)
     if candidates:
         raise CheckpointError(f"{path}: no readable checkpoint among {', '.join(map(str, candidates))}")
     return None

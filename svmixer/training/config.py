@@ -20,7 +20,7 @@ from svmixer.teachers.config import TeacherConfig
 from svmixer.training.schedule import PhaseConfig, ScheduleConfig
 from svmixer.yaml_files import read_yaml
 
-log = get_logger(__name__)
+logger = get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -238,7 +238,7 @@ def check_options(config: Any, folder: Path) -> list[str]:
             "true to do it again, or --allow_changes true (--loop.allow_changes) to continue with the new"
         )
     if changed:
-        log.warning("%s: continued with other options: %s", folder, ", ".join(changed))
+        logger.warning("%s: continued with other options: %s", folder, ", ".join(changed))
     return changed
 
 

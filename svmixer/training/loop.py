@@ -37,7 +37,7 @@ from svmixer.training.schedule import (
 )
 from svmixer.training.task import Task
 
-log = get_logger(__name__)
+logger = get_logger(__name__)
 
 
 class Loop:
@@ -108,7 +108,9 @@ class Loop:
         # The last epoch of phases may be a short one.
         steps = min(self.steps, self.limit - (self.total - self.step))
         epochs = -(-self.limit // self.steps)
-        progress = TrainingProgress(log, self.epoch, epochs, steps, self.step, self.plan.utterances_per_step)
+        progress = TrainingProgress(
+            logger, self.epoch, epochs, steps, self.step, self.plan.utterances_per_step
+        )
         batches = self.plan.batches(self.total, self.total - self.step + steps)
         loader = iter(self._loader(batches))
         self.module.train()
@@ -162,7 +164,7 @@ class Loop:
         reason = f"stopped by a signal: saved at epoch {self.epoch}, step {self.step}; run again to continue"
         if self.rank == 0:
             note_interruption(self.dir, reason, self.total)
-            log.info("%s", reason)
+            logger.info("%s", reason)
         sys.exit(INTERRUPTED)
 
     def _new_optimizer(self) -> torch.optim.Optimizer:
@@ -179,7 +181,7 @@ class Loop:
         if phase != self.phase:
             self.phase = phase
             self.optimizer = self.fabric.setup_optimizers(self._new_optimizer())
-            log.info("step %d: %s", self.total, phases[phase])
+            logger.info("step %d: %s", self.total, phases[phase])
 
     def _backward(self, batch: dict[str, torch.Tensor], part: int) -> None:
         """Forward and backward pass of one of a step's batches."""
@@ -204,7 +206,7 @@ class Loop:
             metrics_log.add(self.total, {"epoch": self.epoch, **lr, **means, **validation})
         self.stopped = self.schedule.epoch_end(metric)
         if self.stopped:
-            log.info(
+            logger.info(
                 "no gain in %s for %d epochs: stopping", self.task.metric, self.config.schedule.stop_after
             )
         self.epoch, self.step, self.metrics.sums = self.epoch + 1, 0, {}
@@ -280,8 +282,8 @@ class Loop:
         else:
             # Dropout draws other numbers in any case: each process has random numbers of its own.
             torch.manual_seed((self.config.seed + self.total) * 1000 + self.rank)
-            log.info("begun by %d processes, continued by %d", tree["world"], self.world)
-        log.info("resumed at epoch %d, step %d of %d", self.epoch, self.step, self.steps)
+            logger.info("begun by %d processes, continued by %d", tree["world"], self.world)
+        logger.info("resumed at epoch %d, step %d of %d", self.epoch, self.step, self.steps)
 
 
 def _ignore_signals(_worker: int) -> None:

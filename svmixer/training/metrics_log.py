@@ -12,7 +12,7 @@ from lightning_fabric import Fabric
 from svmixer.fileio import atomic_write
 from svmixer.log import get_logger
 
-log = get_logger(__name__)
+logger = get_logger(__name__)
 
 
 class StepMetrics:
@@ -97,4 +97,4 @@ class MetricsLog:
             self._board.add_scalar(name, value, total_steps)
         self._board.flush()
         values = " ".join(f"{name} {value:.4g}" for name, value in metrics.items() if name != "epoch")
-        log.info("epoch %d done: %s", metrics["epoch"], values)
+        logger.info("epoch %d done: %s", metrics["epoch"], values)

@@ -29,7 +29,7 @@ from svmixer.teachers.config import TeacherConfig
 from svmixer.teachers.load import build_torchaudio, save_teacher
 from svmixer.training.config import PretrainConfig
 
-log = get_logger(__name__)
+logger = get_logger(__name__)
 
 # Kaldi's features expect 16-bit amplitudes. The front end's frames are 20 ms apart, too.
 _AMPLITUDE = 32768.0
@@ -71,7 +71,7 @@ def fit_targets(dump: DumpSet, clusters: int, frames: int, samples: int, seed: i
     scale = torch.stack([cepstra.mean(0), cepstra.std(0)])
     kmeans = MiniBatchKMeans(clusters, batch_size=10000, n_init=3, random_state=seed)
     kmeans.fit(((cepstra - scale[0]) / scale[1]).numpy())
-    log.info("k-means: %d clusters of %d MFCC frames", clusters, len(cepstra))
+    logger.info("k-means: %d clusters of %d MFCC frames", clusters, len(cepstra))
     centroids = torch.from_numpy(kmeans.cluster_centers_.astype(np.float32))
     return ClusterTargets(centroids, scale)
 

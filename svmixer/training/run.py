@@ -25,7 +25,7 @@ from svmixer.training.config import check_options
 from svmixer.training.loop import Loop
 from svmixer.training.task import Task
 
-log = get_logger(__name__)
+logger = get_logger(__name__)
 
 
 def run_task(config: Any, task: Callable[[Any], Task]) -> None:
@@ -54,7 +54,7 @@ def run_task(config: Any, task: Callable[[Any], Task]) -> None:
         "items": len(prepared.dataset()),
     }
     if fabric.global_rank == 0:
-        log.info(
+        logger.info(
             "%s: %s",
             folder,
             ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in sizes.items()),
@@ -73,7 +73,7 @@ def run_task(config: Any, task: Callable[[Any], Task]) -> None:
         raise SvmixerError(last.removeprefix(f"{AudioError.__module__}.AudioError: ")) from None
     if fabric.global_rank == 0:
         write_json(folder / "summary.json", sizes)
-        log.info("finished %s after %.0f s", folder, time.perf_counter() - started)
+        logger.info("finished %s after %.0f s", folder, time.perf_counter() - started)
     if lock is not None:
         lock.close()
 
@@ -95,7 +95,7 @@ def _leave_on_signals(folder: Path) -> None:
     def leave(_number: int, _frame: FrameType | None) -> None:
         reason = "stopped by a signal before the first step; run again to continue"
         note_interruption(folder, reason)
-        log.info("%s", reason)
+        logger.info("%s", reason)
         sys.exit(INTERRUPTED)
 
     for number in STOP_SIGNALS:

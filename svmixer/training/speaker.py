@@ -35,7 +35,7 @@ from svmixer.training.distill import HEADS
 from svmixer.training.task import TeacherTask, tensors_under
 from svmixer.training.whitening import Whitener
 
-log = get_logger(__name__)
+logger = get_logger(__name__)
 
 MODEL = "model"  # model directory in that of a finished stage 4
 LOSSES = "losses.safetensors"  # beside it: what the losses had learned
@@ -121,9 +121,9 @@ class SpeakerTask(TeacherTask):
             return
         try:
             set_tensors(self.module.distill, tensors_under(read_safetensors(path), prefix), path)
-            log.info("distillation heads from %s", path)
+            logger.info("distillation heads from %s", path)
         except ModelError as error:
-            log.warning("distillation heads start anew: %s", error)
+            logger.warning("distillation heads start anew: %s", error)
 
     def validate(self, fabric: Fabric, module: nn.Module) -> dict[str, float]:
         """EER (%) and minDCF on the validation trials; every rank embeds its share."""
@@ -165,9 +165,9 @@ def initialise_student(student: Student, path: str | Path) -> None:
     for key in further:
         del tensors[key]
     set_tensors(student, tensors, path)
-    log.info("student weights from %s", path)
+    logger.info("student weights from %s", path)
     if further:
-        log.info("the first %d layers of it; the others are left out", depth)
+        logger.info("the first %d layers of it; the others are left out", depth)
 
 
 def initialise_model(module: SpeakerObjective, speakers: list[str], folder: str | Path) -> None:
@@ -192,4 +192,4 @@ def initialise_model(module: SpeakerObjective, speakers: list[str], folder: str 
         raise ModelError(f"{path}: has no centres of the {len(old)} speakers, of {own.shape[1]} numbers each")
     known = [row for row, name in enumerate(speakers) if name in old]
     own[known] = centres[[old[speakers[row]] for row in known]]
-    log.info("model and the centres of %d of %d speakers from %s", len(known), len(speakers), folder)
+    logger.info("model and the centres of %d of %d speakers from %s", len(known), len(speakers), folder)

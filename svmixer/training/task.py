@@ -21,7 +21,7 @@ from svmixer.training.config import TrainConfig
 from svmixer.training.data import TrainSet
 from svmixer.training.teacher_cache import TeacherCache
 
-log = get_logger(__name__)
+logger = get_logger(__name__)
 
 
 class Task(Protocol):
@@ -64,7 +64,7 @@ class TeacherTask:
                 raise SvmixerError("frontend_from_teacher: needs a teacher")
             report = init_frontend_from_teacher(student, self.teacher)
             copied, skipped = len(report.copied), report.skipped or "none"
-            log.info("front end from the teacher: %d tensors copied, skipped: %s", copied, skipped)
+            logger.info("front end from the teacher: %d tensors copied, skipped: %s", copied, skipped)
 
     def _freeze_frontend(self, student: nn.Module) -> None:
         if self.config.freeze_frontend:
@@ -73,9 +73,9 @@ class TeacherTask:
     def _init_param(self, model: nn.Module) -> None:
         """Take over what ``init_param`` asks for; ``model`` has the parts ``student`` and ``backend``."""
         for text in self.config.init_param:
-            log.info("init_param %s", text)
+            logger.info("init_param %s", text)
             for line in init_param(model, InitParam.parse(text)).lines():
-                log.info("  %s", line)
+                logger.info("  %s", line)
 
     def dataset(self) -> Dataset:
         return self.train_set

@@ -24,7 +24,7 @@ from svmixer.teachers import Teacher
 from svmixer.training.config import TeacherCacheConfig
 from svmixer.training.data import TrainSet
 
-log = get_logger(__name__)
+logger = get_logger(__name__)
 
 _SHARD_BYTES = 64 << 20
 _BATCH = 32  # crops that the teacher hears at once
@@ -94,7 +94,7 @@ class TeacherCache:
         fabric.barrier()
         own = range(fabric.global_rank, self.shards, fabric.world_size)
         missing = [shard for shard in own if not self._path(shard).exists()]
-        progress = Progress(log, len(missing), "shards of the teacher's states")
+        progress = Progress(logger, len(missing), "shards of the teacher's states")
         for done, shard in enumerate(missing, 1):
             first = shard * self.shard_items
             items = range(first, min(first + self.shard_items, self.items))
@@ -133,7 +133,7 @@ class TeacherCache:
         needed = min(missing * self.shard_items, self.items) * self._item_bytes
         self.folder.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(self.folder).free
-        log.info(
+        logger.info(
             "teacher's states in %s: %d crops x %d states x %d frames x %d x %s = %.2f GB; "
             "%d of %d shards missing (%.2f GB), %.2f GB free",
             self.folder, self.items, *self.shape, self.dtype, total / 1e9, missing, self.shards, needed / 1e9,

@@ -17,7 +17,7 @@ from svmixer.training.config import WhitenConfig
 from svmixer.training.data import TrainSet
 from svmixer.training.sampler import epoch_order
 
-log = get_logger(__name__)
+logger = get_logger(__name__)
 
 
 class Whitener:
@@ -49,7 +49,7 @@ class Whitener:
         items = self._items()
         embeddings, labels = [], []
         windows = self.data.samples // self.model.window
-        progress = Progress(log, len(items) * windows, "crops for the whitening")
+        progress = Progress(logger, len(items) * windows, "crops for the whitening")
         batches = [items[start : start + self.batch_size] for start in range(0, len(items), self.batch_size)]
         with evaluating(self.model):
             for batch in DataLoader(self.data, batch_sampler=batches):

@@ -156,4 +156,4 @@ def test_validator_says_what_a_path_stands_for(folder):
     with pytest.raises(DataDirError) as error:
         validate_data_dir(folder)
     assert "trials:2: utterance y/001.wav: " in str(error.value)
-    assert "a path, which stands for utterance 'u2'; repair with: python -m svmixer" in str(error.value)
+    assert "a path, which stands for utterance 'u2'; repair with: svmixer fix_data_dir" in str(error.value)

@@ -41,7 +41,7 @@ def test_another_form_in_a_list_of_utterances(folder, write, name, value):
     write(f"d/{name}", f"{NFD}-2 {value}\n{NFC}-1 {value}\nb-1 b\n")
     found = problems(folder)
     assert f"{name}:2: utterance {NFC}-1: not in wav.scp: prints like an id of wav.scp but has" in found
-    assert "another Unicode form: U+00E9, there U+0065 U+0301; repair with: python -m svmixer" in found
+    assert "another Unicode form: U+00E9, there U+0065 U+0301; repair with: svmixer fix_data_dir" in found
     fix_data_dir(folder)
     assert validate_data_dir(folder).utterances == 3
     assert (folder / name).read_text() == f"{NFD}-1 {value}\n{NFD}-2 {value}\nb-1 b\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from svmixer.scoring import asnorm
+from svmixer.scoring import cohort as module
 from svmixer.scoring.cohort import cohort_statistics, normalise
 
 
@@ -27,7 +27,7 @@ def test_blocks_do_not_matter(monkeypatch):
     embeddings, cohort = rng.standard_normal((23, 8)), rng.standard_normal((40, 8))
     scores = np.sort(embeddings @ cohort.T, axis=1)[:, -10:]
     for rows in (1, 5, 1024):
-        monkeypatch.setattr(asnorm, "_ROWS", rows)
+        monkeypatch.setattr(module, "_ROWS", rows)
         mean, deviation = cohort_statistics(embeddings, cohort, 10)
         np.testing.assert_allclose(mean, scores.mean(axis=1), rtol=1e-5)
         np.testing.assert_allclose(deviation, scores.std(axis=1), rtol=1e-4)

@@ -130,8 +130,8 @@ def test_what_fails_in_the_middle_fails_alone(model_dir, batches, tmp_path, caps
     lines = capsys.readouterr().err.splitlines()
     starts = [
         f"error: {root}/b.wav: non-finite",
-        f"{root}/d.flac: unreadable",
-        f"{root}/f.wav: too short",
+        f"error: {root}/d.flac: unreadable",
+        f"error: {root}/f.wav: too short",
     ]
     assert len(lines) == 3 and all(line.startswith(start) for line, start in zip(lines, starts, strict=True))
     assert not (tmp_path / "x.npy").exists()

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from svmixer.lists import ListError, Trials, write_table
-from svmixer.scoring import evaluate as module
+from svmixer.scoring import metrics as module
 from svmixer.scoring.metrics import evaluate, score_trials, summary
 from svmixer.scoring.result import code_commit, read_scores, trial_speakers, write_scores
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Build the image and run it, without a Docker engine: the CPU variant of tools/docker/Dockerfile, then the recipe mini_an4 and
-# `svmixer verify` in it. Needs root, buildah and debootstrap (Debian packages), network, and about 40 GB for the time of the
+# `svmixer verify` in it. Needs root, buildah and debootstrap (Debian packages), network, and about 30 GB for the time of the
 # test; takes about half an hour. The status is 77 where one of these is missing.
 set -euo pipefail
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from svmixer.log import fail
+from svmixer.cli.main import failed
 
 # The sets nest: each one holds the voices of the ones before it.
 SETS = ("compact", "fillets", "full")
@@ -173,4 +173,4 @@ if __name__ == "__main__":
     try:
         print("\n".join(packages_of(read_voices(*sys.argv[1:]))))
     except (CorpusError, OSError) as error:
-        raise fail(str(error)) from None
+        raise failed(str(error)) from None

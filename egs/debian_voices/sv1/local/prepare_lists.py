@@ -11,12 +11,13 @@ from corpus import SPLITS, CorpusError, Voice, find_files, package_root, package
 from scan import Scan, scan_packages
 from utterances import Utterance, distinct, join_files, spread
 
+from svmixer.cli.main import failed
 from svmixer.config import parse_args
 from svmixer.fileio import atomic_write
 from svmixer.lists import Trials, make_trials, write_parts, write_spk2utt, write_table, write_trials
-from svmixer.log import fail, get_logger
+from svmixer.log import get_logger
 
-log = get_logger("prepare_lists")
+logger = get_logger("prepare_lists")
 
 # A larger share of files that cannot be used is no accident.
 _MOST_UNUSABLE = 0.02
@@ -79,7 +80,7 @@ def main() -> None:
             most = None if split == "train" else config.max_utts
             rows.append(split.ljust(6) + write_split(data_dir / split, members, most))
     except (CorpusError, OSError) as error:
-        raise fail(str(error)) from None
+        raise failed(str(error)) from None
     print("      speakers   files  utterances  minutes  targets  nontargets", *rows, sep="\n")
 
 
@@ -181,14 +182,14 @@ def _report_unusable(scans: Mapping[str, Mapping[str, Scan]], roots: Mapping[str
             total += 1
             if row.reason:
                 unusable += 1
-                log.warning("left out: %s: %s", roots[package] / row.path, row.reason)
+                logger.warning("left out: %s: %s", roots[package] / row.path, row.reason)
     if unusable > _MOST_UNUSABLE * total:
         raise CorpusError(f"{unusable} of {total} files left out (see above), more than {_MOST_UNUSABLE:.0%}")
 
 
 def _check_count(voice: Voice, num_files: int) -> None:
     if abs(num_files - voice.expected_files) > _COUNT_TOLERANCE * voice.expected_files:
-        log.warning(
+        logger.warning(
             "%s: %d different files in %s, %d when the table was made: another version of the package?",
             *(voice.speaker, num_files, voice.package, voice.expected_files),
         )

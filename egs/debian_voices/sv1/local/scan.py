@@ -19,7 +19,7 @@ from svmixer.audio import AudioError, ark, decode, formats, lengths, read, read_
 from svmixer.fileio import atomic_write
 from svmixer.log import get_logger
 
-log = get_logger("scan")
+logger = get_logger("scan")
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def _progress(items: Iterator, total: int) -> Iterator:
         now = time.monotonic()
         if now - last > 10 or count == total:
             left = (now - begun) / count * (total - count)
-            log.info("%d/%d files decoded in %.0f s, %.0f s left", count, total, now - begun, left)
+            logger.info("%d/%d files decoded in %.0f s, %.0f s left", count, total, now - begun, left)
             last = now
 
 

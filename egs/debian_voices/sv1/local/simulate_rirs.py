@@ -16,7 +16,7 @@ from svmixer.fileio import atomic_path
 from svmixer.lists import write_table
 from svmixer.log import get_logger
 
-log = get_logger("simulate_rirs")
+logger = get_logger("simulate_rirs")
 
 _RATE = 16000
 # Length, width and height of a room in metres, and seconds until the sound has fallen by 60 dB: drawn evenly.
@@ -89,7 +89,7 @@ def main() -> None:
     with multiprocessing.get_context("spawn").Pool(config.nj, _one_thread) as pool:
         for count, _ in enumerate(pool.imap_unordered(_simulate_to, tasks), 1):
             if count % 50 == 0 or count == len(tasks):
-                log.info("%d/%d responses in %.0f s", count, len(tasks), time.monotonic() - begun)
+                logger.info("%d/%d responses in %.0f s", count, len(tasks), time.monotonic() - begun)
     write_table(folder / "wav.scp", {name: str(folder / f"wav/{name}.wav") for name in names})
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from svmixer.audio.errors import AudioError
 from svmixer.audio.read import open_recording
+from svmixer.cli.main import failed
 from svmixer.config import parse_args
 from svmixer.lists import make_trials, write_spk2utt, write_table, write_trials
-from svmixer.log import fail
 
 # AN4's own division, by folder: other speakers in each.
 _TRAIN, _TEST = "an4/wav/an4_clstk", "an4/wav/an4test_clstk"
@@ -141,7 +141,7 @@ def main() -> None:
             write_set(data_dir / "test", test, config.piece),
         ]
     except (CorpusError, AudioError, OSError) as error:
-        raise fail(str(error)) from None
+        raise failed(str(error)) from None
     print("set    speakers recordings utterances  targets nontargets", *rows, sep="\n")
 
 

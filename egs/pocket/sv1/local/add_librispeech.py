@@ -6,11 +6,12 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from svmixer.cli.main import failed
 from svmixer.config import parse_args
 from svmixer.lists import ListError, read_parts, read_table, write_parts, write_spk2utt, write_table
-from svmixer.log import fail, get_logger
+from svmixer.log import get_logger
 
-log = get_logger("add_librispeech")
+logger = get_logger("add_librispeech")
 
 # Apart from the voices' names, and sorted with the utterances.
 PREFIX = "libri"
@@ -64,7 +65,7 @@ def find_files(corpus: Path, ids: list[str]) -> dict[str, str]:
                 found[wanted[file]] = min(path, found.get(wanted[file], path))
     missing = [name for name in ids if name not in found]
     if missing:
-        raise fail(
+        raise failed(
             f"{len(missing)} of {len(ids)} utterances are not in {corpus}, "
             f"the first is {missing[0]} (.flac or .wav); "
             "they are part of LibriSpeech's train-clean-100 (https://www.openslr.org/12): unpack it there"
@@ -90,7 +91,7 @@ def add(config: AddConfig) -> None:
     for name in ("spk2gender", "spk2lang"):
         (data / name).unlink(missing_ok=True)
     speakers = len(set(utt2spk.values()))
-    log.info("%s: %d utterances of LibriSpeech added, %d speakers in all", data, len(files), speakers)
+    logger.info("%s: %d utterances of LibriSpeech added, %d speakers in all", data, len(files), speakers)
 
 
 def main() -> None:
@@ -99,7 +100,7 @@ def main() -> None:
     try:
         add(config)
     except (ListError, OSError) as error:
-        raise fail(str(error)) from None
+        raise failed(str(error)) from None
 
 
 if __name__ == "__main__":

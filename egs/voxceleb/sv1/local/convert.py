@@ -17,12 +17,13 @@ import soundfile
 from svmixer.audio import AudioError, read_audio, to_mono_16k, to_pcm16
 from svmixer.audio.dumpset import RATE
 from svmixer.audio.share import job_range
+from svmixer.cli.main import failed
 from svmixer.config import parse_args
 from svmixer.fileio import atomic_path, atomic_write
 from svmixer.lists import ListError, iter_table
-from svmixer.log import fail, get_logger
+from svmixer.log import get_logger
 
-log = get_logger("convert")
+logger = get_logger("convert")
 
 _REPORT_EVERY = 10.0  # seconds
 
@@ -84,15 +85,15 @@ def convert_share(config: ConvertConfig) -> None:
             made += 1
         except AudioError as error:
             failed.append("\t".join((utterance, " ".join(error.what.split()), source)) + "\n")
-            log.warning("not converted: %s", error)
+            logger.warning("not converted: %s", error)
         now = time.monotonic()
         if now - reported > _REPORT_EVERY:
             reported = now
             left = (now - begun) / (made + len(failed)) * (len(share) - place)
-            log.info("%d of %d files, %.0f s left at most", place, len(share), left)
+            logger.info("%d of %d files, %.0f s left at most", place, len(share), left)
     with atomic_write(Path(config.output_dir, f"failed.{config.job}.tsv")) as stream:
         stream.writelines(failed)
-    log.info("job %d: %d converted, %d there already, %d failed", config.job, made, there, len(failed))
+    logger.info("job %d: %d converted, %d there already, %d failed", config.job, made, there, len(failed))
 
 
 def main() -> None:
@@ -102,7 +103,7 @@ def main() -> None:
     try:
         convert_share(config)
     except (ListError, OSError) as error:
-        raise fail(str(error)) from None
+        raise failed(str(error)) from None
 
 
 if __name__ == "__main__":

@@ -24,11 +24,12 @@ from trees import (
     speaker_parents,
 )
 
+from svmixer.cli.main import failed
 from svmixer.config import parse_args
 from svmixer.lists import ListError, write_table
-from svmixer.log import fail, get_logger
+from svmixer.log import get_logger
 
-log = get_logger("find_corpora")
+logger = get_logger("find_corpora")
 
 _VOX_TREE = "idXXXXX/VIDEO/00001.{} in it, or below {}"
 # Corpus → (what it looks like, what to get).
@@ -64,7 +65,7 @@ def main() -> None:
         missing = list(find_missing(config))
         if missing:
             lines = "\n".join(f"  {number}. {what}" for number, what in enumerate(missing, 1))
-            raise fail(f"{len(missing)} missing (nothing is downloaded; README.md says more):\n{lines}")
+            raise failed(f"{len(missing)} missing (nothing is downloaded; README.md says more):\n{lines}")
         if "voxceleb1" in needed(config):
             _list_voxceleb(config, "voxceleb1", VOXCELEB1)
         if not config.train:
@@ -75,7 +76,7 @@ def main() -> None:
         if config.rirs:
             _list_recordings(config, RIR_SET, rir_folder(Path(config.rirs)))
     except (CorpusError, ListError, OSError) as error:
-        raise fail(str(error)) from None
+        raise failed(str(error)) from None
 
 
 def needed(config: PrepareConfig) -> dict[str, list[str]]:
@@ -133,12 +134,12 @@ def _is_there(config: PrepareConfig, corpus: str) -> bool:
 def _list_voxceleb(config: PrepareConfig, corpus: str, whole: Counts) -> None:
     root = config.folder(corpus)
     parents = speaker_parents(root, dev_only=corpus == "voxceleb2")
-    log.info("%s: reading %s", corpus, ", ".join(map(str, parents)))
+    logger.info("%s: reading %s", corpus, ", ".join(map(str, parents)))
     found = scan_voxceleb(parents)
     if not found:
         raise CorpusError(f"{', '.join(map(str, parents))}: no recording in any idXXXXX/VIDEO folder")
     have = count(found)
-    (log.info if have == whole else log.warning)(
+    (logger.info if have == whole else logger.warning)(
         "%s: %d of %d speakers, %d of %d videos, %d of %d utterances",
         *(
             corpus,
@@ -157,7 +158,7 @@ def _list_recordings(config: PrepareConfig, name: str, folder: Path) -> None:
     found = recordings(folder)
     if not found:
         raise CorpusError(f"{folder}: no recordings")
-    log.info("%s: %d recordings in %s", name, len(found), folder)
+    logger.info("%s: %d recordings in %s", name, len(found), folder)
     write_table(Path(config.data_dir, name, "wav.scp"), found)
 
 

@@ -15,6 +15,7 @@ from options import TRAIN_SET, VALID_SET, CorpusError, PrepareConfig
 from trees import VOX1_TEST_SPEAKERS, count, speaker_of, video_of
 from trial_sets import Summary, resolver, write_set
 
+from svmixer.cli.main import failed
 from svmixer.config import parse_args
 from svmixer.fileio import atomic_write, md5_file
 from svmixer.lists import (
@@ -25,9 +26,9 @@ from svmixer.lists import (
     write_table,
     write_trials,
 )
-from svmixer.log import fail, get_logger
+from svmixer.log import get_logger
 
-log = get_logger("make_sets")
+logger = get_logger("make_sets")
 
 # Utterances of a validation speaker, each from another video, and target trials.
 _VALID_UTTERANCES, _VALID_TARGETS = 20, 100
@@ -41,7 +42,7 @@ def main() -> None:
     try:
         prepare(config)
     except (CorpusError, ListError, OSError) as error:
-        raise fail(str(error)) from None
+        raise failed(str(error)) from None
 
 
 def prepare(config: PrepareConfig) -> None:
@@ -97,7 +98,7 @@ def make_valid(config: PrepareConfig, pool: dict[str, str]) -> frozenset[str]:
             f"there are {len(usable)}; it can also be voxceleb1, voxceleb2, vox1_o or a trial list"
         )
     if len(usable) < config.valid_speakers:
-        log.warning("validation: %d speakers instead of %d", len(usable), config.valid_speakers)
+        logger.warning("validation: %d speakers instead of %d", len(usable), config.valid_speakers)
     rng = np.random.default_rng(config.seed)
     chosen = rng.permutation(len(usable))[: config.valid_speakers]
     utt2spk = {utterance: usable[i] for i in chosen for utterance in speakers[usable[i]].values()}
@@ -108,7 +109,7 @@ def make_valid(config: PrepareConfig, pool: dict[str, str]) -> frozenset[str]:
     folder = Path(config.data_dir, VALID_SET)
     _write_speakers(folder, {utterance: pool[utterance] for utterance in utt2spk}, utt2spk)
     write_trials(folder / "trials", trials)
-    log.info(
+    logger.info(
         "%s: made of %d speakers of %s: %d utterances, %d trials, %d targets",
         *(VALID_SET, len(chosen), config.valid, len(utt2spk), len(trials), trials.labels.sum()),
     )
@@ -120,7 +121,7 @@ def _write_train(config: PrepareConfig, train: dict[str, str]) -> None:
         raise CorpusError(f"{config.folder('voxceleb2')}: no speakers are left to train with")
     _write_speakers(Path(config.data_dir, TRAIN_SET), train, {name: speaker_of(name) for name in train})
     have = count(train)
-    log.info(
+    logger.info(
         "%s: %d speakers, %d videos, %d utterances", TRAIN_SET, have.speakers, have.videos, have.utterances
     )
 
@@ -151,7 +152,7 @@ def _files(config: PrepareConfig, corpus: str) -> dict[str, str]:
         what = f"{corpus}: {lost} of {len(listed)} files could not be converted, see {where}"
         if lost > config.max_missing * len(listed):
             raise CorpusError(f"{what}: more than --max_missing {config.max_missing:g} allows")
-        log.warning("%s: left out", what)
+        logger.warning("%s: left out", what)
     return {name: str(path) for name, path in found.items()}
 
 

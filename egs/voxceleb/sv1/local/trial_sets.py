@@ -27,7 +27,7 @@ from svmixer.lists.table import iter_lines
 from svmixer.lists.trials import parse_trials
 from svmixer.log import get_logger
 
-log = get_logger("trial_sets")
+logger = get_logger("trial_sets")
 
 Row = tuple[int, str, str]
 # Name in a trial list → (utterance id, file), or None if the file is not there.
@@ -174,12 +174,12 @@ def write_set(folder: Path, known: EvalSet, path: Path, find: Resolver, max_miss
             f"more than --max_missing {max_missing:g} allows"
         )
     if lost:
-        log.warning(
+        logger.warning(
             "%s: %d of %d trials dropped, %d recordings are not there (%s): the figures will not compare",
             *(summary_of, lost, reader.trials, len(reader.absent), _examples(reader.absent)),
         )
     if reader.itself:
-        log.warning("%s: %d trials of a recording against itself dropped", summary_of, reader.itself)
+        logger.warning("%s: %d trials of a recording against itself dropped", summary_of, reader.itself)
     speakers = _write_lists(folder, trials, reader.files)
     return Summary(
         known.name, path, md5_file(path), reader.trials, reader.targets,
@@ -213,7 +213,7 @@ def _report_count(known: EvalSet, path: Path, trials: int, targets: int) -> None
     if known.trials and (trials != known.trials or (known.targets and targets != known.targets)):
         expected = f"{known.trials} trials" + (f", {known.targets} targets" if known.targets else "")
         before = known.uncleaned.get(trials)
-        log.warning(
+        logger.warning(
             "%s: %s has %d trials, %d targets; the list of published figures has %s%s: THEY DO NOT COMPARE",
             *(known.name, path, trials, targets, expected),
             f" ({trials} is the number of {before}, the list before cleaning)" if before else "",
