@@ -1,4 +1,4 @@
-"""Speaker embeddings on a CPU beside what else people use: milliseconds from audio to embedding.
+"""Our models in all forms, and what else people use, on a CPU: milliseconds from audio to embedding.
 
 SpeechBrain's and ESPnet's models are built in the sizes of their releases with random weights, which cost the
 same; Resemblyzer comes with its own. All systems run in turn in one process a number of threads. The packages
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from apart import apart, threads
 from measure import Result, Timing, command_line, paired, write_result
-from systems import load_system, write_system
+from systems import open_model
 
 from svmixer.audio.dumpset import RATE
 from svmixer.config import ConfigError, parse_args
@@ -53,8 +54,9 @@ _FRONTENDS = {
 class PeersConfig:
     """Options of the script."""
 
-    # Our systems: a student of conf/student and a backend of conf/backend each.
-    systems: tuple[str, ...] = ("svmixer_small+ecapa", "svmixer_tiny+statistics", "svmixer_light2+moments")
+    # Our systems: a student of conf/student and a backend of conf/backend, or a model that comes with the
+    # package.
+    systems: tuple[str, ...] = ("svmixer_small+ecapa", "pocket")
     # Others: speechbrain_ecapa, resemblyzer, espnet_ecapa, espnet_rawnet3, espnet_mfaconformer,
     # espnet_ska_tdnn, espnet_xvector.
     peers: tuple[str, ...] = (
@@ -62,11 +64,13 @@ class PeersConfig:
         "espnet_xvector",
     )  # fmt: skip
     # Lengths of the audio in seconds.
-    seconds: tuple[float, ...] = (3.0, 30.0)
+    seconds: tuple[float, ...] = (3.0,)
     # Numbers of threads.
     threads: tuple[int, ...] = (1, 2)
     # Rounds that are counted.
     rounds: int = 5
+    # Rows and columns of the square matrices whose fastest product is the peak.
+    sizes: tuple[int, ...] = (1024, 2048)
     # true: our smallest system beside the small peers, 3 s, two rounds.
     quick: bool = False
     # Folder for the results.
@@ -146,58 +150,97 @@ def open_peer(name: str) -> tuple[Embed, nn.Module]:
 
 
 def times(
-    directories: dict[str, str], peers: list[str], seconds: list[float], rounds: int
-) -> dict[str, dict[str, Any]]:
-    """Parameters, size of the embedding and seconds of every round by length, system by system.
+    folder: str, systems: list[str], peers: list[str], seconds: list[float], rounds: int, sizes: list[int]
+) -> dict[str, Any]:
+    """``systems``: parameters, size of the embedding, seconds of every round by length; ``peak``.
 
     Args:
-        directories: our systems, as model directories with their graphs.
-        peers, seconds, rounds: see :class:`PeersConfig`.
+        folder: for graphs.
+        systems, peers, seconds, rounds, sizes: see :class:`PeersConfig`.
     """
     import torch
+    from forms import forms_of, layer_macs
+    from peak import products
 
-    threads()
     torch.manual_seed(0)
-    systems: dict[str, tuple[Embed, int]] = {}
-    for name, directory in directories.items():
-        model = load_system(directory, "torch")
-        size = sum(p.numel() for p in model.parameters())
-        systems[f"{name}, PyTorch"] = model.embed, size
-        systems[f"{name}, ONNX Runtime"] = load_system(directory, "onnx").embed, size
+    found: dict[str, dict[str, Any]] = {}
+    embeds: dict[str, Embed] = {}
+    for name in systems:
+        model = open_model("" if "+" in name else name, name)
+        about = {"of": name, "params": parameters(model), "macs": layer_macs(model)}
+        for form, (embed, kind) in forms_of(name, model, Path(folder) / name).items():
+            embeds[f"{name}, {form}"] = embed
+            found[f"{name}, {form}"] = {**about, "kind": kind}
     for name in peers:
-        embed, module = open_peer(name)
-        systems[name] = embed, sum(p.numel() for p in module.parameters())
+        embeds[name], module = open_peer(name)
+        found[name] = {"params": parameters(module)}
+    # Of one thread what else runs on the machine can be left out.
+    clock = time.process_time if threads() == 1 else time.perf_counter
     rng = np.random.default_rng(0)
-    found: dict[str, dict[str, Any]] = {name: {"params": size} for name, (_, size) in systems.items()}
+    peak: dict[str, list[float]] = {}
     with torch.inference_mode():
         for length in seconds:
             wave = (0.1 * rng.standard_normal(round(length * RATE))).astype(np.float32)
-            for name, (embed, _) in systems.items():
-                found[name]["embedding"] = len(embed(wave))
-            calls = {
-                name: (lambda embed=embed, wave=wave: embed(wave)) for name, (embed, _) in systems.items()
+            calls: dict[str, Callable[[], object]] = {
+                name: (lambda embed=embed, wave=wave: embed(wave)) for name, embed in embeds.items()
             }
-            for name, timing in paired(calls, rounds, warm_up=1).items():
-                found[name][f"{length:g}"] = list(timing.seconds)
-    return found
+            if length == seconds[0]:
+                for size in sizes:
+                    for kind, call in products(size, Path(folder)).items():
+                        calls[f"mm {kind} {size}"] = call
+            for name, timing in paired(calls, rounds, warm_up=1, clock=clock).items():
+                if name.startswith("mm "):
+                    peak[name] = list(timing.seconds)
+                else:
+                    found[name]["embedding"] = len(embeds[name](wave))
+                    found[name][f"{length:g}"] = list(timing.seconds)
+    return {"systems": found, "peak": peak}
 
 
-def result(timed: dict[int, dict[str, dict[str, Any]]], config: PeersConfig) -> Result:
+def parameters(module: nn.Module) -> int:
+    """Numbers in the parameters."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def ratios(name: str, found: dict[str, Any], length: str) -> list[str]:
+    """How many times faster a form is than the first of its system, and its share of the peak.
+
+    The peak is the fastest product of large matrices in the form's own number format. Empty for peers.
+    """
+    figures = found["systems"][name]
+    if "macs" not in figures:
+        return ["", ""]
+    first = next(other for other in found["systems"].values() if other.get("of") == figures["of"])
+    ours = Timing(tuple(figures[length]))
+    shares = []
+    for product, rounds in found["peak"].items():
+        _, kind, size = product.split()
+        if kind == figures["kind"]:
+            shares.append(Timing(tuple(rounds)).over(ours) * figures["macs"] / int(size) ** 3)
+    return [f"{Timing(tuple(first[length])).over(ours):.2f}", f"{min(shares):.0%}"]
+
+
+def result(timed: dict[int, dict[str, Any]], config: PeersConfig) -> Result:
     """The table; ``timed`` has what :func:`times` found for each number of threads."""
-    header = ["system", "parameters", "embedding"]
-    for seconds in config.seconds:
-        header += [f"ms of {seconds:g} s, {number} thread{'s' * (number > 1)}" for number in timed]
+    header, lengths = ["system", "parameters", "embedding"], [f"{seconds:g}" for seconds in config.seconds]
+    for length in lengths:
+        header += [f"ms of {length} s, {number} thread{'s' * (number > 1)}" for number in timed]
+    header += ["times faster", "of the peak"]
     first = next(iter(timed.values()))
     rows = []
-    for name, figures in first.items():
+    for name, figures in first["systems"].items():
         row = [name, f"{figures['params']:,}", figures["embedding"]]
-        for seconds in config.seconds:
-            row += [Timing(tuple(found[name][f"{seconds:g}"])).milliseconds() for found in timed.values()]
-        rows.append(row)
+        for length in lengths:
+            row += [Timing(tuple(found["systems"][name][length])).milliseconds() for found in timed.values()]
+        rows.append([*row, *ratios(name, first, lengths[0])])
     notes = [
-        "From samples to embedding, float32, median and quartiles of rounds in which all systems take turns. "
-        "SV-Mixer cuts 30 s into ten windows, Resemblyzer into pieces of 1.6 s, the others take it whole. "
-        "Weights are random but Resemblyzer's: this table says nothing about accuracy."
+        "From samples to embedding, float32 but for int8; median and quartiles of rounds in which all "
+        "systems take turns. Of longer audio SV-Mixer computes windows of 3 s, Resemblyzer pieces of 1.6 s, "
+        "the others all at once. All weights but those of Resemblyzer and of `pocket` are random: this table "
+        f"says nothing about accuracy. The last two columns are of {lengths[0]} s, threads: "
+        f"{next(iter(timed))}, medians of the rounds' ratios: times faster than the first form, and share "
+        "of the fastest large product of the same number format (GMACs of Linear and Conv layers). On one "
+        "thread times are processor time."
     ]
     figures = {"threads": {str(number): found for number, found in timed.items()}}
     return Result(
@@ -212,19 +255,16 @@ def main(argv: list[str] | None = None) -> None:
     if config.quick:
         small = tuple(name for name in config.peers if name in ("resemblyzer", "espnet_xvector"))
         config = replace(
-            config, rounds=2, systems=config.systems[-1:], peers=small, seconds=config.seconds[:1]
+            config,
+            rounds=2,
+            systems=config.systems[-1:],
+            peers=small,
+            seconds=config.seconds[:1],
+            sizes=(128, 256),
         )
     with tempfile.TemporaryDirectory() as folder:
-        directories = {name: str(Path(folder) / name) for name in config.systems}
-        for name, directory in directories.items():
-            write_system(name, Path(directory), graph=True)
-        timed = {
-            number: apart(
-                times, number, directories=directories, peers=config.peers, seconds=config.seconds,
-                rounds=config.rounds,
-            )
-            for number in config.threads
-        }  # fmt: skip
+        options = {name: getattr(config, name) for name in ("systems", "peers", "seconds", "rounds", "sizes")}
+        timed = {number: apart(times, number, folder=folder, **options) for number in config.threads}
     print(write_result(result(timed, config), config.output))
 
 

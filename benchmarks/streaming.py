@@ -1,4 +1,4 @@
-"""Streaming: what a chunk costs, how soon the embedding follows a window's last sample, what sharing saves.
+"""Streaming: what a chunk costs, how soon the embedding follows a window's last sample.
 
 Noise arrives in chunks of several sizes at streams that get every chunk in turn. Latency is the time from the
 last sample of a window to the embedding that includes it; other chunks are only kept. Without ``--model`` the
@@ -53,10 +53,7 @@ def measured(options: dict[str, Any]) -> dict[str, Any]:
     """Everything for this process's number of threads; ``options`` as of :class:`Options`."""
     settings = from_dict(Options, options)
     model = open_model(settings.model, SYSTEM)
-    systems = {
-        "torch, frames shared": lambda hop: model.stream(hop=hop),
-        "torch, not shared": lambda hop: EmbeddingStream(model.embed_windows, model.window, hop),
-    }
+    systems = {"torch": lambda hop: model.stream(hop=hop)}
     if settings.export:
         from svmixer.runtime import load_onnx
 
@@ -68,17 +65,15 @@ def measured(options: dict[str, Any]) -> dict[str, Any]:
         for chunk in settings.chunks:
             streams = {name: make(round(hop * RATE)) for name, make in systems.items()}
             found = run(streams, chunk, settings.seconds)
-            embeddings = [stream.embedding() for stream in streams.values()]
-            difference = float(np.abs(embeddings[0] - embeddings[1]).max())
-            cases.append({"hop": hop, "chunk": chunk, "streams": found, "largest_difference": difference})
-    shared = systems["torch, frames shared"](round(settings.hops[0] * RATE))
-    return {"window": model.window, "cases": cases, "growth_bytes": growth(shared, settings.minutes)}
+            cases.append({"hop": hop, "chunk": chunk, "streams": found})
+    stream = systems["torch"](round(settings.hops[0] * RATE))
+    return {"window": model.window, "cases": cases, "growth_bytes": growth(stream, settings.minutes)}
 
 
 def run(streams: dict[str, EmbeddingStream], chunk: float, seconds: float) -> dict[str, dict[str, Any]]:
     """By stream: seconds of every latency, median seconds of other chunks if there are any, times real time.
 
-    The first window of each stream, for which there is nothing to share, is not counted in the latency.
+    The first window of each stream, which warms up, is not counted in the latency.
     """
     rng = np.random.default_rng(0)
     size = round(chunk * RATE)

@@ -47,22 +47,29 @@ def described(directory: str, system: str) -> str:
 def write_system(name: str, directory: Path, graph: bool) -> None:
     """The same system as a model directory; with ``graph`` as an export in float32, too."""
     from svmixer.export.graph import write_graph
-    from svmixer.inference.onnx_model import DESCRIPTION, FILES, FORMAT
+    from svmixer.inference.onnx_model import FILES
     from svmixer.models.io import save_model
 
     model = build_system(name)
     save_model(model, directory)
     if graph:
         write_graph(model, directory / FILES["float32"])
-        description = {
-            "format": FORMAT,
-            "sample_rate": model.config.sample_rate,
-            "window": model.window,
-            "embedding": model.config.backend.embedding,
-            "threshold": None,
-            "precisions": ["float32"],
-        }
-        write_json(directory / DESCRIPTION, description)
+        write_description(model, directory, ["float32"])
+
+
+def write_description(model: SpeakerModel, directory: Path, precisions: list[str]) -> None:
+    """What ONNX Runtime's side has to know of graphs in ``directory``."""
+    from svmixer.inference.onnx_model import DESCRIPTION, FORMAT
+
+    description = {
+        "format": FORMAT,
+        "sample_rate": model.config.sample_rate,
+        "window": model.window,
+        "embedding": model.config.backend.embedding,
+        "threshold": None,
+        "precisions": precisions,
+    }
+    write_json(directory / DESCRIPTION, description)
 
 
 def load_system(directory: str, runtime: str) -> Any:

@@ -3,7 +3,7 @@
 # need no torch, and a model card: conf/card.md of the recipe (data, limits, licence), and what stage 5 found on the first test set.
 set -euo pipefail
 
-option_names="recipe dumpdir expdir tag train_set test_sets onnx export_args nj force"
+option_names="recipe dumpdir expdir tag test_sets onnx export_args nj force"
 . "$(dirname "$0")/options.sh"
 . "$(dirname "$0")/lib.sh"
 
@@ -18,10 +18,10 @@ spec=(--stage export --input "$dir/train/.done"
 options=()
 if [ "$onnx" = true ]; then
     [ -n "$test_set" ] || die "--onnx true checks the graphs on the first of --test_sets, and there is none"
-    markers+=("$dumpdir/$train_set/.done@dump" "$test/.done@dump")
-    spec+=(--input "$dumpdir/$train_set/.done" --input "$test/.done" --option "onnx=$test_set"
+    markers+=("$test/.done@dump")
+    spec+=(--input "$test/.done" --option "onnx=$test_set"
         --output "$out/model.onnx" --output "$out/model.int8.onnx" --output "$out/export.json" --output "$out/README.md")
-    options=(--onnx true --calibration "$dumpdir/$train_set" --test "$test" --jobs "$nj" --name "$tag")
+    options=(--onnx true --test "$test" --jobs "$nj" --name "$tag")
     if [ -f "$scores/metrics.json" ]; then
         spec+=(--input "$scores/metrics.json")
         options+=(--scores "$scores")

@@ -25,7 +25,7 @@ dumpdir=dump
 expdir=exp
 # Name of the experiment: results are in <expdir>/<tag>.
 tag=default
-# Training set; the controls, the cohort of AS-norm and the calibration of int8 are made of it, too.
+# Training set; the controls and the cohort of AS-norm are made of it, too.
 train_set=train
 # Validation set, with trials.
 valid_set=valid

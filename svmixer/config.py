@@ -1,68 +1,69 @@
-"""Configurations: frozen dataclasses filled from YAML files and ``--key value`` overrides, every key checked.
+"""Configurations: frozen dataclasses filled from YAML files and ``--key value`` options, every key checked.
 
 A configuration is a frozen dataclass whose fields carry one comment each, on the line(s) above or at the end
-of the line. Nested dataclasses make sections. ``load`` reads a YAML file, applies overrides with dotted names
-(``student.layers=3``) and refuses a key that no field reads, naming the nearest valid one. The same comments
-make the command-line help, so help cannot drift.
+of the line; the comments make the help of the command line, so help cannot drift. Nested dataclasses make
+sections, which may also be given as names of YAML files. msgspec makes values of the types of the fields. A
+key that no field reads, which msgspec would skip, is refused, naming the nearest.
 """
 
 from __future__ import annotations
 
 import ast
+import contextlib
 import dataclasses
+import difflib
+import functools
 import inspect
-import io
+import re
 import sys
 import textwrap
-import tokenize
+import types
 import typing
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
 import yaml
 
-from svmixer.config_values import FALSE, TRUE, Text, build, nearest
-from svmixer.yaml_files import ConfigError, find_yaml, read_yaml
-
-__all__ = [
-    "ConfigError",
-    "field_comments",
-    "from_dict",
-    "help_text",
-    "load",
-    "nearest",
-    "parse_args",
-    "save",
-    "split_arguments",
-    "to_dict",
-]
+from svmixer.yaml_files import ConfigError, find_yaml, read_yaml, yaml_value
 
 T = TypeVar("T")
 
+_SWITCHES = {"true", "yes", "1", "false", "no", "0"}
 
-def from_dict(cls: type[T], data: dict[str, Any], where: str = "configuration") -> T:
+
+def from_dict(cls: type[T], data: Any, where: str = "configuration") -> T:
     """Build the dataclass ``cls`` from nested dictionaries.
 
     Args:
         cls: a dataclass.
         data: field name → value; sections are dictionaries; missing fields take their defaults.
-        where: what to call the source in errors (a file name).
+        where: what to call the source in errors: the file, which names of files in ``data`` are relative to.
 
     Raises:
         ConfigError: unknown key (the nearest valid one is named), wrong type, missing required field, or a
-        ``ValueError``
-            raised by the class's own ``__post_init__``.
+            ``ValueError`` raised by the class's own ``__post_init__``.
     """
-    return build(cls, data, where, "")
+    try:
+        return msgspec.convert(_checked(cls, data, where, ""), cls, strict=False)
+    except msgspec.ValidationError as error:
+        text, place = re.fullmatch(r"(.*?)(?: - at .*\$\.?(.*)`)?", str(error), re.DOTALL).groups()
+        # What a class says about its own fields begins with the field.
+        place = f"{place}{'.' if isinstance(error.__cause__, ValueError) else ': '}" if place else ""
+        raise ConfigError(f"{where}: {place}{text}") from None
 
 
-def to_dict(config: Any) -> dict[str, Any]:
+def to_dict(config: Any) -> Any:
     """Nested plain dictionaries of a dataclass, tuples as lists: what ``yaml.safe_dump`` and JSON take."""
-    return _plain(dataclasses.asdict(config))
+    if dataclasses.is_dataclass(config):
+        config = dataclasses.asdict(config)
+    if isinstance(config, dict):
+        return {key: to_dict(value) for key, value in config.items()}
+    return [to_dict(item) for item in config] if isinstance(config, (list, tuple)) else config
 
 
-def load(cls: type[T], path: str | Path | None = None, overrides: dict[str, str] | None = None) -> T:
-    """Read ``path`` (if given), apply ``overrides`` (dotted key → text) and build ``cls``.
+def load(cls: type[T], path: str | Path | None = None, overrides: dict[str, Any] | None = None) -> T:
+    """Read ``path`` (if given), apply ``overrides`` (dotted key → text or value) and build ``cls``.
 
     A field annotated as a dataclass may also name a YAML file instead of a section (``student:
     conf/student/small.yaml``); relative names are looked up beside ``path``, then in each of its parent
@@ -71,19 +72,26 @@ def load(cls: type[T], path: str | Path | None = None, overrides: dict[str, str]
     Raises:
         ConfigError: see :func:`from_dict`.
     """
+    where = str(path or "command line")
     data = read_yaml(path) if path else {}
     # A section as a whole comes before what is changed in it.
-    for key, text in sorted((overrides or {}).items(), key=lambda item: item[0].count(".")):
+    for key, value in sorted((overrides or {}).items(), key=lambda item: item[0].count(".")):
         section = data
         *parents, last = key.split(".")
         for parent in parents:
-            if not isinstance(section.get(parent), dict):
-                # A section given as a file name is opened here so that a single key of it can be overridden.
-                name = section.get(parent)
-                section[parent] = read_yaml(find_yaml(name, path)) if isinstance(name, str) else {}
+            inner = section.get(parent)
+            if isinstance(inner, str):
+                # Opened here, so that a single key of it can be overridden.
+                inner = read_yaml(find_yaml(inner, where))
+            section[parent] = inner if isinstance(inner, dict) else {}
             section = section[parent]
-        section[last] = Text(text) if isinstance(text, str) else text
-    return build(cls, data, str(path or "command line"), "", base=path)
+        section[last] = value
+        if isinstance(value, str) and _field_type(cls, key) is not str:
+            try:
+                section[last] = yaml_value(value)
+            except ValueError as error:
+                raise ConfigError(f"{where}: {key}: {value!r} is not YAML: {error}") from None
+    return from_dict(cls, data, where)
 
 
 def save(config: Any, path: str | Path) -> None:
@@ -97,139 +105,132 @@ def save(config: Any, path: str | Path) -> None:
 def parse_args(cls: type[T], argv: list[str] | None = None, description: str = "") -> T:
     """Command line of a program: ``--config FILE`` and ``--key value`` for every field of ``cls``.
 
-    Dashes in a key may stand for underscores; ``--key`` alone makes a yes-or-no option true; ``--help`` and
-    ``-h`` print every key with its comment and default. An unknown key or a bad value ends the program with
-    one line on standard error and exit status 2.
+    Dashes in a key may stand for underscores; ``--help`` and ``-h`` print every key with its comment and
+    default. ``--key`` alone makes a yes-or-no option true: the word behind it is its value only if it is
+    ``true``, ``false`` or the like. Words that are no options, and all behind a word ``--``, make the field
+    ``files`` of ``cls``. An unknown key or a bad value ends the program with one line on standard error and
+    exit status 2.
     """
-    argv = sys.argv[1:] if argv is None else argv
-    if "-h" in argv or "--help" in argv:
+    words = list(sys.argv[1:] if argv is None else argv)
+    if "-h" in words or "--help" in words:
         print(help_text(cls, description))
         raise SystemExit(0)
-    overrides: dict[str, str] = {}
-    path = None
-    words = list(argv)
+    values: dict[str, Any] = {}
+    files: list[str] = []
     try:
         while words:
             word = words.pop(0)
-            if not word.startswith("--"):
-                raise ConfigError(f"unexpected argument {word!r} (options are --key value)")
-            key, equals, value = word[2:].partition("=")
-            key = key.replace("-", "_")
-            if not equals:
-                if _is_flag(cls, key) and (not words or words[0].startswith("--")):
-                    value = "true"
-                elif words:
-                    value = words.pop(0)
-                else:
-                    raise ConfigError(f"option --{key} needs a value")
-            if key == "config":
-                path = value
+            name, equals, value = word.lstrip("-").partition("=")
+            key = name.replace("-", "_")
+            if word == "--":
+                files += words
+                break
+            elif not word.startswith("-"):
+                files.append(word)
+            elif equals:
+                values[key] = value
+            elif _field_type(cls, key) is bool:
+                values[key] = words.pop(0) if words and words[0].lower() in _SWITCHES else "true"
+            elif words:
+                values[key] = words.pop(0)
             else:
-                overrides[key] = value
-        return load(cls, path, overrides)
+                raise ConfigError(f"option {word} needs a value")
+        if files and "files" not in typing.get_type_hints(cls):
+            raise ConfigError(f"unexpected argument {files[0]!r} (options are --key value)")
+        return load(cls, values.pop("config", None), values | ({"files": files} if files else {}))
     except ConfigError as error:
         print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
         raise SystemExit(2) from None
 
 
-def split_arguments(cls: type, argv: list[str]) -> tuple[list[str], list[str]]:
-    """Command-line words as (what is no option, as names of files; options for :func:`parse_args`).
-
-    The word behind an option is its value, but behind a yes-or-no option of ``cls`` only ``true``, ``false``
-    and the like are. What stands behind a word ``--`` is no option.
-    """
-    files: list[str] = []
-    options: list[str] = []
-    words = list(argv)
-    while words:
-        word = words.pop(0)
-        if word == "--":
-            return files + words, options
-        if not word.startswith("-"):
-            files.append(word)
-            continue
-        flag = _is_flag(cls, word[2:].replace("-", "_"))
-        options.append(word)
-        if "=" in word or word in ("-h", "--help") or not words:
-            continue
-        if not flag or words[0].lower() in TRUE | FALSE:
-            options.append(words.pop(0))
-    return files, options
-
-
-def _is_flag(cls: type, key: str) -> bool:
-    """Whether the dotted ``key`` of ``cls`` takes true or false."""
-    hint: Any = cls
-    for name in key.split("."):
-        section = _dataclass_in(hint)
-        hint = typing.get_type_hints(section).get(name) if section else None
-    return hint is bool
+def nearest(name: str, known: list[str]) -> str:
+    """``did you mean 'x'?`` for the closest known name, or the list when nothing is close."""
+    name, lower = name.lower(), {other.lower(): other for other in known}
+    close = [lower[other] for other in difflib.get_close_matches(name, lower, n=1, cutoff=0.6)]
+    # A part of a name is short beside it.
+    close += [lower[other] for other in lower if len(name) > 2 and name in other]
+    return f"did you mean '{close[0]}'?" if close else "known: " + ", ".join(known)
 
 
 def help_text(cls: type, description: str = "") -> str:
-    """Every key with its comment and default, sections indented by their dotted names."""
+    """Every key with its comment and default, those of sections by their dotted names."""
     lines = [description, "", "options:", f"  {'--config FILE':32} YAML file with any of the keys below"]
-    lines += _help_lines(cls, "")
-    return "\n".join(lines)
+    return "\n".join(lines + _help_lines(cls, ""))
 
 
 def _help_lines(cls: type, prefix: str) -> list[str]:
-    comments, lines = field_comments(cls), []
-    hints = typing.get_type_hints(cls)
+    lines = []
     for field in dataclasses.fields(cls):
-        nested = _dataclass_in(hints[field.name])
-        if nested:
-            lines += _help_lines(nested, f"{prefix}{field.name}.")
+        key, hint = prefix + field.name, _field_type(cls, field.name)
+        if dataclasses.is_dataclass(hint):
+            lines += _help_lines(hint, f"{key}.")
             continue
         default = field.default if field.default is not dataclasses.MISSING else "required"
         if field.default_factory is not dataclasses.MISSING:
             default = field.default_factory()
-        lines.append(f"  {'--' + prefix + field.name:32} {comments.get(field.name, '')} (default: {default})")
+        lines.append(f"  {'--' + key:32} {field_comments(cls)[field.name]} (default: {default})")
     return lines
 
 
+@functools.cache
 def field_comments(cls: type) -> dict[str, str]:
     """Field name → its comment, read from the source of the class and of those that it extends.
 
     It stands in the lines above the field, or behind any part of it.
     """
-    comments: dict[str, str] = {}
-    for base in reversed(cls.__mro__):
-        if dataclasses.is_dataclass(base):
-            comments.update(_comments_in(textwrap.dedent(inspect.getsource(base))))
-    return comments
-
-
-def _comments_in(source: str) -> dict[str, str]:
-    """The comments of the fields of the one class in ``source``."""
-    lines = source.splitlines()
-    found = {
-        token.start[0]: token.string.lstrip("#").strip()
-        for token in tokenize.generate_tokens(io.StringIO(source).readline)
-        if token.type == tokenize.COMMENT
-    }
     comments = {}
-    for node in ast.parse(source).body[0].body:
-        if not isinstance(node, ast.AnnAssign):
-            continue
-        first = node.lineno
-        while lines[first - 2].lstrip().startswith("#"):
-            first -= 1
-        numbers = range(first, node.end_lineno + 1)
-        comments[node.target.id] = " ".join(found[number] for number in numbers if number in found)
+    for base in filter(dataclasses.is_dataclass, reversed(cls.__mro__)):
+        source = textwrap.dedent(inspect.getsource(base))
+        lines, end = source.splitlines(), 0
+        for node in ast.parse(source).body[0].body:
+            if isinstance(node, ast.AnnAssign):
+                found = [re.search(r"(?:^\s*|  )#(.*)", line) for line in lines[end : node.end_lineno]]
+                comments[node.target.id] = " ".join(match[1].strip() for match in found if match)
+            end = node.end_lineno
     return comments
 
 
-def _dataclass_in(hint: Any) -> type | None:
-    for candidate in (hint, *typing.get_args(hint)):
-        if dataclasses.is_dataclass(candidate) and typing.get_origin(hint) not in (tuple, list):
-            return candidate
-    return None
-
-
-def _plain(value: Any) -> Any:
+def _checked(hint: Any, value: Any, where: str, key: str) -> Any:
+    """``value`` with files in the place of their names, and refused what msgspec would let pass."""
+    hint = _without_none(hint)
+    args = typing.get_args(hint)
+    section = dataclasses.is_dataclass(hint)
+    if section and isinstance(value, str):
+        path = find_yaml(value, where)
+        return from_dict(hint, read_yaml(path), str(path))
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        hints = typing.get_type_hints(hint) if section else dict.fromkeys(value, Any)
+        prefix = key and f"{key}."
+        for name in value:
+            if name not in hints:
+                raise ConfigError(f"{where}: unknown key '{prefix}{name}'; {nearest(str(name), list(hints))}")
+        return {name: _checked(hints[name], item, where, f"{prefix}{name}") for name, item in value.items()}
+    if isinstance(value, (list, tuple)) and args:
+        return [_checked(args[0], item, where, f"{key}[{i}]") for i, item in enumerate(value)]
+    if typing.get_origin(hint) is typing.Literal and value not in (*args, None):
+        raise ConfigError(f"{where}: {key}: '{value}' is none of {', '.join(map(repr, args))}")
+    if hint in (int, float) and isinstance(value, str):
+        # PyYAML takes 1e-4 for text.
+        with contextlib.suppress(ValueError):
+            value = float(value)
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        # NaN, which no field has a use for, would pass any check of a range.
+        if not abs(value) < 1 << 63:
+            raise ConfigError(f"{where}: {key}: expected a finite number of 64 bits, found {value!r}")
+        return str(value) if hint is str else value
     return value
+
+
+def _without_none(hint: Any) -> Any:
+    """The type of an optional field without its ``None``; any other as it is."""
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return next(arg for arg in typing.get_args(hint) if arg is not type(None))
+    return hint
+
+
+def _field_type(cls: Any, key: str) -> Any:
+    """Type of the field of dotted name ``key``, without ``None``; ``Any`` where no class says."""
+    for name in key.split("."):
+        hints = typing.get_type_hints(cls) if dataclasses.is_dataclass(cls) else {}
+        cls = _without_none(hints.get(name, Any))
+    return cls

@@ -78,28 +78,21 @@ def read_one(path: str | Path) -> dict[str, Any]:
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
+        if "\0" in text:
+            raise UnicodeError
+        data = yaml_value(text)
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such configuration file") from None
-    except UnicodeDecodeError:
-        raise ConfigError(_not_text(path)) from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
-    if "\0" in text:
-        raise ConfigError(_not_text(path))
-    try:
-        data = yaml_value(text)
+    except UnicodeError:
+        what, repair = foreign_text(path) or ("not UTF-8 text", encoding_repair(path))
+        raise ConfigError(f"{path}: {what}" + (f"; repair with: {repair}" if repair else "")) from None
     except ValueError as error:
         raise ConfigError(f"{path}: not valid YAML: {error}") from None
-    if data is None:
-        return {}
-    if not isinstance(data, dict):
+    if not isinstance(data, dict | None):
         raise ConfigError(f"{path}: expected a mapping of keys, found {type(data).__name__}")
-    return data
-
-
-def _not_text(path: str | Path) -> str:
-    what, repair = foreign_text(path) or ("not UTF-8 text", encoding_repair(path))
-    return f"{path}: {what}; repair with: {repair}" if repair else f"{path}: {what}"
+    return data or {}
 
 
 def yaml_value(text: str) -> Any:
@@ -110,36 +103,29 @@ def yaml_value(text: str) -> Any:
     """
     try:
         value = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:
-        raise ValueError(str(error)) from None
-    except (ArithmeticError, AttributeError, LookupError, TypeError, RecursionError) as error:
-        # PyYAML's constructors meet values that do not fit their tags (``!!int ""``) with these.
-        raise ValueError(f"a value that does not fit its tag, or nested too deeply ({error})") from None
-    left, count = [value], 0
-    while left:
-        item = left.pop()
-        count += 1
-        if count > _MOST_VALUES:
+    except (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError) as error:
+        # PyYAML's constructors raise the others at values that do not fit their tags (``!!int ""``).
+        raise ValueError(str(error) or "nested too deeply") from None
+    values = [value]
+    for item in values:  # grows on the way
+        if len(values) > _MOST_VALUES:
             raise ValueError(f"more than {_MOST_VALUES} values, or an alias inside what it stands for")
-        left.extend([*item.keys(), *item.values()] if isinstance(item, dict) else ())
-        left.extend(item if isinstance(item, (list, set, tuple)) else ())
+        values += [*item, *item.values()] if isinstance(item, dict) else ()
+        values += item if isinstance(item, (list, set, tuple)) else ()
     return value
 
 
-def find_yaml(name: str, base: str | Path | None) -> Path:
+def find_yaml(name: str, base: str | Path) -> Path:
     """The YAML file that a value in ``base`` names: beside it, in a folder above it, or as it stands.
 
-    Never ``base`` itself: a recipe's file may extend the project's of the same name.
+    Never ``base`` itself: a recipe's file may extend the project's of the same name. Where ``base`` is a
+    source that is no file, the folders are the working directory and those above it.
 
     Raises:
         ConfigError: there is none.
     """
-    candidates = [Path(name)]
-    if base is not None and not Path(name).is_absolute():
-        folder = Path(base).resolve().parent
-        candidates = [folder / name, *(parent / name for parent in folder.parents), Path(name)]
-    for candidate in candidates:
+    for candidate in [*(folder / name for folder in Path(base).resolve().parents), Path(name)]:
         # A name that is too long for a file is an error to pathlib and False to os.path.
-        if os.path.isfile(candidate) and not (base is not None and os.path.samefile(candidate, base)):
+        if os.path.isfile(candidate) and os.path.realpath(candidate) != os.path.realpath(base):
             return candidate
-    raise ConfigError(f"{base or 'command line'}: no such configuration file: {name[:200]}")
+    raise ConfigError(f"{base}: no such configuration file: {name[:200]}")

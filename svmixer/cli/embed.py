@@ -11,7 +11,6 @@ then 1; OUT/ignored.tsv lists those that are no audio by their names.
 
 from __future__ import annotations
 
-import sys
 import zipfile
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +19,7 @@ from typing import IO, Literal
 
 import numpy as np
 
-from svmixer.config import parse_args, split_arguments
+from svmixer.config import parse_args
 from svmixer.errors import SvmixerError, UsageError
 from svmixer.fileio import atomic_write
 from svmixer.inference.model_dir import DEFAULT_MODEL
@@ -36,6 +35,8 @@ FORMATS = (".npy", ".npz", ".ark")
 class EmbedConfig:
     """Options of ``svmixer embed``."""
 
+    # Audio files; the name of this option may be left out.
+    files: tuple[str, ...] = ()
     # Model directory, or the name of a model that comes with the package.
     model: str = DEFAULT_MODEL
     # .npy: a matrix, one row a file; .npz: one vector a file name; .ark: Kaldi vectors with an .scp; without
@@ -76,26 +77,25 @@ class EmbedConfig:
 
 def main(argv: list[str] | None = None) -> None:
     """Embed the files; if any cannot be read, each is named, nothing is written and the status is 1."""
-    files, options = split_arguments(EmbedConfig, sys.argv[1:] if argv is None else argv)
-    config = parse_args(EmbedConfig, options, __doc__)
-    if files and config.input_dir:
-        raise UsageError(f"'{files[0]}': audio files or an --input_dir, not both")
-    if not files and not config.input_dir:
+    config = parse_args(EmbedConfig, argv, __doc__)
+    if config.files and config.input_dir:
+        raise UsageError(f"'{config.files[0]}': audio files or an --input_dir, not both")
+    if not config.files and not config.input_dir:
         raise UsageError("no audio file given: svmixer embed FILE...")
     if config.input_dir:
         embed_tree(config)
         return
     kaldi = not config.output or config.output.endswith(".ark")
-    spaced = [name for name in files if kaldi and any(map(str.isspace, name))]
+    spaced = [name for name in config.files if kaldi and any(map(str.isspace, name))]
     if spaced:
         raise SvmixerError(
             f"'{spaced[0]}': a key of a Kaldi file has no spaces, and Kaldi's form is what is printed; "
             "choose --output FILE.npz"
         )
-    write(embed_files(files, config), config.output)
+    write(embed_files(config), config.output)
 
 
-def embed_files(files: list[str], config: EmbedConfig) -> list[tuple[str, np.ndarray]]:
+def embed_files(config: EmbedConfig) -> list[tuple[str, np.ndarray]]:
     """(file name, embedding ``float32 (D,)``) of each file, in the order given.
 
     Raises:
@@ -108,13 +108,13 @@ def embed_files(files: list[str], config: EmbedConfig) -> list[tuple[str, np.nda
     embedder = load_embedder(config.model, config.runtime, config.precision, config.device)
     failures: dict[str, str] = {}
     open_source = partial(embedder.open_source, channel=config.channel)
-    sources = readable({name: name for name in files}, open_source, failures)
+    sources = readable({name: name for name in config.files}, open_source, failures)
     embeddings = dict(embedder.model.embed_sources(sources, config.protocol, config.num_crops))
     if failures:
         # Errors of reading name the file themselves.
         lines = (why if why.startswith(name) else f"{name}: {why}" for name, why in failures.items())
         raise SvmixerError("\n".join(lines))
-    return [(name, embeddings[name]) for name in files]
+    return [(name, embeddings[name]) for name in config.files]
 
 
 def embed_tree(config: EmbedConfig) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from svmixer.config import parse_args, split_arguments
+from svmixer.config import parse_args
 from svmixer.errors import UsageError
 from svmixer.fileio import atomic_write
 from svmixer.inference.model_dir import DEFAULT_MODEL
@@ -24,6 +23,8 @@ class EnrolConfig:
 
     # File for the speaker's embedding, which `svmixer verify` takes in place of a recording.
     output: str
+    # Recordings; the name of this option may be left out.
+    files: tuple[str, ...] = ()
     # Model directory, or the name of a model that comes with the package.
     model: str = DEFAULT_MODEL
     # What runs the model; auto: onnx if it is installed, else torch.
@@ -41,16 +42,15 @@ class EnrolConfig:
 
 def main(argv: list[str] | None = None) -> None:
     """Write the mean embedding; a recording that cannot be read ends with one line and status 1."""
-    files, options = split_arguments(EnrolConfig, sys.argv[1:] if argv is None else argv)
-    config = parse_args(EnrolConfig, options, __doc__)
-    if not files:
+    config = parse_args(EnrolConfig, argv, __doc__)
+    if not config.files:
         raise UsageError("no recording given: svmixer enrol FILE... --output SPEAKER.npy")
     from svmixer.inference.verification import enrol
     from svmixer.scoring.embedder import load_embedder
     from svmixer.scoring.recordings import hear
 
     model = load_embedder(config.model, config.runtime, config.precision)
-    heard = [hear(model, name, config.channel) for name in files]
+    heard = [hear(model, name, config.channel) for name in config.files]
     speaker = enrol([vector for one in heard for vector in one.vectors])
     with atomic_write(config.output, "wb") as stream:
         np.save(stream, speaker)

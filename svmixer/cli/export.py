@@ -25,9 +25,8 @@ class ExportConfig:
     output_dir: str  # where the copy goes
     # Numbers of model.safetensors. float16 halves the file, is checked on --test, and read as float32.
     weights: Literal["float32", "float16"] = "float32"
-    # Also write model.onnx and model.int8.onnx, export.json and a model card; needs --calibration and --test.
+    # Also write model.onnx and model.int8.onnx, export.json and a model card; needs --test.
     onnx: bool = False
-    calibration: str = ""  # dumped training set that int8 is calibrated on
     test: str = ""  # dumped set with trials of other speakers, that everything is checked on
     # Directory where stage 5 scored --test with this model: for the card's error rates and the threshold.
     scores: str = ""
@@ -36,8 +35,8 @@ class ExportConfig:
     jobs: int = 1  # processes for what can be done at the same time
 
     def __post_init__(self) -> None:
-        if self.onnx and not (self.calibration and self.test):
-            raise ValueError("onnx: needs --calibration and --test, two dumped sets of real speech")
+        if self.onnx and not self.test:
+            raise ValueError("onnx: is checked on real speech, which --test names, a dumped set with trials")
         if self.weights == "float16" and not self.test:
             raise ValueError("weights: float16 is checked on real speech, which --test names, a dumped set")
         at_least(self, 1, "jobs")
@@ -104,7 +103,7 @@ def write_onnx(model: SpeakerModel, config: ExportConfig) -> dict[str, Any]:
     from svmixer.export.package import Speech, write_export
 
     scores = Path(config.scores) if config.scores else None
-    speech = Speech(Path(config.calibration), Path(config.test), scores)
+    speech = Speech(Path(config.test), scores)
     about = Path(config.card).read_text(encoding="utf-8") if config.card else ""
     output = Path(config.output_dir)
     return write_export(model, output, speech, config.name or output.name, about, config.jobs)

@@ -26,7 +26,7 @@ logger = get_logger(__name__)
 WEIGHTS, CARD, SUMS = "model.safetensors", "README.md", "SHA256SUMS"
 ANEW = (
     "make the export anew: stage 7 with --force true, or svmixer export --onnx true --model MODEL "
-    "--output_dir {source} --calibration DUMP --test DUMP"
+    "--output_dir {source} --test DUMP"
 )
 
 

@@ -11,11 +11,10 @@ has no speech; 2 for a command line that makes no sense.
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from svmixer.config import parse_args, split_arguments
+from svmixer.config import parse_args
 from svmixer.errors import SvmixerError, UsageError
 from svmixer.inference.model_dir import DEFAULT_MODEL
 from svmixer.inference.verification import check_threshold, enrol, verify
@@ -26,6 +25,8 @@ from svmixer.limits import not_negative
 class VerifyConfig:
     """Options of ``svmixer verify``."""
 
+    # Recordings; the name of this option may be left out.
+    files: tuple[str, ...] = ()
     # Model directory, or the name of a model that comes with the package.
     model: str = DEFAULT_MODEL
     # Cosine from which on they are of one speaker; without it the model's own.
@@ -49,11 +50,10 @@ class VerifyConfig:
 
 def main(argv: list[str] | None = None) -> None:
     """Print the verdict; a recording that cannot be read ends with one line and status 1."""
-    files, options = split_arguments(VerifyConfig, sys.argv[1:] if argv is None else argv)
-    config = parse_args(VerifyConfig, options, __doc__)
-    if len(files) < 2:
+    config = parse_args(VerifyConfig, argv, __doc__)
+    if len(config.files) < 2:
         how = "svmixer verify ENROLLED... TEST"
-        raise UsageError(f"two recordings or more are compared, found {len(files)}: {how}")
+        raise UsageError(f"two recordings or more are compared, found {len(config.files)}: {how}")
     from svmixer.scoring.embedder import load_embedder
     from svmixer.scoring.recordings import hear, only_one
 
@@ -61,12 +61,12 @@ def main(argv: list[str] | None = None) -> None:
     threshold = config.threshold if config.threshold is not None else model.threshold
     if threshold is None:
         raise SvmixerError(f"{config.model} has no threshold of its own: give one with --threshold")
-    *enrolled, test = [hear(model, name, config.channel) for name in files]
+    *enrolled, test = [hear(model, name, config.channel) for name in config.files]
     speaker = enrol([vector for heard in enrolled for vector in heard.vectors])
     doubts = [doubt for heard in (*enrolled, test) for doubt in heard.doubts]
-    verdict = verify(speaker, only_one(files[-1], test.vectors), threshold, doubts)
+    verdict = verify(speaker, only_one(config.files[-1], test.vectors), threshold, doubts)
     if config.json or config.format == "json":
-        names = {"enrolled": files[:-1], "test": files[-1], "weights": str(model.weights)}
+        names = {"enrolled": config.files[:-1], "test": config.files[-1], "weights": str(model.weights)}
         print(json.dumps({**asdict(verdict), **names}, ensure_ascii=False))
         return
     same = "one speaker" if verdict.same else "two speakers"

@@ -65,12 +65,15 @@ def cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def milliseconds(calls: dict[str, Callable[[], object]], rounds: int = 15) -> dict[str, float]:
-    """Median time of each call; the calls take turns, so that what else the machine does meets all alike."""
+    """Median processor time of each call in this thread; the calls take turns.
+
+    What else the machine does takes turns with them, too: their time is not counted, and it meets all alike.
+    """
     times: dict[str, list[float]] = {name: [] for name in calls}
     for number in range(rounds + 2):
         for name, call in calls.items():
-            began = time.perf_counter()
+            began = time.thread_time()
             call()
             if number >= 2:
-                times[name].append(1000 * (time.perf_counter() - began))
+                times[name].append(1000 * (time.thread_time() - began))
     return {name: statistics.median(values) for name, values in times.items()}

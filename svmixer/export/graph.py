@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from svmixer.errors import SvmixerError
-from svmixer.export.textbook import textbook_form
 from svmixer.fileio import atomic_path
 from svmixer.inference.onnx_model import INPUT, OUTPUT
 from svmixer.models.base import evaluating
@@ -37,22 +36,20 @@ class _Embedder(nn.Module):
         return self.model(wave)
 
 
-def write_graph(model: SpeakerModel, path: str | Path, textbook: bool = False) -> None:
+def write_graph(model: SpeakerModel, path: str | Path) -> None:
     """Write ``model`` as ONNX: input ``wave`` float32 (W, window), output ``embedding`` float32 (W, D).
 
     Args:
         model: on the CPU.
         path: of the file, which is whole or absent.
-        textbook: in the form that quantisation understands, see :mod:`svmixer.export.textbook`.
 
     Raises:
         GraphError: the exporter knows no graph of this model.
         ImportError: the packages onnx and onnxscript are missing.
     """
-    form = textbook_form(model) if textbook else contextlib.nullcontext()
     # Two windows: with one, the exporter takes the number of windows for a constant.
     example = torch.zeros(2, model.window)
-    with evaluating(model), form, _silent(), atomic_path(path) as temporary:
+    with evaluating(model), _silent(), atomic_path(path) as temporary:
         try:
             program = torch.onnx.export(
                 _Embedder(model).eval(),

@@ -1,17 +1,22 @@
-"""An ONNX graph with 8-bit weights and activations, as far as the embeddings allow it.
+"""An ONNX graph whose large products are computed in 8 bits, as far as the embeddings allow it.
 
-Static quantisation: ranges of activations come from training speech. Which parts of the model bear it is
-measured: each is quantised by itself, and those that change the embeddings least are taken together, as many
-as the limit allows. The others keep float weights, in 16 bits in the file.
+A weight has a step for each output. The rows that it is multiplied with (frames, or channels where the
+product is over time) have one each, taken from the row as the graph runs: nothing has to be calibrated, a
+quiet frame keeps its bits beside a loud one, and other windows of a batch make no difference. A convolution
+becomes a product of rows, each what one output frame sees.
+
+Weights have 7 bits and a sign: x86 processors without VNNI add two products of bytes in 16 bits and cut off
+what does not fit, and 2 · 255 · 64 fits. With 8 bits they would give other embeddings there than elsewhere.
+
+Which parts of the model bear it is measured: each is computed in 8 bits by itself, and those that change the
+embeddings least are taken together. The others keep float weights, in 16 bits in the file.
 """
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import multiprocessing
 import tempfile
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -20,13 +25,14 @@ from pathlib import Path
 import numpy as np
 
 from svmixer.export.check import cosines, run_windows
+from svmixer.export.products import constant_factors, write_products
 from svmixer.fileio import atomic_path
-from svmixer.inference.onnx_model import INPUT
 from svmixer.log import get_logger
 
 logger = get_logger(__name__)
 
-OPERATORS = ("Conv", "MatMul", "Gemm")
+# Weights of an operator from which on 8 bits save more than finding the steps of the rows costs.
+LARGE = 1 << 15
 # Elements of a tensor that is not worth a cast.
 SMALL = 1024
 # Where the exporter writes which module an operator comes from.
@@ -34,121 +40,96 @@ SCOPES = "pkg.torch.onnx.name_scopes"
 
 
 @dataclass(frozen=True)
-class Part:
-    """Operators of one part of the model."""
-
-    name: str
-    nodes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class Bench:
     """What 8-bit graphs are made from and measured on."""
 
-    source: Path  # float graph in the textbook form
-    # Windows of training speech float32 (C, window) that the ranges are taken from, and others (W, window).
-    calibration: np.ndarray
-    windows: np.ndarray
+    source: Path  # float graph
+    windows: np.ndarray  # of speech, float32 (W, window)
     exact: np.ndarray  # embeddings (W, D) of ``windows`` by the float graph
     fixed: frozenset[str] = frozenset()  # tensors that are not learnt: they keep all their bits
     threads: int = 0  # of one run; 0 takes all processors
 
-    def lowest_cosine(self, parts: list[Part]) -> float:
-        """Between the embeddings of ``windows`` with 8 bits in these parts and the exact ones."""
+    def loss(self, nodes: Collection[str]) -> float:
+        """1 − the lowest cosine of the embeddings with these operators in 8 bits with the exact ones."""
         with tempfile.TemporaryDirectory() as folder:
             trial = Path(folder) / "trial.onnx"
-            self.write(trial, parts)
-            return float(cosines(run_windows(trial, self.windows, self.threads), self.exact).min())
+            self.write(trial, nodes)
+            return 1 - float(cosines(run_windows(trial, self.windows, self.threads), self.exact).min())
 
-    def write(self, target: Path, parts: list[Part]) -> None:
-        """The graph with 8 bits in these parts; weights of the others have 16 in the file."""
-        if parts:
-            self._quantise(target, parts)
-        else:
-            target.write_bytes(self.source.read_bytes())
+    def write(self, target: Path, nodes: Collection[str]) -> None:
+        """The graph with these operators in 8 bits; weights of the others have 16 in the file."""
+        write_products(self.source, target, nodes)
         store_in_16_bits(target, self.fixed)
-
-    def _quantise(self, target: Path, parts: list[Part]) -> None:
-        from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
-
-        # The quantiser leaves a file beside what it reads.
-        with _quiet(), tempfile.TemporaryDirectory() as folder:
-            source = Path(folder) / "source.onnx"
-            source.symlink_to(self.source.resolve())
-            quantize_static(
-                str(source),
-                str(target),
-                _Reader(self.calibration),
-                quant_format=QuantFormat.QDQ,
-                per_channel=True,
-                activation_type=QuantType.QUInt8,
-                # Signed weights are faster with VNNI; but without it x86 adds their products in 16 bits and
-                # cuts off what does not fit, so that a file would be checked here and wrong elsewhere.
-                weight_type=QuantType.QUInt8,
-                nodes_to_quantize=[node for part in parts for node in part.nodes],
-            )
 
 
 class Quantiser:
-    """Ranks the parts of a graph once, then writes it with as many 8-bit parts as a limit allows.
+    """Measures once what each part costs in 8 bits, then writes the graph with those that a budget allows.
 
     Args:
-        source: float graph in the textbook form.
-        calibration: windows of training speech ``float32 (C, window)`` that the ranges are taken from.
-        windows: other windows ``float32 (W, window)`` of training speech, on which the cost is measured.
+        source: float graph, as :func:`svmixer.export.graph.write_graph` writes it.
+        windows: of speech, ``float32 (W, window)``.
         jobs: processes that measure parts at the same time.
         fixed: names of tensors of the graph that are not learnt; they keep all their bits.
     """
 
-    def __init__(
-        self,
-        source: Path,
-        calibration: np.ndarray,
-        windows: np.ndarray,
-        jobs: int = 1,
-        fixed: Iterable[str] = (),
-    ) -> None:
+    def __init__(self, source: Path, windows: np.ndarray, jobs: int = 1, fixed: Iterable[str] = ()) -> None:
         exact = run_windows(source, windows)
-        threads = 1 if jobs > 1 else 0
-        self._bench = Bench(source, calibration, windows, exact, frozenset(fixed), threads)
-        found = find_parts(source)
-        ranked = sorted(
-            zip(_one_by_one(self._bench, found, jobs), found, strict=True), key=lambda pair: -pair[0]
-        )
-        for cosine, part in ranked:
-            logger.info("8 bits in %s alone: lowest cosine %.6f", part.name, cosine)
-        # What each costs alone, the cheapest first.
-        self.parts = [part for _, part in ranked]
-        self.alone = [cosine for cosine, _ in ranked]
-        # Number of parts taken together → lowest cosine.
-        self._together: dict[int, float] = {}
+        self._bench = Bench(source, windows, exact, frozenset(fixed), 1 if jobs > 1 else 0)
+        self._parts = find_parts(source)
+        losses = zip(self._parts, _one_by_one(self._bench, list(self._parts.values()), jobs), strict=True)
+        # Part → 1 − lowest cosine with it alone in 8 bits, the cheapest first.
+        self.losses = dict(sorted(losses, key=lambda pair: pair[1]))
+        for name, loss in self.losses.items():
+            logger.info("8 bits in %s alone: lowest cosine %.6f", name, 1 - loss)
 
-    def write(self, target: Path, limit: float) -> list[str]:
-        """Write the graph, which is whole or absent, with its names of 8-bit parts as the result.
+    def write(self, target: Path, budget: float) -> list[str]:
+        """Write the graph, which is whole or absent; the names of its 8-bit parts.
 
         Args:
             target: of the 8-bit graph.
-            limit: lowest cosine with the float embeddings, on the windows that the parts were ranked on.
+            budget: what the parts may cost when their losses are added up, as those of independent errors
+                add; the cheapest are taken.
         """
-        taken = self.parts[: self._most(limit)]
+        within = np.cumsum(list(self.losses.values())) <= budget
+        taken = [name for name, fits in zip(self.losses, within, strict=True) if fits]
         with atomic_path(target) as temporary:
-            self._bench.write(temporary, taken)
-        return [part.name for part in taken]
+            self._bench.write(temporary, [node for name in taken for node in self._parts[name]])
+        return taken
 
-    def _most(self, limit: float) -> int:
-        """How many parts, the cheapest first, stay within the limit together; found by halving."""
-        low, high = 0, sum(cosine >= limit for cosine in self.alone)
-        middle = high
-        while low < high:
-            if middle not in self._together:
-                self._together[middle] = self._bench.lowest_cosine(self.parts[:middle])
-                logger.info("8 bits in %d parts: lowest cosine %.6f", middle, self._together[middle])
-            if self._together[middle] >= limit:
-                low = middle
-            else:
-                high = middle - 1
-            middle = (low + high + 1) // 2
-        return low
+
+def find_parts(source: Path) -> dict[str, list[str]]:
+    """Operators that could take 8 bits, by the part of the model that they belong to."""
+    import onnx
+
+    able = {name for name, weight in constant_factors(source).items() if weight.values.size >= LARGE}
+    found: dict[str, list[str]] = {}
+    for node in onnx.load(str(source)).graph.node:
+        if node.name in able:
+            scopes = next((entry.value for entry in node.metadata_props if entry.key == SCOPES), "")
+            found.setdefault(_part_of(scopes), []).append(node.name)
+    return found
+
+
+def _part_of(scopes: str) -> str:
+    """``['', 'model', …, 'model.student.layers.0.token_mixing.linear1', 'linear']`` → a part's name.
+
+    A product of all encoder layers is one part, a layer of the front end another, a block of the backend.
+    """
+    modules = [word.strip(" '\"") for word in scopes.strip("[]").split(",")]
+    longest = max((word for word in modules if word.startswith("model.")), key=len, default="rest")
+    words = longest.removeprefix("model.").split(".")
+    if words[:2] == ["student", "layers"]:
+        return ".".join([*words[:2], *words[3:]])
+    return ".".join(words[:3] if words[0] == "student" else words[:2])
+
+
+def _one_by_one(bench: Bench, parts: list[list[str]], jobs: int) -> list[float]:
+    """The loss with each part alone in 8 bits."""
+    if jobs == 1:
+        return [bench.loss(nodes) for nodes in parts]
+    # Not forked: the threads of torch and onnxruntime do not live on in a copy.
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+        return list(pool.map(partial(Bench.loss, bench), parts))
 
 
 def store_in_16_bits(path: Path, but: Collection[str]) -> None:
@@ -180,59 +161,3 @@ def store_in_16_bits(path: Path, but: Collection[str]) -> None:
     del model.graph.node[:]
     model.graph.node.extend(casts + nodes)
     onnx.save(model, str(path))
-
-
-def find_parts(source: Path) -> list[Part]:
-    """Operators with weights, by the layer, or the part of a layer, that they belong to."""
-    import onnx
-
-    found: dict[str, list[str]] = {}
-    for node in onnx.load(str(source), load_external_data=False).graph.node:
-        if node.op_type not in OPERATORS:
-            continue
-        scopes = next((entry.value for entry in node.metadata_props if entry.key == SCOPES), "")
-        found.setdefault(_part_of(scopes), []).append(node.name)
-    return [Part(name, tuple(nodes)) for name, nodes in found.items()]
-
-
-def _part_of(scopes: str) -> str:
-    """``['', 'model', …, 'model.student.layers.0.token_mixing.linear1', 'linear']`` → a part's name."""
-    modules = [word.strip(" '\"") for word in scopes.strip("[]").split(",")]
-    longest = max((word for word in modules if word.startswith("model.")), key=len, default="rest")
-    words = longest.removeprefix("model.").split(".")
-    return ".".join(words[:4] if words[:2] == ["student", "layers"] else words[:3])
-
-
-def _one_by_one(bench: Bench, parts: list[Part], jobs: int) -> list[float]:
-    """Lowest cosine with each part alone in 8 bits."""
-    alone = [[part] for part in parts]
-    if jobs == 1:
-        return [bench.lowest_cosine(one) for one in alone]
-    # Not forked: the threads of torch and onnxruntime do not live on in a copy.
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
-        return list(pool.map(partial(Bench.lowest_cosine, bench), alone))
-
-
-class _Reader:
-    """What the quantiser reads: one window at a time."""
-
-    def __init__(self, windows: np.ndarray) -> None:
-        self._windows: Iterator[np.ndarray] = iter(windows)
-
-    def get_next(self) -> dict[str, np.ndarray] | None:
-        window = next(self._windows, None)
-        return None if window is None else {INPUT: window[None]}
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """The quantiser advises steps that have been taken, or would slow the graph down."""
-
-    def ours(record: logging.LogRecord) -> bool:
-        return record.name != "root"
-
-    logging.root.addFilter(ours)
-    try:
-        yield
-    finally:
-        logging.root.removeFilter(ours)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -29,19 +28,18 @@ from svmixer.models.speaker_model import SpeakerModel
 
 logger = get_logger(__name__)
 
-# int8 parts are chosen on other windows than they are checked on. More is asked of them there, if that does
-# not do, more still, and in the end everything.
-CHOICES = (0.9994, 0.9998, 0.99995, math.inf)
-# Windows of training speech for the ranges, and for the choice of parts.
-CALIBRATION, CHOOSING = 32, 24
+# What all 8-bit parts may cost together, as 1 − cosine. They are chosen on other utterances than they are
+# checked on: if that fails, they may cost less, and in the end nothing.
+BUDGETS = (6e-4, 2e-4, 5e-5, 0.0)
+# Windows of speech for that choice.
+CHOOSING = 24
 
 
 @dataclass(frozen=True)
 class Speech:
     """Dumped sets that an export needs."""
 
-    calibration: Path  # training speech
-    test: Path  # other speakers, with trials
+    test: Path  # other speakers than in training, with trials
     scores: Path | None = None  # where stage 5 scored the test set with the model
 
 
@@ -53,7 +51,7 @@ def write_export(
     Args:
         model: on the CPU; the one in ``directory``.
         directory: a model directory, see :func:`svmixer.models.io.save_model`.
-        speech: what int8 is calibrated on and everything is checked on.
+        speech: what everything is checked on.
         name: of the model, on its card.
         about: text of the recipe for the card: data, limits, licence.
         jobs: processes for what can be done at the same time.
@@ -97,27 +95,16 @@ def _write_graphs(
     model: SpeakerModel, paths: dict[str, Path], speech: Speech, jobs: int
 ) -> dict[str, dict[str, Any]]:
     """Write both graphs and check them; what was found."""
-    windows = speech_windows(DumpSet(speech.test), model.window, CHECKING, seed=1)
+    windows = speech_windows(DumpSet(speech.test), model.window, CHECKING + CHOOSING, seed=1)
+    windows, choosing = windows[:CHECKING], windows[CHECKING:]
     exact = model_embeddings(model, windows)
     write_graph(model, paths["float32"])
     found = run_windows(paths["float32"], windows)
     checks = {"float32": check_parity("float32", paths["float32"], found, exact)}
-    textbook = paths["float32"].with_name(".textbook.onnx")
-    try:
-        write_graph(model, textbook, textbook=True)
-        training = speech_windows(DumpSet(speech.calibration), model.window, CALIBRATION + CHOOSING, seed=0)
-        # Cosines of a filterbank, for one: energies far below the loudest would drown in what rounding adds.
-        fixed = {name for name, _ in model.named_buffers()} - set(model.state_dict())
-        quantiser = Quantiser(
-            textbook,
-            training[:CALIBRATION],
-            training[CALIBRATION:],
-            jobs,
-            [f"model.{name}" for name in fixed],
-        )
-        checks["int8"] = _write_int8(quantiser, paths["int8"], windows, exact)
-    finally:
-        textbook.unlink(missing_ok=True)
+    # Cosines of a filterbank, for one: energies far below the loudest would drown in what rounding adds.
+    fixed = {name for name, _ in model.named_buffers()} - set(model.state_dict())
+    quantiser = Quantiser(paths["float32"], choosing, jobs, [f"model.{name}" for name in fixed])
+    checks["int8"] = _write_int8(quantiser, paths["int8"], windows, exact)
     for precision, value in _speed(model, paths, windows[:1]).items():
         checks.setdefault(precision, {})
         checks[precision]["ms_per_window"] = value
@@ -127,14 +114,14 @@ def _write_graphs(
 
 def _write_int8(quantiser: Quantiser, path: Path, windows: np.ndarray, exact: np.ndarray) -> dict[str, Any]:
     """Quantise as much as passes the check; what it found."""
-    for limit in CHOICES:
-        parts = quantiser.write(path, limit)
+    for budget in BUDGETS:
+        parts = quantiser.write(path, budget)
         try:
             return {**check_parity("int8", path, run_windows(path, windows), exact), "parts": parts}
         except ParityError:
             if not parts:
                 raise
-    raise AssertionError("the last choice takes no part")
+    raise AssertionError("without a budget there is no part")
 
 
 def _speed(model: SpeakerModel, paths: dict[str, Path], window: np.ndarray) -> dict[str, float]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -24,22 +23,6 @@ from svmixer.inference.utterance import WINDOWS_AT_ONCE, SpeechSum, unit_length,
 from svmixer.inference.windows import repeat_pad
 
 
-@dataclass(frozen=True)
-class FrameSharing:
-    """A model in two parts: its front end, each frame of which sees few samples, and the rest."""
-
-    # Samples from one frame to the next.
-    hop: int
-    # Samples that a frame sees.
-    reach: int
-    # Frames T of a window.
-    window: int
-    # Samples (N,) → frames (T', H), the first of which begins with them.
-    frames: Callable[[np.ndarray], np.ndarray]
-    # Frames of windows (W, T, H) → embeddings (W, D).
-    embed: Callable[[np.ndarray], np.ndarray]
-
-
 class EmbeddingStream:
     """A running embedding, and its score against an enrolled one.
 
@@ -56,8 +39,6 @@ class EmbeddingStream:
         rate: the model's rate in Hz.
         sample_rate: of the audio that comes; None takes the model's.
         enrolled: embedding ``(D,)`` that :meth:`score` compares with.
-        sharing: the same model in two parts. Where ``hop`` is less than a window and a multiple of the
-            frames' hop, overlapping windows then share their frames, each of which is computed once.
         min_samples: at the model's rate; of less audio there is no embedding.
         channel: of the audio that comes, the one to take, from 0; None takes the mean of all.
 
@@ -74,7 +55,6 @@ class EmbeddingStream:
         rate: int = 16000,
         sample_rate: int | None = None,
         enrolled: np.ndarray | None = None,
-        sharing: FrameSharing | None = None,
         min_samples: int = 1,
         channel: int | None = None,
     ) -> None:
@@ -83,11 +63,6 @@ class EmbeddingStream:
             raise SvmixerError(f"hop must be 1 to {window} samples, found {self.hop}")
         self.enrolled = None if enrolled is None else unit_vector(enrolled)
         self._embed_windows = embed_windows
-        on_grid = sharing is not None and self.hop < window and self.hop % sharing.hop == 0
-        self._sharing = sharing if on_grid else None
-        # Frames from the one with which the next window begins on, and the number of the first of them.
-        self._frames: np.ndarray | None = None
-        self._first_frame = 0
         self._rate, self._min_samples = rate, min_samples
         self._downmix = Downmix(channel)
         # Of pieces of several channels: whether they are (n, channels); known from the first one on.
@@ -168,30 +143,11 @@ class EmbeddingStream:
         for first in range(0, len(starts), WINDOWS_AT_ONCE):
             batch = starts[first : first + WINDOWS_AT_ONCE]
             windows = np.stack([self._recent[start - begin : start - begin + self.window] for start in batch])
-            if self._sharing is None:
-                embeddings = self._embed_windows(windows)
-            else:
-                embeddings = self._embed_shared(self._sharing, batch, begin)
+            embeddings = self._embed_windows(windows)
             for row, power in zip(unit_length(embeddings), window_powers(windows), strict=True):
                 self._sum.add(row, float(power))
         self._next += len(starts) * self.hop
         self._recent = self._recent[-self.window :].copy()
-
-    def _embed_shared(self, sharing: FrameSharing, starts: range, begin: int) -> np.ndarray:
-        """Embeddings of the windows at ``starts``; only frames that no window before had are computed."""
-        first, last = starts[0] // sharing.hop, starts[-1] // sharing.hop + sharing.window
-        held = np.zeros((0, 0), np.float32) if self._frames is None else self._frames
-        known = self._first_frame + len(held)
-        # With a hop of nearly a window there may be frames between windows that are of neither.
-        new = max(first, known)
-        samples = slice(new * sharing.hop - begin, (last - 1) * sharing.hop + sharing.reach - begin)
-        fresh = sharing.frames(self._recent[samples])
-        frames = np.concatenate([held[first - self._first_frame :], fresh]) if first < known else fresh
-        rows = [frames[start // sharing.hop - first :][: sharing.window] for start in starts]
-        embeddings = sharing.embed(np.stack(rows))
-        self._first_frame = (starts[-1] + self.hop) // sharing.hop
-        self._frames = frames[self._first_frame - first :].copy()
-        return embeddings
 
     def embedding(self) -> np.ndarray:
         """The embedding ``float32 (D,)``, unit length, of all audio so far.

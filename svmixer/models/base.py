@@ -5,14 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from svmixer.audio import LongWave
-from svmixer.inference.stream import FrameSharing
 from svmixer.inference.utterance import Source, embed_utterance, embed_utterances, one_channel_at
 from svmixer.inference.windows import Protocol
 
@@ -87,28 +85,3 @@ class EmbeddingModule(nn.Module):
             UtteranceError: see :func:`svmixer.inference.utterance.embed_utterances`.
         """
         return embed_utterances(self.embed_windows, sources, self.window, protocol, num_crops)
-
-
-def frame_sharing(model: Any) -> FrameSharing | None:
-    """The model in two parts, front end and the rest, if windows that overlap can share the first.
-
-    That is exact where a frame depends on its own samples alone: with layer norms over the channels. A group
-    norm over time or a level that windows are brought to makes every frame depend on the whole window: None.
-    """
-    student = model.config.student
-    if student.frontend.norm != "layer_norm" or student.frontend.level is not None:
-        return None
-
-    def frames(wave: np.ndarray) -> np.ndarray:
-        with evaluating(model):
-            return (
-                model.student.frames(torch.from_numpy(wave[None]).to(model.device))[0].float().cpu().numpy()
-            )
-
-    def embed(windows: np.ndarray) -> np.ndarray:
-        with evaluating(model):
-            states = model.student.states_from(torch.from_numpy(windows).to(model.device))
-            return model.from_states(torch.stack(states, dim=1)).float().cpu().numpy()
-
-    front = student.frontend
-    return FrameSharing(front.hop, front.receptive_field, student.frames, frames, embed)

@@ -1,6 +1,6 @@
 """Convolutions and linear maps on ``(B, T, C)``, channels last: the layout in which they are fastest on CPUs.
 
-Parameters keep the shapes and names of ``Conv1d`` and ``Linear``: state dicts are those of the textbook form.
+Parameters keep the shapes and names of ``Conv1d`` and ``Linear``: state dicts are theirs.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from torch import Tensor
 from svmixer.audio.checks import MIN_SECONDS
 from svmixer.inference.stream import EmbeddingStream
 from svmixer.models.backends import build_backend
-from svmixer.models.base import EmbeddingModule, evaluating, frame_sharing
+from svmixer.models.base import EmbeddingModule, evaluating
 from svmixer.models.config import ModelConfig
 from svmixer.models.student import Student, states_of_any_length
 from svmixer.models.whitening import Whitening
@@ -66,7 +66,7 @@ class SpeakerModel(EmbeddingModule):
         """
         return EmbeddingStream(
             self.embed_windows, self.window, hop, self.sample_rate, sample_rate, enrolled,
-            frame_sharing(self), round(MIN_SECONDS * self.sample_rate), channel,
+            round(MIN_SECONDS * self.sample_rate), channel,
         )  # fmt: skip
 
     def hidden_states(self, wave: Tensor) -> Tensor:

@@ -48,14 +48,7 @@ class Student(nn.Module):
                 f"the student takes (batch, samples) with {config.window} samples ({config.frames} frames), "
                 f"found shape {tuple(wave.shape)} ({frames} frames)"
             )
-        return self.states_from(self.frames(wave))
-
-    def frames(self, wave: Tensor) -> Tensor:
-        """State 0 of waveforms of any length: ``(B, N)`` → ``(B, T', H)``."""
-        return self.feat_projection(self.conv_layers(wave))
-
-    def states_from(self, x: Tensor) -> list[Tensor]:
-        """State 0 of one window ``(B, T, H)`` → L + 1 states ``(B, T, H)``."""
+        x = self.feat_projection(self.conv_layers(wave))
         states = [x]
         for layer in self.layers:
             x = layer(x)

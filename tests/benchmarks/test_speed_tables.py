@@ -34,11 +34,10 @@ def test_streaming(tmp_path):
     found = run("streaming", tmp_path, "--threads", "[1]")["threads"]["1"]
     assert [(case["hop"], case["chunk"]) for case in found["cases"]] == [(0.5, 0.1), (0.5, 0.5)]
     for case in found["cases"]:
-        assert list(case["streams"]) == ["torch, frames shared", "torch, not shared"]
+        assert list(case["streams"]) == ["torch"]
         # Windows end at 3 s, which is not counted, 3.5, 4, 4.5 and 5 s.
         assert all(len(stream["latency"]) == 4 for stream in case["streams"].values())
-        assert 0 <= case["largest_difference"] < 1e-5
-    assert len(cells(tmp_path / "streaming.md")) == 4
+    assert len(cells(tmp_path / "streaming.md")) == 2
 
 
 @pytest.mark.slow

@@ -100,13 +100,28 @@ def test_peers(tmp_path):
     if missing:
         pytest.skip(f"not installed: {', '.join(missing)} (benchmarks/requirements.txt)")
     found = run("peers", tmp_path, "--threads", "[1]")["threads"]["1"]
-    ours = "svmixer_tiny+statistics"
-    assert list(found) == [f"{ours}, PyTorch", f"{ours}, ONNX Runtime", "resemblyzer", "espnet_xvector"]
-    assert [figures["embedding"] for figures in found.values()] == [384, 384, 256, 192]
+    systems, peak = found["systems"], found["peak"]
+    ours = ["pocket, PyTorch", "pocket, ONNX Runtime", "pocket, ONNX Runtime, int8"]
+    assert list(systems) == [*ours, "resemblyzer", "espnet_xvector"]
+    assert [figures["embedding"] for figures in systems.values()] == [1452, 1452, 1452, 256, 192]
     # Three LSTM layers of 256 on 40 bands, four gates and two biases each, and a square linear map.
     lstm = 4 * 256 * (40 + 256 + 2) + 2 * 4 * 256 * (256 + 256 + 2)
-    assert found["resemblyzer"]["params"] == lstm + 256 * 256 + 256
-    assert all(len(figures["3"]) == 2 and min(figures["3"]) > 0 for figures in found.values())
+    assert systems["resemblyzer"]["params"] == lstm + 256 * 256 + 256
+    assert all(len(figures["3"]) == 2 and min(figures["3"]) > 0 for figures in systems.values())
+    rows = {row[0]: row for row in cells(tmp_path / "peers.md")}
+    # Medians of two rounds are their means; the shares are those of the faster product.
+    for name in ours:
+        times = systems[name]["3"]
+        faster = [first / own for first, own in zip(systems[ours[0]]["3"], times, strict=True)]
+        assert rows[name][-2] == f"{sum(faster) / 2:.2f}"
+        kind = "int8" if name.endswith("int8") else "float32"
+        rates = [
+            [systems[name]["macs"] / own / (size**3 / best) for best, own in zip(rounds, times, strict=True)]
+            for size in (128, 256)
+            if (rounds := peak[f"mm {kind} {size}"])
+        ]
+        assert rows[name][-1] == f"{min(sum(rate) / 2 for rate in rates):.0%}"
+    assert rows["resemblyzer"][-2:] == ["", ""]
 
 
 def test_a_missing_peer_is_told(tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""A toy model with random weights, exported once, and the speech it was calibrated and checked on."""
+"""A toy model with random weights, exported once, and the speech it was checked on."""
 
 from __future__ import annotations
 
@@ -13,15 +13,14 @@ sys.path[:0] = [str(ROOT / "tests/training"), str(ROOT / "tests/models")]
 
 @pytest.fixture(scope="session")
 def speech(tmp_path_factory):
-    """Two dumped sets of noisy tones."""
+    """A dumped set of noisy tones."""
     from toy import write_dump
 
     from svmixer.export.package import Speech
 
     folder = tmp_path_factory.mktemp("speech")
-    for number, (name, speakers) in enumerate((("train", 4), ("test", 3))):
-        write_dump(folder / name, speakers=speakers, utterances=5, seed=number)
-    return Speech(folder / "train", folder / "test")
+    write_dump(folder / "test", speakers=3, utterances=5, seed=1)
+    return Speech(folder / "test")
 
 
 @pytest.fixture(scope="session")
@@ -47,13 +46,13 @@ def model():
 
 @pytest.fixture(scope="session", autouse=True)
 def few_windows():
-    """The quantiser reads every window for every part."""
-    from svmixer.export import package, windows
+    """The quantiser reads every window for every part; weights of the toy model are small."""
+    from svmixer.export import int8, package, windows
 
     with pytest.MonkeyPatch.context() as patch:
         for module, name, count in (
-            (package, "CALIBRATION", 6), (package, "CHOOSING", 6), (package, "CHECKING", 16),
-            (windows, "CHECKING", 16),
+            (package, "CHOOSING", 6), (package, "CHECKING", 16), (windows, "CHECKING", 16),
+            (int8, "LARGE", 256),
         ):  # fmt: skip
             patch.setattr(module, name, count)
         yield

@@ -14,7 +14,7 @@ from svmixer import __version__
 from svmixer.cli.complexity import ComplexityConfig
 from svmixer.cli.embed import EmbedConfig
 from svmixer.cli.main import main, run_program
-from svmixer.config import save, split_arguments
+from svmixer.config import parse_args, save
 from svmixer.inference.model_dir import DEFAULT_MODEL
 from svmixer.models.config import ModelConfig
 from svmixer.models.io import load_model, save_model
@@ -212,8 +212,8 @@ def test_a_file_behind_a_flag_is_no_value(model_dir, files, expected, tmp_path):
     options = ["--input_dir", str(folder), "--output_dir", str(output), "--model", str(model_dir)]
     run_program("embed", ["--kaldi", *options])
     assert (output / "embeddings.scp").read_text().startswith("a ")
-    words = split_arguments(EmbedConfig, ["--kaldi", files[0], "--output", "x.npz"])
-    assert words == ([files[0]], ["--kaldi", "--output", "x.npz"])
+    config = parse_args(EmbedConfig, [*options, "--kaldi", files[0]])
+    assert config.kaldi and config.files == (files[0],)
 
 
 def test_complexity_reads_every_key_of_a_model():

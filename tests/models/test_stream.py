@@ -1,21 +1,14 @@
 """A stream of pieces gives what the model gives for the whole."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 import soxr
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_weights import randomised
 
-from svmixer.inference.stream import EmbeddingStream, FrameSharing
+from svmixer.inference.stream import EmbeddingStream
 from svmixer.inference.utterance import combine, embed_utterance
 from svmixer.inference.windows import utterance_windows
-from svmixer.models.base import frame_sharing
-from svmixer.models.config import FrontendConfig
-from svmixer.models.speaker_model import SpeakerModel
 
 WINDOW, DIM = 50, 6
 MIXING = np.random.default_rng(3).standard_normal((WINDOW, DIM)).astype(np.float32)
@@ -111,25 +104,6 @@ def test_a_model(toy_model):
     np.testing.assert_allclose(stream.embedding(), toy_model.embed(wave, protocol="stream"), atol=1e-5)
 
 
-# A front end whose frames see 8 samples each, every 5; a window of 50 samples has 9 of them.
-FRAME_HOP, REACH, FRAMES = 5, 8, 9
-FRONT = np.random.default_rng(4).standard_normal((REACH, 3)).astype(np.float32)
-REST = np.random.default_rng(5).standard_normal((FRAMES * 3, DIM)).astype(np.float32)
-
-
-def frames_of(wave):
-    return np.tanh(np.lib.stride_tricks.sliding_window_view(wave, REACH)[::FRAME_HOP] @ FRONT)
-
-
-def embed_frames(windows):
-    assert windows.shape[1:] == (FRAMES, 3) and windows.dtype == np.float32 and len(windows) <= 16
-    return np.abs(windows.reshape(len(windows), -1) @ REST) + 0.1
-
-
-def embed_alone(windows):
-    return embed_frames(np.stack([frames_of(window) for window in windows]))
-
-
 def cut(wave, sizes):
     """Pieces of the sizes, again and again."""
     start, number = 0, 0
@@ -137,32 +111,6 @@ def cut(wave, sizes):
         size = sizes[number % len(sizes)]
         yield wave[start : start + size]
         start, number = start + size, number + 1
-
-
-@settings(deadline=None)
-@given(st.integers(1, WINDOW), st.integers(0, 900), st.lists(st.integers(1, 300), min_size=1, max_size=5))
-def test_shared_frames_change_nothing(hop, num, sizes):
-    """Every frame is computed once where windows begin on frames, and not shared where they do not."""
-    computed = []
-
-    def frames(wave):
-        assert (len(wave) - REACH) % FRAME_HOP == 0, "samples that no frame sees"
-        computed.append(len(frames_of(wave)))
-        return frames_of(wave)
-
-    sharing = FrameSharing(FRAME_HOP, REACH, FRAMES, frames, embed_frames)
-    shared = EmbeddingStream(embed_alone, WINDOW, hop, sharing=sharing)
-    apart = EmbeddingStream(embed_alone, WINDOW, hop)
-    for piece in cut(noise(num + 1), sizes):
-        assert shared.push(piece) == apart.push(piece)
-        assert shared._frames is None or len(shared._frames) <= FRAMES
-    np.testing.assert_allclose(shared.embedding(), apart.embedding(), atol=1e-6)
-    if hop == WINDOW or hop % FRAME_HOP:
-        assert not computed
-    elif shared.windows:
-        between = max(0, hop // FRAME_HOP - FRAMES)  # frames of no window
-        last = (shared.windows - 1) * hop // FRAME_HOP + FRAMES
-        assert sum(computed) == last - between * (shared.windows - 1)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])
@@ -173,36 +121,6 @@ def test_a_few_samples_at_a_time(size):
         stream.push(piece)
     whole = embed_utterance(embed_windows, wave, WINDOW, "stream")
     np.testing.assert_allclose(stream.embedding(), whole, atol=1e-6)
-
-
-@pytest.fixture
-def local_model(toy_config):
-    frontend = FrontendConfig(channels=(8, 16), kernels=(400, 2), strides=(160, 2), norm="layer_norm")
-    student = dataclasses.replace(toy_config.student, frontend=frontend)
-    return randomised(SpeakerModel(dataclasses.replace(toy_config, student=student))).eval()
-
-
-@pytest.mark.parametrize("sizes", [[1, 2, 797], [160], [8000], [100_000], [333, 5000]])
-def test_a_model_that_shares(local_model, sizes):
-    wave = 0.1 * noise(3 * 8000 + 1111)
-    hop = 1280
-    shared = local_model.stream(hop=hop)
-    assert shared._sharing is not None
-    for piece in cut(wave, sizes):
-        shared.push(piece)
-    starts = [*range(0, len(wave) - 8000 + 1, hop), len(wave) - 8000]
-    with torch.no_grad():
-        rows = [local_model(torch.from_numpy(wave[None, start : start + 8000])) for start in starts]
-    assert shared.windows == len(starts) - 1
-    np.testing.assert_allclose(shared.embedding(), combine(torch.cat(rows).numpy(), "whole"), atol=1e-6)
-
-
-def test_who_shares(toy_model, local_model):
-    """Not with a norm over the window's time, not off the grid of frames, not without overlap."""
-    assert frame_sharing(toy_model) is None
-    assert toy_model.stream(hop=1280)._sharing is None
-    assert local_model.stream(hop=1281)._sharing is None
-    assert local_model.stream()._sharing is None
 
 
 def test_bad_input():

@@ -102,7 +102,7 @@ def test_command_line(six_runs, capsys):
     runs = "{with: [exp/a1, exp/a2], without: [exp/b1]}"
     run_program("compare", ["--runs", runs, "--output", "page.md", "--replicates", "20", "--title", "T"])
     assert "| with minus without |" in Path("page.md").read_text()
-    for bad, what in (("{a: exp/a1}", "a: expected a list"), ("{}", "at least one group")):
+    for bad, what in (("{a: exp/a1}", "runs[...]: Expected `array`"), ("{}", "at least one group")):
         with pytest.raises(SystemExit) as stop:
             run_program("compare", ["--runs", bad, "--output", "other.md"])
         assert stop.value.code == 2

@@ -100,7 +100,7 @@ def test_a_value_that_cannot_be_read_any_more_is_a_change(folder):
     tree = read_yaml(saved)
     tree["width"] = "wide"
     saved.write_text(yaml.safe_dump(tree))
-    assert changes(saved, Options()) == [f"{saved}: width: expected int, found 'wide'"]
+    assert changes(saved, Options()) == [f"{saved}: width: Expected `int`, got `str`"]
 
 
 @pytest.mark.parametrize(
