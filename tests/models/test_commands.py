@@ -236,6 +236,7 @@ def test_complexity_of_an_unknown_encoder(capsys):
     assert "unknown encoder 'mixer'; did you mean 'svmixer'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_verbs(capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["svmixer"])
     main([])

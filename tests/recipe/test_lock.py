@@ -59,6 +59,7 @@ def test_a_second_run_is_told_whose_the_directory_is_and_since_when(folder):
     assert attempt(folder).stdout == "mine\n"
 
 
+@pytest.mark.slow
 def test_a_job_that_outlives_its_script_keeps_the_directory(folder):
     """Somebody kills the script alone: what it started still writes."""
     first = holder(folder, "sleep 4 & echo mine; wait")
@@ -103,6 +104,7 @@ def test_the_record_of_another_machine_counts_while_it_is_renewed(folder):
     assert "process 7 on elsewhere since 2026-01-01 00:00:00 has ended without finishing" in taken.stdout
 
 
+@pytest.mark.slow
 def test_the_record_is_renewed_until_the_last_process_is_gone(folder):
     first = holder(folder)
     times = set()

@@ -159,6 +159,7 @@ def test_the_archive_of_the_installed_espnet_is_taken(prepared, archive, tmp_pat
     assert contents(tmp_path / "work/data") == contents(prepared[0] / "data")
 
 
+@pytest.mark.slow
 def test_with_an_older_espnet_the_archive_comes_from_a_wheel(prepared, archive, tmp_path):
     write_espnet(tmp_path / "site", "202511", None)
     write_wheel(tmp_path / "index", archive)

@@ -131,6 +131,7 @@ def test_configurations_load(name):
     assert {source.kind for source in config.augment.sources} == {"babble", "coloured", "clip"}
 
 
+@pytest.mark.slow
 @pytest.mark.recipe
 def test_lists_to_sets(recipe, corpus, tmp_path):
     originals = contents(corpus)
@@ -157,6 +158,7 @@ def test_lists_to_sets(recipe, corpus, tmp_path):
         assert contents(work / "data" / name) == contents(direct / name)
 
 
+@pytest.mark.slow
 @pytest.mark.recipe
 def test_lists_folder_segments_and_trials(recipe, corpus, tmp_path):
     """Without options the lists come from lists/, and given trials are the test set."""
@@ -223,6 +225,7 @@ def test_too_few_speakers_name_the_options(recipe, corpus, tmp_path):
     assert fits.returncode == 0, fits.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.recipe
 def test_trials_of_one_class_are_named(recipe, corpus, tmp_path):
     (corpus / "trials").write_text("1 s1-0 s1-1\n1 s1-0 s1-2\n")
@@ -250,6 +253,7 @@ FOREIGN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.recipe
 @pytest.mark.parametrize("kind", FOREIGN)
 def test_the_command_for_a_foreign_list_repairs_your_file(recipe, corpus, tmp_path, kind):
@@ -285,11 +289,11 @@ def test_trials_with_names_that_no_list_has(recipe, corpus, tmp_path):
 
 
 def test_trials_of_one_speaker_name_the_list(tmp_path, capsys):
-    from svmixer.cli.make_trials import main
+    from svmixer.cli.main import run_program
 
     (tmp_path / "utt2spk").write_text("a-1 a\na-2 a\n")
     with pytest.raises(SystemExit):
-        main(["--data_dir", str(tmp_path)])
+        run_program("make_trials", ["--data_dir", str(tmp_path)])
     assert capsys.readouterr().err == (
         f"error: {tmp_path}/utt2spk: trials need two speakers or more, at least one of them with two "
         "utterances; found 1 speaker\n"

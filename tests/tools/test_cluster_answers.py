@@ -133,6 +133,7 @@ def waiting_call(cluster, lines: str, *words):
     return cluster.start(*words, "JOB=1:2", "a.JOB.log", "true")
 
 
+@pytest.mark.slow
 def test_a_task_that_can_never_run_is_cancelled(slurm_pl):
     lines = [squeue_line(77, 77, n, "PENDING", reason="BadConstraints") for n in (1, 2)]
     _, message = (process := waiting_call(slurm_pl, "\n".join(lines))).communicate(timeout=30)
@@ -176,6 +177,7 @@ def test_a_hold_is_waited_for_and_a_signal_cancels(slurm_pl):
     assert slurm_pl.calls("scancel")[0] == ["77"]
 
 
+@pytest.mark.slow
 def test_an_array_that_is_gone_is_a_failure(slurm_pl):
     _, message = (process := waiting_call(slurm_pl, "")).communicate(timeout=30)
     assert process.returncode == 1
@@ -193,6 +195,7 @@ def test_a_killed_dispatcher_s_array_is_cancelled_by_name(slurm_pl):
     assert slurm_pl.calls("scancel")[0] == [name.replace("--job-name", "--name")]
 
 
+@pytest.mark.slow
 def test_a_silent_scheduler_does_not_hide_what_tasks_report(slurm_pl):
     # The queue cannot be asked, but the first task says that it succeeded.
     slurm_pl.answer("squeue", 1, "Unable to contact slurm controller")
