@@ -285,11 +285,11 @@ def test_trials_with_names_that_no_list_has(recipe, corpus, tmp_path):
 
 
 def test_trials_of_one_speaker_name_the_list(tmp_path, capsys):
-    from svmixer.cli.make_trials import main
+    from svmixer.cli.main import run_program
 
     (tmp_path / "utt2spk").write_text("a-1 a\na-2 a\n")
     with pytest.raises(SystemExit):
-        main(["--data_dir", str(tmp_path)])
+        run_program("make_trials", ["--data_dir", str(tmp_path)])
     assert capsys.readouterr().err == (
         f"error: {tmp_path}/utt2spk: trials need two speakers or more, at least one of them with two "
         "utterances; found 1 speaker\n"
