@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_memory_of_long_lists(tmp_path):
-    steps = ["generate", "split", "validate", "plan", "merge", "join"]
+    steps = ["generate", "validate", "plan", "merge", "join"]
     subprocess.run(
         [sys.executable, ROOT / "benchmarks/lists.py", "--steps", json.dumps(steps), "--output", tmp_path],
         check=True,
