@@ -29,31 +29,18 @@ run_child() {
 # TERM for process $1 and those below it in its process group: a script that dies of it would leave behind what it waits for.
 # Tasks of a dispatcher have groups of their own; the dispatcher tells them.
 _tell_to_stop() {
-    local told='' found=$1
+    local below
     [ -n "$1" ] || return 0
-    # Held, none of them starts another process that nobody would tell.
-    while [ "$found" != "$told" ]; do
-        told=$found
-        # shellcheck disable=SC2086  # numbers
-        kill -STOP $told 2>/dev/null || true
-        found=$(_with_those_below "$1")
-    done
-    # shellcheck disable=SC2086
-    kill -TERM $told 2>/dev/null || true
-    # shellcheck disable=SC2086
-    kill -CONT $told 2>/dev/null || true
-}
-
-# Numbers of process $1 and of those below it in its process group, on one line.
-_with_those_below() {
-    cat /proc/[0-9]*/stat 2>/dev/null | awk -v top="$1" '
+    below=$(cat /proc/[0-9]*/stat 2>/dev/null | awk -v top="$1" '
         { pid = $1; sub(/.*\) . /, ""); parent[pid] = $1; group[pid] = $2 }
         END {
             for (pid in parent) {
                 for (above = pid; above != top && group[above] == group[top] && (above in parent);) above = parent[above]
                 if (above == top && pid != top) print pid
             }
-        }' | sort -n | { echo "$1"; cat; } | tr '\n' ' ' || true
+        }') || true
+    # shellcheck disable=SC2086  # numbers
+    kill -TERM "$1" $below 2>/dev/null || true
 }
 
 # run_tasks "$cmd" N LOG command…: N tasks at a dispatcher, logged as LOG.<task>.log; the command gets --job <task>, too.
