@@ -113,7 +113,7 @@ def test_every_stage_ends(finished, recipe, slow, tmp_path, stage, program, how)
 def test_what_a_recipe_s_data_script_waits_for_ends(tmp_path, how):
     (tmp_path / "recipe/local").mkdir(parents=True)
     script = tmp_path / "recipe/local/data.sh"
-    script.write_text('set -euo pipefail\nbash -c \'touch "$SLOW_BEGAN"; sleep 600; true\' | cat\n')
+    script.write_text("set -euo pipefail\nbash -c 'touch \"$SLOW_BEGAN\"; sleep 600; true' | cat\n")
     work = tmp_path / "work"
     work.mkdir()
     run = start(command(tmp_path / "recipe", "--stop_stage", "1"), work, SLOW_BEGAN=str(tmp_path / "began"))
