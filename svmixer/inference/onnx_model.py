@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -12,13 +11,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from svmixer.audio import LongWave
-from svmixer.audio.checks import MIN_SECONDS
 from svmixer.fileio import read_json
+from svmixer.inference.embedding_model import EmbeddingModel
 from svmixer.inference.model_dir import DESCRIPTION, ModelError, find_directory
-from svmixer.inference.stream import EmbeddingStream
-from svmixer.inference.utterance import Source, embed_utterance, embed_utterances, one_channel_at
-from svmixer.inference.windows import Protocol
 
 # Graphs of an export; the description says which of them there are, and how they were checked.
 FILES = {"float32": "model.onnx", "int8": "model.int8.onnx"}
@@ -68,7 +63,7 @@ def read_description(directory: Path) -> ExportedModel:
         raise ModelError(f"{path}: not the description of an exported model: {error!r}") from None
 
 
-class OnnxModel:
+class OnnxModel(EmbeddingModel):
     """A speaker model in an ONNX file; the methods are those of ``svmixer.models.SpeakerModel``.
 
     Args:
@@ -96,12 +91,12 @@ class OnnxModel:
         self._session = open_session(path, 1 if small else threads)
 
     @property
-    def window(self) -> int:
+    def window(self) -> int:  # type: ignore[override]
         """Samples of one window."""
         return self.description.window
 
     @property
-    def sample_rate(self) -> int:
+    def sample_rate(self) -> int:  # type: ignore[override]
         """Of the waveforms, in Hz."""
         return self.description.sample_rate
 
@@ -118,50 +113,6 @@ class OnnxModel:
         with ThreadPoolExecutor(parts) as pool:
             shares = np.array_split(windows, parts)
             return np.concatenate(list(pool.map(partial(run_session, self._session), shares)))
-
-    def embed(
-        self,
-        wave: str | os.PathLike[str] | np.ndarray | LongWave,
-        sample_rate: int | None = None,
-        protocol: Protocol = "whole",
-        num_crops: int = 10,
-        channel: int | None = None,
-    ) -> np.ndarray:
-        """The embedding ``float32 (D,)`` of one utterance of any length; compare two with a dot product.
-
-        Args:
-            wave: a file name; or samples ``(N,)``, ``(channels, N)`` or ``(N, channels)``, floats in [−1, 1]
-                or integers, which are scaled by their range; or what ``svmixer.audio.open_wave`` gives.
-            sample_rate: of the samples in Hz; None: the model's.
-            protocol: see :mod:`svmixer.inference.windows`.
-            num_crops: windows of the ``crops`` protocol.
-            channel: the one to take, from 0; None: channels are averaged.
-
-        Raises:
-            AudioError: audio that cannot be used, see :mod:`svmixer.audio.checks`.
-        """
-        wave = one_channel_at(wave, sample_rate, self.sample_rate, channel)
-        return embed_utterance(self.embed_windows, wave, self.window, protocol, num_crops)
-
-    def embed_sources(
-        self, sources: Iterable[Source], protocol: Protocol = "whole", num_crops: int = 10
-    ) -> Iterator[tuple[str, np.ndarray]]:
-        """(name, embedding) of many utterances; see :func:`svmixer.inference.utterance.embed_utterances`."""
-        return embed_utterances(self.embed_windows, sources, self.window, protocol, num_crops)
-
-    def stream(
-        self,
-        sample_rate: int | None = None,
-        hop: int | None = None,
-        enrolled: np.ndarray | None = None,
-        channel: int | None = None,
-    ) -> EmbeddingStream:
-        """For audio that arrives piece by piece; see :class:`svmixer.inference.stream.EmbeddingStream`."""
-        least = round(MIN_SECONDS * self.sample_rate)
-        return EmbeddingStream(
-            self.embed_windows, self.window, hop, self.sample_rate, sample_rate, enrolled,
-            min_samples=least, channel=channel,
-        )  # fmt: skip
 
 
 def load_onnx(path_or_name: str | Path, precision: Precision = "auto", threads: int = 0) -> OnnxModel:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
 from torch import Tensor
 
-from svmixer.audio.checks import MIN_SECONDS
-from svmixer.inference.stream import EmbeddingStream
 from svmixer.models.backends import build_backend
 from svmixer.models.base import EmbeddingModule, evaluating
 from svmixer.models.config import ModelConfig
@@ -48,26 +45,6 @@ class SpeakerModel(EmbeddingModule):
         """Hidden states ``(B, L + 1, T, H)`` → embeddings ``(B, D)``, not scaled to unit length."""
         embedding = self.backend(states)
         return embedding if self.whitening is None else self.whitening(embedding)
-
-    def stream(
-        self,
-        sample_rate: int | None = None,
-        hop: int | None = None,
-        enrolled: np.ndarray | None = None,
-        channel: int | None = None,
-    ) -> EmbeddingStream:
-        """For audio that arrives piece by piece; see :class:`svmixer.inference.stream.EmbeddingStream`.
-
-        Args:
-            sample_rate: of that audio in Hz; None takes the model's.
-            hop: samples at the model's rate from one window to the next; None takes a window.
-            enrolled: embedding ``(D,)`` to score against.
-            channel: of that audio, from 0; None takes the mean of all.
-        """
-        return EmbeddingStream(
-            self.embed_windows, self.window, hop, self.sample_rate, sample_rate, enrolled,
-            round(MIN_SECONDS * self.sample_rate), channel,
-        )  # fmt: skip
 
     def hidden_states(self, wave: Tensor) -> Tensor:
         """The student's hidden states ``(B, L + 1, T', H)`` of waveforms ``(B, N)`` of any length.

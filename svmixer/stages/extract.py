@@ -73,17 +73,11 @@ def main(argv: list[str] | None = None) -> None:
 
 def run(config: ExtractConfig) -> None:
     """Extract this job's share, unless it is there already."""
-    from svmixer.inference.model_dir import ModelError
-
-    try:
-        files = _inputs(config)
-        settings = _settings(config, files)
-        if not config.force and job_finished(config.output_dir, config.job, settings):
-            logger.info("job %d of %d: complete, nothing to do", config.job, config.num_jobs)
-            return
-        model = _load(config)
-    except ModelError as error:
-        raise EmbeddingError(str(error)) from None
+    settings = _settings(config, _inputs(config))
+    if not config.force and job_finished(config.output_dir, config.job, settings):
+        logger.info("job %d of %d: complete, nothing to do", config.job, config.num_jobs)
+        return
+    model = _load(config)
     dump = DumpSet(config.data_dir)
     chosen = cohort_indices(dump, config.cohort_utterances) if config.as_cohort else range(len(dump))
     share = job_range(len(chosen), config.num_jobs, config.job)

@@ -10,8 +10,8 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 work=${TMPDIR:-/var/tmp}
 # Base image that buildah can pull; empty: a Debian made by debootstrap, with the certificates that this machine trusts.
 base=
-# Where debootstrap takes Debian 12 from.
-mirror=http://deb.debian.org/debian
+# Where debootstrap takes Debian 12 from; empty: its own choice.
+mirror=
 # pip.conf to install with; it does not get into the image. Empty: none.
 pip_conf=
 
@@ -48,7 +48,7 @@ trap clean_up EXIT
 
 if [ -z "$base" ]; then
     say "base: Debian 12 by debootstrap"
-    debootstrap --variant=minbase --include=ca-certificates,python3-dev,python3-venv bookworm "$work/debian" "$mirror" \
+    debootstrap --variant=minbase --include=ca-certificates,python3-dev,python3-venv bookworm "$work/debian" ${mirror:+"$mirror"} \
         >"$work/debootstrap.log" || { tail -n 20 "$work/debootstrap.log" >&2; exit 1; }
     cp /etc/ssl/certs/ca-certificates.crt "$work/debian/etc/ssl/certs/ca-certificates.crt"
     container=$(with_buildah from scratch)

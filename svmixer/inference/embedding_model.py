@@ -1,0 +1,84 @@
+"""What every model offers for audio of any length, however it computes the embeddings of windows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from svmixer.audio import LongWave
+from svmixer.audio.checks import MIN_SECONDS
+from svmixer.inference.stream import EmbeddingStream
+from svmixer.inference.utterance import Source, embed_utterance, embed_utterances, one_channel_at
+from svmixer.inference.windows import Protocol
+
+
+class EmbeddingModel:
+    """Embeddings of utterances by :meth:`embed_windows`, which extending classes define."""
+
+    if TYPE_CHECKING:
+        # Extending classes have properties or values of these names.
+        window: int  # samples of one window
+        sample_rate: int  # of the waveforms, in Hz
+
+    def embed_windows(self, windows: np.ndarray) -> np.ndarray:
+        """Windows ``float32 (W, window)`` → embeddings ``float32 (W, D)``, not scaled to unit length."""
+        raise NotImplementedError
+
+    def embed(
+        self,
+        wave: str | os.PathLike[str] | np.ndarray | LongWave,
+        sample_rate: int | None = None,
+        protocol: Protocol = "whole",
+        num_crops: int = 10,
+        channel: int | None = None,
+    ) -> np.ndarray:
+        """The embedding ``float32 (D,)`` of one utterance of any length; compare two with a dot product.
+
+        Args:
+            wave: a file name; or samples ``(N,)``, ``(channels, N)`` or ``(N, channels)``, floats in [−1, 1]
+                or integers, which are scaled by their range, in an array or a tensor; or what
+                ``svmixer.audio.open_wave`` gives.
+            sample_rate: of the samples in Hz; None takes the model's.
+            protocol: ``whole`` and ``stream`` (unit length, every sample used) or ``crops`` (the paper's
+                evaluation); see :mod:`svmixer.inference.windows`.
+            num_crops: windows of the ``crops`` protocol.
+            channel: the one to take, from 0; None takes the mean of all.
+
+        Raises:
+            AudioError: audio that cannot be used, see :mod:`svmixer.audio.checks`.
+        """
+        wave = one_channel_at(wave, sample_rate, self.sample_rate, channel)
+        return embed_utterance(self.embed_windows, wave, self.window, protocol, num_crops)
+
+    def embed_sources(
+        self, sources: Iterable[Source], protocol: Protocol = "whole", num_crops: int = 10
+    ) -> Iterator[tuple[str, np.ndarray]]:
+        """(name, embedding ``float32 (D,)``) of many utterances, whose windows fill batches together.
+
+        Raises:
+            UtteranceError: see :func:`svmixer.inference.utterance.embed_utterances`.
+        """
+        return embed_utterances(self.embed_windows, sources, self.window, protocol, num_crops)
+
+    def stream(
+        self,
+        sample_rate: int | None = None,
+        hop: int | None = None,
+        enrolled: np.ndarray | None = None,
+        channel: int | None = None,
+    ) -> EmbeddingStream:
+        """For audio that arrives piece by piece; see :class:`svmixer.inference.stream.EmbeddingStream`.
+
+        Args:
+            sample_rate: of that audio in Hz; None takes the model's.
+            hop: samples at the model's rate from one window to the next; None takes a window.
+            enrolled: embedding ``(D,)`` to score against.
+            channel: of that audio, from 0; None takes the mean of all.
+        """
+        return EmbeddingStream(
+            self.embed_windows, self.window, hop, self.sample_rate, sample_rate, enrolled,
+            round(MIN_SECONDS * self.sample_rate), channel,
+        )  # fmt: skip
