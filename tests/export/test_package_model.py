@@ -62,7 +62,9 @@ def test_files_of_a_shipped_model(export, tmp_path):
     assert checked.returncode == 0
     assert len((target / "SHA256SUMS").read_text().splitlines()) == 6
     card = (target / "README.md").read_text()
-    assert card.startswith("# mini\n") and "1,234,567 parameters, 3 training speakers" in card
+    # Paragraphs are wrapped.
+    assert card.startswith("# mini\n")
+    assert "1,234,567 parameters, 3 training speakers" in " ".join(card.split())
     assert "| `model.onnx` (not in this directory) | 2.50 | 2.0 |" in card
     assert "| `model.int8.onnx` | 0.50 | 1.0 | 0.0010 | 0.999500 | 0.999900 |" in card
     assert "| int8 | whole | test | 9 | 20 | 7.50 [5.00, 10.00] | 0.4000 |" in card
