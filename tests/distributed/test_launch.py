@@ -102,6 +102,7 @@ def test_two_nodes_of_two_processes(tmp_path):
     assert not (tmp_path / FILE).exists() and not (tmp_path / ".interrupted").exists()
 
 
+@pytest.mark.slow
 def test_a_failed_process_ends_all_others_within_seconds(tmp_path):
     nodes = Nodes(tmp_path, 2, ["wait", "wait", "wait", 3])
     processes = nodes.all()
@@ -123,6 +124,7 @@ def test_a_killed_process_is_named_with_its_signal(tmp_path):
     assert status == 128 + 9 and "rank 1 on node 1" in errors and "was killed by SIGKILL" in errors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("victim", [0, 1, 2])
 def test_a_node_that_vanishes_ends_the_others_and_its_own_processes(tmp_path, victim):
     nodes = Nodes(tmp_path, 1, ["wait"] * 3)
@@ -168,6 +170,7 @@ def test_a_signal_while_waiting_for_the_others(tmp_path):
     assert not (tmp_path / FILE).exists()
 
 
+@pytest.mark.slow
 def test_missing_nodes_are_named_with_their_ranks(tmp_path):
     nodes = Nodes(tmp_path, 2, [0] * 8)
     processes = [nodes.start(node, "--patience", "3") for node in (1, 3)]
@@ -239,6 +242,7 @@ def _answer_of(host: Host, hello: dict) -> dict:
         return json.loads(connection.recv(4096).split(b"\n")[0])
 
 
+@pytest.mark.slow
 def test_strangers_and_wrong_numbers_are_refused(tmp_path):
     with Host(rendezvous(tmp_path, 0)) as host:
         assert (tmp_path / FILE).stat().st_mode & 0o777 == 0o600

@@ -78,6 +78,7 @@ def test_half_written_files_of_a_dead_run_are_removed(folder):
     assert not half.exists() and other.exists()
 
 
+@pytest.mark.slow
 def test_the_record_of_another_machine_counts_while_it_is_renewed(folder):
     """As on a file system whose locks do not reach other machines. That machine's clock is an hour off."""
     folder.mkdir()

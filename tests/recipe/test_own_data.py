@@ -417,6 +417,7 @@ def choose(recipe: Path, cwd: Path, *more: str) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.recipe
 def test_stages_say_which_configuration_they_take(tmp_path):
     recipe, auto = ROOT / "egs/TEMPLATE/sv1", ("--distill_config", "auto", "--train_config", "auto")

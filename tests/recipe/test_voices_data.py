@@ -138,6 +138,7 @@ def test_lists_are_sound(prepared):
         assert size.utterances == {"train": 16, "valid": 6, "test": 19}[split]
 
 
+@pytest.mark.slow
 def test_utterances_are_joined_as_the_rule_says(prepared, corpus):
     work, _ = prepared
     lines = (work / "data/test/parts").read_text().splitlines(keepends=True)
@@ -153,6 +154,7 @@ def test_utterances_are_joined_as_the_rule_says(prepared, corpus):
     ]
 
 
+@pytest.mark.slow
 def test_silence_is_trimmed_in_every_format(prepared):
     parts = read_parts(prepared[0] / "data/valid/parts")
     ((_, start, end),) = parts["vic-0001"]
@@ -373,6 +375,7 @@ def test_what_an_interruption_left_is_done_again(pool, tmp_path, monkeypatch):
     assert not (downloads / "packages/alpha/usr/share/old").exists()
 
 
+@pytest.mark.slow
 def test_a_fetch_that_outlived_its_run_is_waited_for(pool, tmp_path, monkeypatch):
     apt = Apt(tmp_path, pool, monkeypatch, stale=[], uid=1000)
     (tmp_path / "work/downloads").mkdir(parents=True)

@@ -30,6 +30,7 @@ def rows_of(text, first_cell):
     return [line.split(" | ") for line in text.splitlines() if line.startswith(f"| {first_cell} |")]
 
 
+@pytest.mark.slow
 def test_table_has_each_system_and_band(run_dir):
     write_report(run_dir, "distilled student", "Acted speech: *not* conversation.")
     text = (run_dir / "RESULTS.md").read_text()
@@ -57,6 +58,7 @@ def test_table_has_each_system_and_band(run_dir):
     assert "| `nj` | `2` |" in text
 
 
+@pytest.mark.slow
 def test_set_without_speakers_has_no_interval(run_dir, eval_set):
     plain = run_dir / "score/test"
     before = read_json(plain / "metrics.json")
@@ -78,6 +80,7 @@ def test_set_without_speakers_has_no_interval(run_dir, eval_set):
     assert "draws of" not in text and "{interval}" not in text
 
 
+@pytest.mark.slow
 def test_plots_are_images_of_a_plausible_size(run_dir):
     write_report(run_dir, "student")
     text = (run_dir / "RESULTS.md").read_text()
@@ -115,6 +118,7 @@ def test_run_without_logs_and_record(make_run):
     assert "Scored at commit" in text
 
 
+@pytest.mark.slow
 def test_complexity_of_the_scored_model(make_run):
     """A layer of H = 16 with T = 149 and two groups of 8, counted by hand."""
     folder = make_run("exp/toy")
@@ -130,6 +134,7 @@ def test_complexity_of_the_scored_model(make_run):
     assert f"| svmixer layer | {lgm + msm + gcm:,} |" in (folder / "RESULTS.md").read_text()
 
 
+@pytest.mark.slow
 def test_command_line(run_dir, capsys):
     Path("notes.md").write_text("From the recipe.")
     run_program("report", ["--exp_dir", str(run_dir), "--notes", "notes.md", "--system", "tiny"])

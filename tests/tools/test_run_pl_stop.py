@@ -77,6 +77,7 @@ def test_deaf_tasks_are_killed_after_the_wait(run_pl):
     assert run_pl.log("t.2.log")["end"] == "code 137; signal 9"
 
 
+@pytest.mark.slow
 def test_a_second_signal_does_not_wait(run_pl):
     process, pids = start_tasks(run_pl, "--kill-wait", 300, task="trap '' TERM; " + TASK)
     process.terminate()

@@ -50,6 +50,7 @@ WORDS = st.lists(
 TRICKY = st.lists(st.text("'\"\\ $`*!~#;&|<>(){}[]\n\t=\x01\x7fé%", max_size=8), max_size=6)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(words=WORDS | TRICKY)
 def test_arguments_arrive_as_they_are(run_pl, words):
