@@ -3,7 +3,7 @@
 set -euo pipefail
 
 option_names="recipe ngpu num_nodes max_resubmits dumpdir expdir tag train_set valid_set aug_sets"
-option_names+=" teacher init_distilled train_config train_args seed allow_changes force"
+option_names+=" teacher teacher_embeddings init_distilled train_config train_args seed allow_changes force"
 . "$(dirname "$0")/options.sh"
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/training.sh"
@@ -20,6 +20,11 @@ elif [ "$init_distilled" = true ]; then
     require "$distilled/.done@distill"
     spec+=(--input "$distilled/.done")
     start+=(--init_student "$distilled/student.safetensors")
+fi
+if [ -n "$teacher_embeddings" ]; then
+    [ -f "$teacher_embeddings" ] || die "--teacher_embeddings: there is no file $teacher_embeddings"
+    spec+=(--input "$teacher_embeddings")
+    start+=(--embeddings.scp "$teacher_embeddings")
 fi
 own "$expdir/$tag"
 if keep_or_continue "$dir" "${spec[@]}"; then

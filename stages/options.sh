@@ -45,6 +45,8 @@ max_drop=0.02
 allow_pipes=true
 # Teacher: a name (wavlm_tiny), a directory, a torchaudio bundle (WAVLM_LARGE), or none.
 teacher=wavlm_tiny
+# Kaldi vectors (an scp) of the training utterances, embedded by another system, that stage 4 also learns from; empty: none.
+teacher_embeddings=
 # Model directory, or name of a model of the package, to evaluate instead of training one: run.sh leaves out stages 3, 4 and 7.
 model=
 # true: stage 4 starts from the student of stage 3; false, or without a teacher: it starts anew.

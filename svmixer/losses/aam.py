@@ -24,6 +24,9 @@ class AAMSoftmax(nn.Module):
     ``weight`` (arXiv 2509.14136) multiplies their terms in the softmax denominator by ``top_k_weight``.
     With K or fewer impostor classes, all of them are penalised.
 
+    With ``sub_centres`` a class has several centres, and its cosine is that of the nearest (Deng et al., ECCV
+    2020): rows c · sub_centres … of ``weight`` are those of class c.
+
     Everything is computed in float32 (float64 for float64 embeddings) whatever the autocast state, and the
     gradients are finite at cos θ = ±1.
 
@@ -46,7 +49,7 @@ class AAMSoftmax(nn.Module):
         if classes < 2:
             raise SvmixerError(f"a speaker loss needs at least 2 speakers, found {classes}")
         self.config = config or AAMConfig()
-        self.weight = nn.Parameter(torch.empty(classes, dim))
+        self.weight = nn.Parameter(torch.empty(classes * self.config.sub_centres, dim))
         nn.init.xavier_normal_(self.weight)
         if class_weights is not None:
             class_weights = torch.as_tensor(class_weights, dtype=torch.float32)
@@ -75,9 +78,8 @@ class AAMSoftmax(nn.Module):
         """
         with torch.autocast(embedding.device.type, enabled=False):
             precise = torch.float64 if embedding.dtype == torch.float64 else torch.float32
-            cosine = F.linear(
-                F.normalize(embedding.to(precise)), F.normalize(self.weight.to(precise))
-            )  # (B, classes)
+            cosine = F.linear(F.normalize(embedding.to(precise)), F.normalize(self.weight.to(precise)))
+            cosine = cosine.unflatten(1, (-1, self.config.sub_centres)).amax(dim=2)  # (B, classes)
             logits = self._logits(cosine, label, self.config.margin if margin is None else margin)
             weights = None if self.class_weights is None else self.class_weights.to(precise)
             loss = F.cross_entropy(logits, label, weight=weights)

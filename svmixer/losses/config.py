@@ -18,6 +18,8 @@ class AAMConfig:
     # the first third; with 0, 0 it is there from the start
     margin_epochs: tuple[float, float] = (0.0, 0.0)
     scale: float = 30.0  # factor between cosine and logit
+    # centres of each speaker, of which the nearest counts (Deng et al., ECCV 2020)
+    sub_centres: int = 1
     top_k: int = 5  # how many of each sample's hardest impostor classes are penalised
     # the penalty: angle (their angle shrinks by top_k_margin), weight (their terms weigh top_k_weight times
     # in the softmax denominator) or none
@@ -36,6 +38,8 @@ class AAMConfig:
         for name in ("scale", "top_k_weight"):
             if not 0.0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name}: must be positive, found {getattr(self, name)}")
+        if self.sub_centres < 1:
+            raise ValueError(f"sub_centres: must be at least 1, found {self.sub_centres}")
         if self.top_k < 1:
             raise ValueError(f"top_k: must be at least 1 (top_k_mode none is off), found {self.top_k}")
 
@@ -70,3 +74,21 @@ class DistillConfig:
         if not self.layers or min(self.layers) < 0:
             raise ValueError(f"layers: expected one or more layer numbers from 0, found {list(self.layers)}")
         different(self, "layers")
+
+
+@dataclass(frozen=True)
+class EmbeddingDistillConfig:
+    """Utterance embeddings of another system as targets of speaker training."""
+
+    scp: str = ""  # their Kaldi vectors, one for each training utterance; empty trains without
+    # cosine: a linear map of the embedding points where the target does; relational: embeddings of a batch
+    # are as similar to each other as their targets are
+    kind: Literal["cosine", "relational"] = "cosine"
+    weight: float = 1.0  # factor of this loss in the total
+    missing: float = 0.01  # share of the training utterances that may lack a vector; they teach nothing here
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.weight < math.inf:
+            raise ValueError(f"weight: must be positive, found {self.weight}")
+        if not 0.0 <= self.missing < 1.0:
+            raise ValueError(f"missing: must be at least 0 and below 1, found {self.missing}")

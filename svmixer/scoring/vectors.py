@@ -143,16 +143,19 @@ def _read(scp: dict[str, str], utterances: list[str]) -> Iterator[tuple[str, np.
             if source.path not in arks:
                 arks[source.path] = stack.enter_context(open(source.path, "rb"))
             try:
-                vector = _vector(arks[source.path].fileno(), source.offset)
+                vector = read_vector(arks[source.path].fileno(), source.offset)
             except EmbeddingError as error:
                 raise EmbeddingError(f"{scp[utterance]}: utterance {utterance}: {error}") from None
             yield utterance, vector
 
 
-def _vector(descriptor: int, offset: int) -> np.ndarray:
-    """The binary vector of floats at ``offset`` of a Kaldi archive.
+def read_vector(descriptor: int, offset: int) -> np.ndarray:
+    """The binary vector of floats ``(D,)`` at ``offset`` of a Kaldi archive that is open.
 
     Not kaldiio's reader: it unpickles what calls itself a pickle, and runs names that end in a bar.
+
+    Raises:
+        EmbeddingError: there is no vector of floats, or only a part of one.
     """
     head = os.pread(descriptor, 10, offset)
     kind = _FLOATS.get(head[:6])

@@ -14,7 +14,7 @@ from svmixer.distributed.config import DeviceConfig
 from svmixer.errors import SvmixerError
 from svmixer.limits import at_least, between, different, not_negative, positive
 from svmixer.log import get_logger
-from svmixer.losses.config import AAMConfig, DistillConfig
+from svmixer.losses.config import AAMConfig, DistillConfig, EmbeddingDistillConfig
 from svmixer.models.config import ModelConfig
 from svmixer.teachers.config import TeacherConfig
 from svmixer.training.schedule import PhaseConfig, ScheduleConfig
@@ -144,6 +144,8 @@ class TrainConfig:
     teacher_cache: TeacherCacheConfig = field(default_factory=TeacherCacheConfig)
     # Distillation loss.
     distill: DistillConfig = field(default_factory=DistillConfig)
+    # Embeddings of another system as further targets (stage 4).
+    embeddings: EmbeddingDistillConfig = field(default_factory=EmbeddingDistillConfig)
     # Speaker loss (stage 4).
     speaker: AAMConfig = field(default_factory=AAMConfig)
     # Whitening of the embeddings (stage 4).

@@ -13,6 +13,7 @@ from svmixer.audio.dumpset import GRID, DumpSet
 from svmixer.audio.speed import speed_perturb
 from svmixer.errors import SvmixerError
 from svmixer.training.config import DataConfig
+from svmixer.training.embedding_targets import EmbeddingTargets
 
 
 class TrainSet(Dataset):
@@ -22,8 +23,12 @@ class TrainSet(Dataset):
     it depends on (seed, epoch, index) alone, so workers, ranks and resumed runs agree. The augmented crop
     starts where the clean one does. With ``crops_per_utterance`` the clean crop depends on (seed, epoch mod
     crops_per_utterance, index); with ``teacher_states``, ``teacher`` (K, T, D) stands in place of ``clean``.
+    With ``embedding_targets`` there is ``embedding_target`` (E,) of the whole clean utterance, zeros where it
+    has none.
     """
 
+    # Vectors of another system, for the utterances at their own speed; None: there are none.
+    embedding_targets: EmbeddingTargets | None = None
     # (index, crop) → the teacher's states (K, T, D) of that fixed crop, once they are on disk.
     teacher_states: Callable[[int, int], torch.Tensor] | None = None
 
@@ -53,9 +58,18 @@ class TrainSet(Dataset):
         if self.augmenter is not None:
             noisy = self.augmenter(clean, rng, speaker=self.dump.speakers[index % len(self.dump)])
         item = {"noisy": torch.from_numpy(noisy), "label": torch.tensor(self.labels[index])}
+        if self.embedding_targets is not None:
+            item["embedding_target"] = torch.from_numpy(self._embedding_target(index))
         if self.teacher_states is not None:
             return {**item, "teacher": self.teacher_states(index, epoch % self.crops)}
         return {**item, "clean": torch.from_numpy(clean)}
+
+    def _embedding_target(self, index: int) -> np.ndarray:
+        """(E,); zeros at another speed, which makes another speaker."""
+        targets = self.embedding_targets
+        if self.speeds[index // len(self.dump)] != 1.0:
+            return np.zeros(targets.dim, np.float32)
+        return targets[index % len(self.dump)]
 
     def clean(self, index: int, crop: int) -> np.ndarray:
         """Fixed crop ``crop`` of item ``index``, (N,)."""

@@ -18,6 +18,7 @@ from svmixer.log import get_logger
 from svmixer.losses.aam import build_speaker_loss
 from svmixer.losses.config import AAMConfig, DistillConfig
 from svmixer.losses.distillation import build_distill_loss
+from svmixer.losses.embedding import EmbeddingDistill
 from svmixer.models.io import (
     ModelError,
     read_safetensors,
@@ -32,6 +33,7 @@ from svmixer.scoring.metrics import evaluate
 from svmixer.scoring.utterances import dump_source
 from svmixer.training.config import TrainConfig
 from svmixer.training.distill import HEADS
+from svmixer.training.embedding_targets import EmbeddingTargets
 from svmixer.training.task import TeacherTask, tensors_under
 from svmixer.training.whitening import Whitener
 
@@ -42,7 +44,8 @@ LOSSES = "losses.safetensors"  # beside it: what the losses had learned
 
 
 class SpeakerObjective(nn.Module):
-    """Stage 4, OS-KDFT: speaker loss plus distillation loss; without a teacher the speaker loss alone."""
+    """Stage 4: the speaker loss, with a teacher the distillation loss as well (OS-KDFT), and with embeddings
+    of another system that of their distillation."""
 
     def __init__(
         self,
@@ -51,6 +54,7 @@ class SpeakerObjective(nn.Module):
         counts: list[int],
         distill: DistillConfig | None,
         teacher_dim: int | None,
+        embeddings: EmbeddingDistill | None = None,
     ) -> None:
         super().__init__()
         self.model = model
@@ -58,9 +62,11 @@ class SpeakerObjective(nn.Module):
         self.distill = None
         if distill is not None and teacher_dim is not None:
             self.distill = build_distill_loss(distill, model.config.student.hidden, teacher_dim)
+        self.embeddings = embeddings
 
     def forward(self, batch: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
-        """``noisy`` (B·W, N), ``label`` (B,), maybe ``teacher`` (B·W, K, T, D) → loss, {name: scalar}.
+        """``noisy`` (B·W, N), ``label`` (B,), maybe ``teacher`` (B·W, K, T, D) and ``embedding_target``
+        (B, E) → loss, {name: scalar}.
 
         The embeddings of a crop's W windows are averaged as in scoring. ``epochs``, if it is there, says how
         far the training is.
@@ -79,6 +85,10 @@ class SpeakerObjective(nn.Module):
             distilled, more = self.distill(states[-1], batch["teacher"])
             loss = loss + distilled
             metrics.update(more, distill=distilled)
+        if self.embeddings is not None:
+            distance = self.embeddings(embedding, batch["embedding_target"])
+            loss = loss + self.embeddings.weight * distance
+            metrics["embeddings"] = distance
         return loss, {name: torch.as_tensor(value).detach() for name, value in metrics.items()}
 
 
@@ -100,30 +110,28 @@ class SpeakerTask(TeacherTask):
         )
         counts = self.train_set.counts().tolist()
         teacher_dim = self.teacher.config.hidden if self.teacher is not None else None
-        self.module = SpeakerObjective(self.model, config.speaker, counts, config.distill, teacher_dim)
+        embeddings = None
+        if config.embeddings.scp:
+            targets = EmbeddingTargets(config.embeddings, self.train_set.dump.utterances)
+            self.train_set.embedding_targets = targets
+            embeddings = EmbeddingDistill(config.embeddings, config.model.backend.embedding, targets.dim)
+        self.module = SpeakerObjective(
+            self.model, config.speaker, counts, config.distill, teacher_dim, embeddings
+        )
         if self.teacher is not None:
             self.teacher.numbers(self.module.distill.layers)
         self._open_cache()
         if config.init_student:
-            self._initialise_heads(Path(config.init_student).with_name(HEADS), "")
+            _initialise_heads(self.module.distill, Path(config.init_student).with_name(HEADS), "")
         if config.init_model:
             initialise_model(self.module, self.train_set.names, config.init_model)
-            self._initialise_heads(Path(config.init_model) / LOSSES, "distill.")
+            for heads, prefix in ((self.module.distill, "distill."), (self.module.embeddings, "embeddings.")):
+                _initialise_heads(heads, Path(config.init_model) / LOSSES, prefix)
         self._init_param(self.model)
         self.valid_dump = DumpSet(config.data.valid)
         path = Path(config.data.valid) / "trials"
         self.trials = read_trials(path)
         check_classes(self.trials, path)
-
-    def _initialise_heads(self, path: Path, prefix: str) -> None:
-        """Go on with earlier heads: untrained ones would pull the distilled student apart at first."""
-        if self.module.distill is None or not path.exists():
-            return
-        try:
-            set_tensors(self.module.distill, tensors_under(read_safetensors(path), prefix), path)
-            logger.info("distillation heads from %s", path)
-        except ModelError as error:
-            logger.warning("distillation heads start anew: %s", error)
 
     def validate(self, fabric: Fabric, module: nn.Module) -> dict[str, float]:
         """EER (%) and minDCF on the validation trials; every rank embeds its share."""
@@ -148,6 +156,17 @@ class SpeakerTask(TeacherTask):
         losses = {key: value for key, value in state.items() if not key.startswith("model.")}
         save_tensors(losses, output_dir / LOSSES)
         save_model(self.model, output_dir / MODEL, self.train_set.names)
+
+
+def _initialise_heads(heads: nn.Module | None, path: Path, prefix: str) -> None:
+    """Go on with earlier heads of a loss: untrained ones would pull the student apart at first."""
+    if heads is None or not path.exists():
+        return
+    try:
+        set_tensors(heads, tensors_under(read_safetensors(path), prefix), path)
+        logger.info("distillation heads from %s", path)
+    except ModelError as error:
+        logger.warning("distillation heads start anew: %s", error)
 
 
 def initialise_student(student: Student, path: str | Path) -> None:
@@ -187,9 +206,13 @@ def initialise_model(module: SpeakerObjective, speakers: list[str], folder: str 
         set_tensors(getattr(module.model, part), tensors_under(tensors, f"{part}."), path)
     old = {name: row for row, name in enumerate(read_speakers(path.parent))}
     path = Path(folder) / LOSSES
-    centres, own = read_safetensors(path).get("speaker.weight"), module.speaker.weight.data
-    if centres is None or centres.shape != (len(old), own.shape[1]):
-        raise ModelError(f"{path}: has no centres of the {len(old)} speakers, of {own.shape[1]} numbers each")
+    sub_centres = module.speaker.config.sub_centres
+    centres = read_safetensors(path).get("speaker.weight")
+    # A view: (speakers, sub-centres, D).
+    own = module.speaker.weight.data.unflatten(0, (-1, sub_centres))
+    if centres is None or centres.shape != (len(old) * sub_centres, own.shape[2]):
+        what = f"{sub_centres} of each of the {len(old)} speakers, of {own.shape[2]} numbers each"
+        raise ModelError(f"{path}: has no such centres: {what}")
     known = [row for row, name in enumerate(speakers) if name in old]
-    own[known] = centres[[old[speakers[row]] for row in known]]
+    own[known] = centres.unflatten(0, (-1, sub_centres))[[old[speakers[row]] for row in known]]
     logger.info("model and the centres of %d of %d speakers from %s", len(known), len(speakers), folder)

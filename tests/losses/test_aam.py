@@ -269,3 +269,21 @@ def test_bad_arguments():
         build_speaker_loss(AAMConfig(class_weights=True), 4, 3, [5, 0, 2])
     with pytest.raises(ValueError, match="utterances per speaker"):
         build_speaker_loss(AAMConfig(class_weights=True), 4, 3)
+
+
+def test_the_nearest_sub_centre_counts():
+    """Class 0 has centres at 40 and 10 degrees, class 1 at 170 and 90: as one centre each at 10 and at 90."""
+    config = AAMConfig(scale=4.0, top_k_mode="none", sub_centres=2)
+    loss = AAMSoftmax(2, 2, config)
+    with torch.no_grad():
+        loss.weight.copy_(unit(40, 10, 170, 90))
+    embedding, label = unit(0, 0), torch.tensor([0, 1])
+    plain = AAMConfig(scale=4.0, top_k_mode="none")
+    value, metrics = loss(embedding, label)
+    assert value.item() == pytest.approx(brute_force(embedding, unit(10, 90), label, plain), rel=1e-6)
+    assert metrics["accuracy"].item() == 0.5
+
+
+def test_sub_centres_must_be_one_or_more():
+    with pytest.raises(ValueError, match=r"^sub_centres: must be at least 1, found 0"):
+        AAMConfig(sub_centres=0)

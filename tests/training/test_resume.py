@@ -10,9 +10,12 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
+from svmixer.lists import write_table
+from svmixer.scoring.vectors import write_vectors
 from svmixer.training.checkpoint import load_tree
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -111,6 +114,21 @@ def test_what_schedulers_send_before_the_end_after_all_epochs_but_one(toy, undis
     assert len(list((output / "best").iterdir())) == 2
     finish(arguments)
     assert_same(undisturbed, output)
+
+
+@pytest.mark.slow
+def test_targets_of_another_system_change_nothing_about_resuming(toy, tmp_path):
+    names = [line.split()[0] for line in (toy / "train/utt2spk").read_text().splitlines()]
+    rng = np.random.default_rng(0)
+    rows = write_vectors(tmp_path / "vectors.ark", [(name, rng.standard_normal(5)) for name in names])
+    write_table(tmp_path / "vectors.scp", rows)
+    more = ("--device.threads", "1", "--embeddings.scp", str(tmp_path / "vectors.scp"))
+    one, two = tmp_path / "undisturbed", tmp_path / "killed"
+    finish(command(toy, one, "train", *more))
+    assert stop_at(command(toy, two, "train", *more), 2, 2, signal.SIGKILL) == -signal.SIGKILL
+    finish(command(toy, two, "train", *more))
+    assert_same(one, two)
+    assert "train_embeddings" in (one / "log.jsonl").read_text()
 
 
 @pytest.mark.slow
