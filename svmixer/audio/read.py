@@ -36,6 +36,8 @@ logger = get_logger(__name__)
 
 # A segment may end this much after its recording: lists are written from rounded times.
 _OVERSHOOT = 0.5  # seconds
+# The longest packet of Opus: positions in its pages are no more exact than that where streams were cut.
+_OPUS_PACKET = 0.12  # seconds
 # What is held of a recording while it is mixed down and resampled.
 _BLOCK_SECONDS = 30
 
@@ -235,10 +237,29 @@ def _decoded(source: str, file: str | BytesIO, known: Format, span: Span, mix: M
         return _held(source, _second_try(file, known, error), mix)
     if num_samples == UNKNOWN_LENGTH:
         return _held(source, ffmpeg_blocks(file, None), mix)
-    if known.name == "Ogg" or not isinstance(file, str):
-        # Seeking inside Ogg pages is not exact for every stream, and bytes of a command are held anyway.
+    if known.name == "Ogg":
+        # Seeking inside Ogg pages is not exact for every stream.
+        return _held_ogg(source, file, known, num_samples / rate, mix)
+    if not isinstance(file, str):
+        # Bytes of a command are held anyway.
         return _held(source, sndfile_blocks(file), mix)
     return Recording(source, rate, num_samples, functools.partial(sndfile_read, file))
+
+
+def _held_ogg(source: str, file: str | BytesIO, known: Format, seconds: float, mix: Mix | None) -> Recording:
+    """An Ogg recording that promises to have that many seconds.
+
+    libsndfile does not go on, or promises more than there is, where the positions in the pages of Opus are
+    off by some samples: programs write such that cut or copy streams. FFmpeg does not mind, but it passes
+    over damage as well, so it must find all that is promised.
+    """
+    try:
+        return _held(source, sndfile_blocks(file), mix)
+    except AudioError as error:
+        found = _held(source, _second_try(file, known, error), mix)
+        if found.num_samples / found.rate < seconds - _OPUS_PACKET:
+            raise error from None
+        return found
 
 
 def _second_try(file: str | BytesIO, known: Format, refusal: AudioError) -> Iterator[tuple[np.ndarray, int]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -170,6 +172,57 @@ def test_several_ogg_streams_one_after_the_other(tmp_path):
     assert rate == 16000 and wave.shape[1] == pytest.approx(32000, abs=1100)
     assert peak_frequency(wave[0, :15000], rate) == pytest.approx(440, abs=2)
     assert peak_frequency(wave[0, 17000:], rate) == pytest.approx(880, abs=2)
+
+
+def ogg_checksum(page: bytes) -> int:
+    value = 0
+    for byte in page:
+        value ^= byte << 24
+        for _ in range(8):
+            value = (value << 1 ^ 0x04C11DB7 if value & 1 << 31 else value << 1) & 0xFFFFFFFF
+    return value
+
+
+def shift_pages(path: Path, shifts: dict[int, int]) -> None:
+    """Add samples to the position that pages of an Ogg file have, the header has two."""
+    content, position, number = bytearray(path.read_bytes()), 0, 0
+    while position < len(content):
+        count = content[position + 26]
+        size = 27 + count + sum(content[position + 27 : position + 27 + count])
+        page = content[position : position + size]
+        page[6:14] = struct.pack("<q", struct.unpack("<q", page[6:14])[0] + shifts.get(number, 0))
+        page[22:26] = bytes(4)
+        page[22:26] = struct.pack("<I", ogg_checksum(page))
+        content[position : position + size] = page
+        position, number = position + size, number + 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("shifts", [{2: 488}, {3: -488}, {4: -2000}, {3: 488, 4: 512, 5: 488}, {6: 700}])
+def test_opus_whose_pages_are_off_by_some_samples(tmp_path, shifts):
+    """libsndfile calls some of them malformed in the middle, others shorter or longer than they are."""
+    pytest.importorskip("av")
+    path = tmp_path / "a.opus"
+    soundfile.write(path, tone(48000, 4.0), 48000, format="OGG", subtype="OPUS")
+    whole, _ = read_audio(str(path))
+    shift_pages(path, shifts)
+    for source in (str(path), f"cat {path} |"):
+        wave, rate = read_audio(source, allow_pipes=True)
+        assert rate == 48000 and wave.shape[1] == pytest.approx(192000, abs=960)
+        assert peak_frequency(wave[0], rate) == pytest.approx(440, abs=2)
+        kept = min(wave.shape[1], 96000)
+        assert np.abs(wave[0, 4800:kept] - whole[0, 4800:kept]).max() < 0.02
+
+
+def test_damage_within_opus_is_not_passed_over(tmp_path):
+    path = tmp_path / "a.opus"
+    soundfile.write(path, tone(48000, 4.0), 48000, format="OGG", subtype="OPUS")
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 300] = bytes(300)
+    path.write_bytes(content)
+    with pytest.raises(AudioError, match=r"a.opus: unreadable: truncated: decoding stopped after"):
+        read_audio(str(path))
 
 
 def test_without_ffmpeg_the_one_package_is_named(tmp_path, monkeypatch):
