@@ -37,7 +37,8 @@ def from_dict(cls: type[T], data: Any, where: str = "configuration") -> T:
 
     Args:
         cls: a dataclass.
-        data: field name → value; sections are dictionaries; missing fields take their defaults.
+        data: field name → value; sections are dictionaries; missing fields take their defaults. A class may
+            have a method ``from_former`` that brings a section of an earlier version into today's form.
         where: what to call the source in errors: the file, which names of files in ``data`` are relative to.
 
     Raises:
@@ -199,8 +200,13 @@ def _checked(hint: Any, value: Any, where: str, key: str) -> Any:
         path = find_yaml(value, where)
         return from_dict(hint, read_yaml(path), str(path))
     if isinstance(value, dict):
-        hints = typing.get_type_hints(hint) if section else dict.fromkeys(value, Any)
         prefix = key and f"{key}."
+        if section and hasattr(hint, "from_former"):
+            try:
+                value = hint.from_former(value)
+            except ValueError as error:
+                raise ConfigError(f"{where}: {prefix}{error}") from None
+        hints = typing.get_type_hints(hint) if section else dict.fromkeys(value, Any)
         for name in value:
             if name not in hints:
                 raise ConfigError(f"{where}: unknown key '{prefix}{name}'; {nearest(str(name), list(hints))}")

@@ -24,6 +24,7 @@ VERBS = {
     "tables": ("svmixer.cli.tables:main", "List the runs of a table of experiments, or write it."),
     "export": ("svmixer.cli.export:main", "Write a trained model to hand on, as ONNX too."),
     "convert_released": ("svmixer.cli.convert_released:main", "Read the released PyTorch checkpoints."),
+    "convert_redimnet": ("svmixer.cli.convert_redimnet:main", "Read a released ReDimNet to start from."),
     "convert_espnet": ("svmixer.cli.convert_espnet:main", "Make a model directory of an ESPnet checkpoint."),
     "package_model": ("svmixer.cli.package_model:main", "Copy an export into the package."),
 }

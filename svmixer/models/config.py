@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from svmixer.limits import at_least
+
+RedimnetName = Literal["b0", "b1", "b2", "b3", "b4", "b5", "b6"]
+_FORMER_REDIMNET = {"bins", "channels", "strides", "blocks", "reduction", "kernels", "attention_channels"}
 
 
 @dataclass(frozen=True)
@@ -157,41 +159,10 @@ class EcapaConfig:
 
 @dataclass(frozen=True)
 class RedimnetConfig:
-    """Sizes of the ReDimNet backend."""
+    """Size of the ReDimNet backend."""
 
-    # Frequency bins F that a frame of H values is mapped to.
-    bins: int = 72
-    # Channels C of the stem; C · F stays the same through all stages.
-    channels: int = 16
-    # What each stage divides the bins by and multiplies the channels by.
-    strides: tuple[int, ...] = (1, 2, 2, 2)
-    # Two-dimensional residual blocks in a stage.
-    blocks: int = 2
-    # The one-dimensional part of a stage works on C · F / reduction channels.
-    reduction: int = 4
-    # Width in frames of the convolution over time of each stage's one-dimensional part; odd.
-    kernels: tuple[int, ...] = (7, 15, 31, 59)
-    # Channels of the attention inside the statistics pooling.
-    attention_channels: int = 128
-
-    def __post_init__(self) -> None:
-        for name in ("bins", "channels", "blocks", "reduction", "attention_channels"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"redimnet: {name} must be at least 1, found {getattr(self, name)}")
-        if not len(self.strides) == len(self.kernels) > 0:
-            raise ValueError(
-                "redimnet: strides and kernels need the same number of values, one a stage, found "
-                f"{len(self.strides)}, {len(self.kernels)}"
-            )
-        if min(self.strides) < 1 or self.bins % math.prod(self.strides):
-            raise ValueError(f"redimnet: the strides {self.strides} do not divide {self.bins} bins")
-        if any(kernel < 1 or kernel % 2 == 0 for kernel in self.kernels):
-            raise ValueError(f"redimnet: kernels must be odd numbers, found {self.kernels}")
-        if self.channels * self.bins % self.reduction:
-            raise ValueError(
-                f"redimnet: reduction ({self.reduction}) does not divide channels times bins "
-                f"({self.channels * self.bins})"
-            )
+    # Published size, small to large; what each is: svmixer/models/backends/redimnet_sizes.py.
+    size: RedimnetName = "b2"
 
 
 @dataclass(frozen=True)
@@ -240,7 +211,7 @@ class BackendConfig:
     embedding: int = 192
     # Sizes of the ECAPA-TDNN backend (read when name is ecapa).
     ecapa: EcapaConfig = field(default_factory=EcapaConfig)
-    # Sizes of the ReDimNet backend (read when name is redimnet).
+    # Size of the ReDimNet backend (read when name is redimnet).
     redimnet: RedimnetConfig = field(default_factory=RedimnetConfig)
     # What the statistics backend pools (read when name is statistics).
     statistics: StatisticsConfig = field(default_factory=StatisticsConfig)
@@ -250,6 +221,26 @@ class BackendConfig:
     def __post_init__(self) -> None:
         if self.embedding < 1:
             raise ValueError(f"embedding must be at least 1, found {self.embedding}")
+
+    @classmethod
+    def from_former(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """What a file of an earlier version says, without the sizes that the former ReDimNet backend had.
+
+        Every model's file has them, whatever its backend is.
+
+        Raises:
+            ValueError: its backend is that one.
+        """
+        sizes = values.get("redimnet")
+        if not isinstance(sizes, dict) or sizes.keys() != _FORMER_REDIMNET:
+            return values
+        if values.get("name") == "redimnet":
+            raise ValueError(
+                "redimnet: bins, channels, strides and so on are of the former backend of this name; in its "
+                "place is the published ReDimNet now, and its models do not load any more: train one anew with "
+                "redimnet.size"
+            )
+        return {key: value for key, value in values.items() if key != "redimnet"}
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -59,13 +60,30 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     Raises:
         ModelError: missing, damaged, or something else than tensors by name.
     """
+    return state_dict_of(read_plain(path), path)
+
+
+def read_plain(path: str | Path) -> Any:
+    """What a PyTorch file holds: tensors, numbers, text, and lists and dictionaries of them.
+
+    Raises:
+        ModelError: missing, damaged, or with something else in it.
+    """
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise ModelError(f"{path}: {error.strerror or error}") from None
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
         first = str(error).strip().partition("\n")[0]
         raise ModelError(f"{path}: not a PyTorch file of plain tensors: {first}") from None
+
+
+def state_dict_of(state: Any, path: str | Path) -> dict[str, Tensor]:
+    """``state``, read from ``path``, if it is names and tensors; numbers of less than 32 bits as float32.
+
+    Raises:
+        ModelError: it is something else.
+    """
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ModelError(f"{path}: expected a state dict, names with tensors, found {type(state).__name__}")
     return {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
