@@ -33,6 +33,7 @@ from svmixer.lists.table import is_id
 from svmixer.models.config import ModelConfig
 from svmixer.models.init_param import InitParam, init_param
 from svmixer.models.io import ModelError, load_model, save_tensors
+from svmixer.models.redimnet_released import read_checkpoint
 from svmixer.models.released import read_state_dict
 from svmixer.scoring.directories import FAILURES, embed_directory, find_audio
 from svmixer.scoring.embedder import Embedder
@@ -106,6 +107,7 @@ READERS = {
     "checkpoint": (as_file(load_newest), CheckpointError),
     "model": (as_model, ModelError),
     "released": (as_file(read_state_dict), ModelError),
+    "released redimnet": (as_file(read_checkpoint), ModelError),
     "teacher": (as_teacher, ModelError),
     "hugging face": (hugging_face, ModelError),
     "init_param": (as_file(lambda path: init_param(torch.nn.Linear(1, 1), InitParam(str(path)))), ModelError),
