@@ -32,7 +32,7 @@ PAGES = {
     "conf/README.md": "configuration_files.md",
     **{
         f"egs/{recipe}/sv1/README.md": f"recipes/{recipe}.md"
-        for recipe in ("debian_voices", "mini_an4", "pocket", "voxceleb")
+        for recipe in ("debian_voices", "mini_an4", "pocket", "speechocean762", "voxceleb")
     },
 }
 FENCE = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
