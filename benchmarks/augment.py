@@ -1,4 +1,4 @@
-"""Milliseconds per 3 s crop for every kind of augmentation and for speed perturbation, on one core.
+"""Milliseconds per 3 s crop for every kind of augmentation, channel and for speed perturbation, on one core.
 
 Works on lists of generated noise in a temporary directory, as training reads them.
 """
@@ -16,6 +16,8 @@ from apart import apart
 from measure import Result, Timing, command_line, paired, write_result
 
 from svmixer.audio.augment import AugmentConfig, Augmenter, SourceConfig
+from svmixer.audio.augment_config import CHANNELS, ChannelConfig
+from svmixer.audio.channels import prepare, through_channel
 from svmixer.audio.dumpset import RATE
 from svmixer.audio.speed import source_samples, speed_perturb
 from svmixer.config import parse_args
@@ -65,6 +67,9 @@ def augmentations(dump: str, rirs: str, rng: np.random.Generator) -> dict[str, C
     for kind in ("eq", "codec", "band", "level"):
         augmenter = Augmenter(AugmentConfig(prob=0.0, **{f"{kind}_prob": 1.0}))
         calls[kind] = lambda a=augmenter: a(wave, rng)
+    for family in CHANNELS:
+        prepare(family)
+        calls[f"channel {family}"] = lambda f=family: through_channel(wave, f, ChannelConfig(), rng)
     long = np.resize(wave, source_samples(CROP, 1.1))
     for factor in (0.9, 1.1):
         calls[f"speed {factor}"] = lambda f=factor: speed_perturb(lambda s, n: long[s:][:n], 0, CROP, f)

@@ -1,5 +1,5 @@
 """Augmentation of training crops: rooms, babble, music, noise, coloured noise, clipping;
-then spectrum, codec, band and level.
+then a telephone or far-field channel, spectrum, codec, band and level.
 
 What happens to a crop depends on the crop, the lists and the generator passed to the call, on nothing else.
 """
@@ -15,6 +15,7 @@ import numpy as np
 
 from svmixer.audio import effects
 from svmixer.audio.augment_config import SNR, AugmentConfig, SourceConfig
+from svmixer.audio.channels import ChannelSimulator
 from svmixer.audio.dumpset import DumpSet
 from svmixer.audio.noises import DumpRecordings, Recordings, SpeakerDraw, excerpt, open_recordings
 from svmixer.config import ConfigError
@@ -33,7 +34,8 @@ class Augmenter:
         babble: the training set, for a babble source without a path.
 
     Raises:
-        ConfigError: a source's list is missing or not fit for it (the message names source and path).
+        ConfigError: a source's list is missing or not fit for it (the message names source and path), or a
+            channel's codec is not installed.
         ListError: a list is broken.
     """
 
@@ -45,6 +47,7 @@ class Augmenter:
                 self._effects.append(_build_effect(source, babble))
             except ConfigError as error:
                 raise ConfigError(f"sources[{number}] ({source.kind}): {error}") from None
+        self._channel = ChannelSimulator(config.channel) if config.channel.prob else None
         self._cumulative = list(itertools.accumulate(source.weight for source in config.sources))
 
     def __call__(self, wave: np.ndarray, rng: np.random.Generator, speaker: str | None = None) -> np.ndarray:
@@ -67,6 +70,8 @@ class Augmenter:
             place = bisect.bisect(self._cumulative[:-1], rng.random() * self._cumulative[-1])
             wave = self._effects[place](wave, rng, speaker)
         # What is off draws nothing: an option that is added later changes no other one's results.
+        if self._channel is not None and rng.random() < config.channel.prob:
+            wave = self._channel(wave, rng)
         if config.eq_prob and rng.random() < config.eq_prob:
             wave = effects.equalise(wave, rng.normal(0.0, config.eq_db, 8))
         if config.codec_prob and rng.random() < config.codec_prob:

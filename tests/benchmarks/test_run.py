@@ -63,7 +63,7 @@ def test_run_makes_a_page(tmp_path):
     assert list(steps)[:2] == ["generate", "idle"] and len(steps) == 11
     assert all(step["peak_mib"] >= 10 and step["seconds"] >= 0 for step in steps.values())
     kinds = json.loads((tmp_path / "augment.json").read_text())["seconds"]
-    assert all(len(seconds) == 10 and min(seconds) > 0 for seconds in kinds.values()) and len(kinds) == 12
+    assert all(len(seconds) == 10 and min(seconds) > 0 for seconds in kinds.values()) and len(kinds) == 21
 
 
 @pytest.mark.parametrize(

@@ -147,6 +147,19 @@ def test_a_margin_that_was_rising_goes_on_rising(toy, tmp_path):
 
 
 @pytest.mark.slow
+def test_channels_are_the_same_after_a_kill(toy, tmp_path):
+    """Codecs, lost packets and rooms of every crop come from its own generator."""
+    more = ("--device.threads", "1", "--augment.channel.prob", "1", "--augment.channel.loss_prob", "1")
+    one, two = tmp_path / "undisturbed", tmp_path / "killed"
+    finish(command(toy, one, "train", *more))
+    arguments = command(toy, two, "train", *more)
+    assert stop_at(arguments, 1, 5, signal.SIGKILL) == -signal.SIGKILL
+    assert stop_at(arguments, 2, 3, signal.SIGTERM) == 75
+    assert "resumed at epoch" in finish(arguments)
+    assert_same(one, two)
+
+
+@pytest.mark.slow
 def test_a_signal_before_the_loop_can_save_leaves_with_the_same_status(tmp_path):
     code = (
         "import os, signal, sys; from pathlib import Path; "
