@@ -2,7 +2,7 @@
 # Stage 5, score: embeddings of the test sets in parallel jobs, cosine scores of the trials, EER and minDCF.
 set -euo pipefail
 
-option_names="recipe dumpdir expdir tag model train_set test_sets score_config lowpass durations score_norm control nj ngpu force"
+option_names="recipe dumpdir expdir tag model train_set test_sets score_config lowpass channels durations score_norm control nj ngpu force"
 . "$(dirname "$0")/options.sh"
 . "$(dirname "$0")/lib.sh"
 
@@ -22,68 +22,83 @@ embed_set() {
     finish_tasks "$out/log"
 }
 
-# make_cohort MODEL BAND OUTPUT INPUT…: the cohort of AS-norm.
+# make_cohort MODEL BAND PAIR OUTPUT INPUT…: the cohort of AS-norm.
 make_cohort() {
-    local model=$1 band=$2 out=$3 spec input
-    shift 3
+    local model=$1 band=$2 pair=$3 out=$4 spec input
+    shift 4
     spec=(--stage score --input "$dumpdir/$train_set/.done" --config "$config" --option "lowpass=$band"
         --output "$out/cohort.scp")
+    [ -z "$pair" ] || spec+=(--option "channels=$pair")
     for input in "$@"; do spec+=(--input "$input"); done
     if is_done "$out/.done" "${spec[@]}"; then
         log "stage 5: $out is done"
         return 0
     fi
     log "stage 5: $out ($nj jobs, logs in $out/log)"
-    embed_set "$model" "$train_set" "$out" "$(printf '%s\n' "$@")" --lowpass_hz "$band" --as_cohort true
+    embed_set "$model" "$train_set" "$out" "$(printf '%s\n' "$@")" --lowpass_hz "$band" --channels "$pair" \
+        --as_cohort true
     python -m svmixer cohort --config "$config" --embeddings_dir "$out" --data_dir "$dumpdir/$train_set" --num_jobs "$nj"
     mark_done "$out/.done" "${spec[@]}"
 }
 
-# score_set MODEL SET BAND SECONDS OUTPUT INPUT…: band 0 is the plain signal, 0 seconds all of it; the inputs are markers that
-# the model depends on.
+# score_set MODEL SET BAND SECONDS PAIR OUTPUT INPUT…: band 0 is the plain signal, 0 seconds all of it, an empty pair no channels;
+# the inputs are markers that the model depends on.
 score_set() {
-    local model=$1 data=$dumpdir/$2 set=$2 band=$3 seconds=$4 out=$5 spec input
-    shift 5
+    local model=$1 data=$dumpdir/$2 set=$2 band=$3 seconds=$4 pair=$5 out=$6 logs=$6/log spec input side
+    shift 6
+    [ -z "$pair" ] || logs="$out/enrol/log and $out/test/log"
     spec=(--stage score --input "$data/.done" --config "$config" --option "lowpass=$band"
         --output "$out/scores" --output "$out/metrics.json")
     # Only if it is not 0, so that results of earlier versions stay done.
     [ "$seconds" = 0 ] || spec+=(--option "seconds=$seconds")
+    [ -z "$pair" ] || spec+=(--option "channels=$pair")
     for input in "$@"; do spec+=(--input "$input"); done
     if is_done "$out/.done" "${spec[@]}"; then
         log "stage 5: $out is done"
         return 0
     fi
-    log "stage 5: $out ($nj jobs, logs in $out/log)"
-    embed_set "$model" "$set" "$out" "$(printf '%s\n' "$@")" --lowpass_hz "$band" --max_seconds "$seconds"
-    python -m svmixer score --data_dir "$data" --embeddings_dir "$out" --output_dir "$out" --num_jobs "$nj"
+    log "stage 5: $out ($nj jobs, logs in $logs)"
+    if [ -z "$pair" ]; then
+        embed_set "$model" "$set" "$out" "$(printf '%s\n' "$@")" --lowpass_hz "$band" --max_seconds "$seconds"
+        python -m svmixer score --data_dir "$data" --embeddings_dir "$out" --output_dir "$out" --num_jobs "$nj"
+    else
+        for side in enrol test; do
+            embed_set "$model" "$set" "$out/$side" "$(printf '%s\n' "$@")" --channels "$pair" --side "$side"
+        done
+        python -m svmixer score --data_dir "$data" --embeddings_dir "$out/enrol" --test_embeddings_dir "$out/test" \
+            --output_dir "$out" --num_jobs "$nj"
+    fi
     mark_done "$out/.done" "${spec[@]}"
 }
 
-# normalise_set SET RAW COHORT OUTPUT: the trials of RAW once more, normalised with COHORT.
+# normalise_set SET RAW COHORT PAIR OUTPUT: the trials of RAW once more, normalised with COHORT.
 normalise_set() {
-    local data=$dumpdir/$1 raw=$2 cohort=$3 out=$4 spec
+    local data=$dumpdir/$1 raw=$2 cohort=$3 pair=$4 out=$5 spec embeddings
+    embeddings=(--embeddings_dir "$raw")
+    [ -z "$pair" ] || embeddings=(--embeddings_dir "$raw/enrol" --test_embeddings_dir "$raw/test")
     spec=(--stage score --input "$raw/.done" --input "$cohort/.done" --config "$config"
         --output "$out/scores" --output "$out/metrics.json")
     if is_done "$out/.done" "${spec[@]}"; then
         log "stage 5: $out is done"
         return 0
     fi
-    python -m svmixer score --config "$config" --data_dir "$data" --embeddings_dir "$raw" --output_dir "$out" \
+    python -m svmixer score --config "$config" --data_dir "$data" "${embeddings[@]}" --output_dir "$out" \
         --num_jobs 0 --cohort_dir "$cohort"
     mark_done "$out/.done" "${spec[@]}"
 }
 
-# score_condition SYSTEM MODEL SET BAND SECONDS INPUT…: raw scores in <system>/<condition>, normalised ones beside them.
+# score_condition SYSTEM MODEL SET BAND SECONDS PAIR INPUT…: raw scores in <system>/<condition>, normalised ones beside them.
 score_condition() {
-    local system=$1 model=$2 set=$3 band=$4 seconds=$5 condition=$3 cohort=$expdir/$tag/cohort/$1
-    shift 5
+    local system=$1 model=$2 set=$3 band=$4 seconds=$5 pair=$6 condition=$3 cohort=$expdir/$tag/cohort/$1
+    shift 6
     if [ "$band" != 0 ]; then condition+=_lp$band cohort+=_lp$band; fi
     [ "$seconds" = 0 ] || condition+=_d$seconds
+    if [ -n "$pair" ]; then condition+=_${pair/:/-} cohort+=_${pair/:/-}; fi
     local out=$expdir/$tag/$system/$condition
-    score_set "$model" "$set" "$band" "$seconds" "$out" "$@"
+    score_set "$model" "$set" "$band" "$seconds" "$pair" "$out" "$@"
     [ "$score_norm" = asnorm ] || return 0
-    make_cohort "$model" "$band" "$cohort" "$@"
-    normalise_set "$set" "$out" "$cohort" "${out}_asnorm"
+    make_cohort "$model" "$band" "$pair" "$cohort" "$@"
+    normalise_set "$set" "$out" "$cohort" "$pair" "${out}_asnorm"
 }
 
 markers=()
@@ -100,17 +115,21 @@ else
 fi
 require "${markers[@]}"
 own "$expdir/$tag"
-for set in $test_sets; do
-    for band in 0 $lowpass; do
-        for seconds in 0 $durations; do
-            # One thing is changed at a time.
-            [ "$band" = 0 ] || [ "$seconds" = 0 ] || continue
-            score_condition score "$model" "$set" "$band" "$seconds" "${inputs[@]}"
-            [ "$control" = true ] || continue
-            for system in control control_whitened; do
-                score_condition "$system" "$system" "$set" "$band" "$seconds" "$dumpdir/$train_set/.done"
-            done
-        done
+# score_systems SET BAND SECONDS PAIR: the model and, if asked for, the controls.
+score_systems() {
+    local system
+    score_condition score "$model" "$@" "${inputs[@]}"
+    [ "$control" = true ] || return 0
+    for system in control control_whitened; do
+        score_condition "$system" "$system" "$@" "$dumpdir/$train_set/.done"
     done
+}
+
+# One thing is changed at a time.
+for set in $test_sets; do
+    score_systems "$set" 0 0 ""
+    for seconds in $durations; do score_systems "$set" 0 "$seconds" ""; done
+    for band in $lowpass; do score_systems "$set" "$band" 0 ""; done
+    for pair in $channels; do score_systems "$set" 0 0 "$pair"; done
 done
 log "stage 5: done"

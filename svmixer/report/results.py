@@ -34,11 +34,15 @@ class Condition(NamedTuple):
     max_seconds: float = 0.0
     # False: raw scores.
     normalised: bool = False
+    # Channel families of enrolment and test side, ``amrnb:opus``; empty without.
+    channels: str = ""
 
     @property
     def audio(self) -> str:
-        """``full band``, ``below 3.8 kHz``, ``full band, 2 s``."""
+        """``full band``, ``below 3.8 kHz``, ``full band, 2 s``, ``enrolment amrnb, test opus``."""
         band = f"below {self.lowpass_hz / 1000:g} kHz" if self.lowpass_hz else "full band"
+        if self.channels:
+            band = "enrolment {}, test {}".format(*self.channels.split(":"))
         return f"{band}, {self.max_seconds:g} s" if self.max_seconds else band
 
     @property
@@ -49,7 +53,12 @@ class Condition(NamedTuple):
     @property
     def plain(self) -> bool:
         """The audio as it is and raw scores."""
-        return not (self.lowpass_hz or self.max_seconds or self.normalised)
+        return not (self.lowpass_hz or self.max_seconds or self.normalised or self.channels)
+
+    @property
+    def order(self) -> tuple[str, float, float, bool]:
+        """What the conditions of a set are sorted by."""
+        return self.channels, self.lowpass_hz, self.max_seconds, self.normalised
 
 
 @dataclass(frozen=True)
@@ -69,9 +78,10 @@ class Result:
     def condition(self) -> Condition:
         """What results are compared under."""
         metrics = self.metrics
-        # Results of earlier versions know no cut.
-        seconds = metrics.get("max_seconds", 0.0)
-        return Condition(metrics["set"], metrics["lowpass_hz"], seconds, metrics["normalisation"] != "none")
+        # Results of earlier versions know no cut and no channels.
+        seconds, channels = metrics.get("max_seconds", 0.0), metrics.get("channels", "")
+        normalised = metrics["normalisation"] != "none"
+        return Condition(metrics["set"], metrics["lowpass_hz"], seconds, normalised, channels)
 
     @property
     def band(self) -> str:
@@ -104,7 +114,7 @@ class Result:
 
 def find_results(exp_dir: str | Path, system: str = "student") -> list[Result]:
     """Every result of an experiment: by test set, then the model before the controls, then the full band
-    first, whole utterances before cut ones, raw scores before normalised ones.
+    first, whole utterances before cut ones, raw scores before normalised ones, channels last.
 
     Args:
         exp_dir: the experiment.
@@ -123,7 +133,7 @@ def find_results(exp_dir: str | Path, system: str = "student") -> list[Result]:
     order = list(kinds)
     return sorted(
         found,
-        key=lambda result: (result.condition.set, order.index(result.kind), *result.condition[1:]),
+        key=lambda result: (result.condition.set, order.index(result.kind), result.condition.order),
     )
 
 

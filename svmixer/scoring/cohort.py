@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 from svmixer.errors import SvmixerError
 
 # Settings in which cohort and trials have to agree, beside the digests of the model.
-_ALIKE = ("model", "protocol", "num_crops", "lowpass_hz")
+_ALIKE = ("model", "protocol", "num_crops", "lowpass_hz", "channels")
 
 
 @dataclass(frozen=True)
@@ -122,9 +122,11 @@ def read_cohort(directory: str | Path, settings: dict[str, Any]) -> Cohort:
     about = read_json(path.with_suffix(".json"))
     its = about["settings"]
     for key in _ALIKE:
-        if its[key] != settings[key]:
+        # Settings name channels only where there are any.
+        here, there = its.get(key), settings.get(key)
+        if here != there:
             raise EmbeddingError(
-                f"{path}: {key} of the cohort is {its[key]}, of the trials {settings[key]}; extract it again"
+                f"{path}: {key} of the cohort is {here}, of the trials {there}; extract it again"
             )
     for name in its["md5"].keys() & settings["md5"].keys():
         if its["md5"][name] != settings["md5"][name]:

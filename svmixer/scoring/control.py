@@ -20,6 +20,7 @@ from svmixer.inference.windows import utterance_windows
 from svmixer.models.base import EmbeddingModule
 from svmixer.models.filterbank import mel_centres
 from svmixer.models.whitening import Whitening
+from svmixer.scoring.channels import AcrossChannels
 from svmixer.scoring.utterances import lowpass
 
 NUM_BANDS = 40
@@ -66,13 +67,20 @@ class WhitenedControl(LogMelControl):
         return self.whitening(super().forward(wave))
 
 
-def mean_statistics(dump: DumpSet, lowpass_hz: float = 0.0) -> np.ndarray:
-    """Mean statistics ``(80,)`` of a set whose speakers are not tested, low-passed like the test set."""
-    return np.mean(_statistics(dump, _evenly_spaced(len(dump), MEAN_OVER), lowpass_hz), axis=0)
+def mean_statistics(
+    dump: DumpSet, lowpass_hz: float = 0.0, channels: AcrossChannels | None = None
+) -> np.ndarray:
+    """Mean statistics ``(80,)`` of a set whose speakers are not tested, low-passed like the test set, or
+    through the channels of both its sides.
+    """
+    return np.mean(_statistics(dump, _evenly_spaced(len(dump), MEAN_OVER), lowpass_hz, channels), axis=0)
 
 
-def fitted_whitening(dump: DumpSet, lowpass_hz: float = 0.0) -> Whitening:
-    """Whitening of the statistics of a set whose speakers are not tested, low-passed like the test set.
+def fitted_whitening(
+    dump: DumpSet, lowpass_hz: float = 0.0, channels: AcrossChannels | None = None
+) -> Whitening:
+    """Whitening of the statistics of a set whose speakers are not tested, low-passed like the test set, or
+    through the channels of both its sides.
 
     Raises:
         ValueError: the set has no utt2spk, or no speaker with two utterances: see :meth:`Whitening.fit`.
@@ -83,7 +91,7 @@ def fitted_whitening(dump: DumpSet, lowpass_hz: float = 0.0) -> Whitening:
     names = [dump.speakers[index] for index in chosen]
     labels = torch.from_numpy(np.unique(names, return_inverse=True)[1])
     whitening = Whitening(2 * NUM_BANDS)
-    whitening.fit(torch.from_numpy(_statistics(dump, chosen, lowpass_hz)), labels, SHRINKAGE)
+    whitening.fit(torch.from_numpy(_statistics(dump, chosen, lowpass_hz, channels)), labels, SHRINKAGE)
     return whitening
 
 
@@ -91,13 +99,17 @@ def _evenly_spaced(total: int, most: int) -> list[int]:
     return np.unique(np.linspace(0, total - 1, most).astype(int)).tolist()
 
 
-def _statistics(dump: DumpSet, indices: list[int], lowpass_hz: float) -> np.ndarray:
+def _statistics(
+    dump: DumpSet, indices: list[int], lowpass_hz: float, channels: AcrossChannels | None
+) -> np.ndarray:
     """Statistics ``[len(indices), 80]`` of whole utterances: the average over their windows."""
     rows = []
     for index in indices:
         wave = dump.read(index)
         if lowpass_hz:
             wave = lowpass(wave, lowpass_hz)
+        if channels is not None:
+            wave = channels(wave, dump.utterances[index])
         windows = utterance_windows(wave, LogMelControl.window, "whole")
         rows.append(log_mel_statistics(windows).mean(axis=0))
     return np.stack(rows)

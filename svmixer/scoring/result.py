@@ -41,11 +41,12 @@ def score_set(
     replicates: int,
     seed: int,
     norm: AsNorm | None = None,
+    test_embeddings_dir: str | Path = "",
 ) -> dict[str, Any]:
     """Merge the jobs' embeddings, score ``data_dir/trials``, write ``scores`` and ``metrics.json``.
 
     The interval needs to know who speaks: a set without ``utt2spk`` gets none. Scores are raw without
-    ``norm``.
+    ``norm``. With ``test_embeddings_dir`` the test side of every trial has its embedding from there.
 
     Returns:
         What ``metrics.json`` holds; error rates and their interval are percentages, detection costs are
@@ -57,17 +58,19 @@ def score_set(
             trials.
     """
     data_dir, output_dir = Path(data_dir), Path(output_dir)
-    scp, settings = merge_jobs(embeddings_dir, num_jobs)
     trials = read_trials(data_dir / "trials")
     check_classes(trials, data_dir / "trials")
-    try:
-        embeddings = load_embeddings(scp, trials.utterances, str(data_dir / "trials"))
-    except EmbeddingError as error:
-        raise EmbeddingError(f"{error}{_dropped(data_dir, trials.utterances)}") from None
-    scores = score_trials(embeddings, trials.enrol, trials.test)
+    embeddings, settings = _trial_embeddings(embeddings_dir, num_jobs, trials, data_dir)
+    test = trials.test
+    if test_embeddings_dir:
+        others, others_settings = _trial_embeddings(test_embeddings_dir, num_jobs, trials, data_dir)
+        _check_sides(embeddings_dir, settings, test_embeddings_dir, others_settings)
+        test = trials.test + len(embeddings)
+        embeddings = np.concatenate([embeddings, others])
+    scores = score_trials(embeddings, trials.enrol, test)
     normalisation, cohort = "none", None
     if norm is not None:
-        normalisation, cohort, scores = normalised(scores, embeddings, trials, norm, settings)
+        normalisation, cohort, scores = normalised(scores, embeddings, (trials.enrol, test), norm, settings)
     metrics = {
         "set": data_dir.name,
         "trials": len(trials),
@@ -77,6 +80,7 @@ def score_set(
         "num_crops": settings["num_crops"],
         "lowpass_hz": settings["lowpass_hz"],
         "max_seconds": settings["max_seconds"],
+        **({"channels": settings["channels"]} if "channels" in settings else {}),
         "normalisation": normalisation,
         "cohort": cohort,
         **rate_figures(scores, trials, trial_speakers(trials, data_dir / "utt2spk"), replicates, seed),
@@ -89,10 +93,43 @@ def score_set(
     return metrics
 
 
+def _trial_embeddings(
+    directory: str | Path, num_jobs: int, trials: Trials, data_dir: Path
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Embeddings ``(U, D)`` of all utterances of a list from the jobs of a directory, and their settings."""
+    scp, settings = merge_jobs(directory, num_jobs)
+    try:
+        return load_embeddings(scp, trials.utterances, str(data_dir / "trials")), settings
+    except EmbeddingError as error:
+        raise EmbeddingError(f"{error}{_dropped(data_dir, trials.utterances)}") from None
+
+
+def _check_sides(
+    enrol_dir: str | Path, enrol: dict[str, Any], test_dir: str | Path, test: dict[str, Any]
+) -> None:
+    """Refuse embeddings of two sides that differ in more than the side."""
+    if (enrol.get("side"), test.get("side")) != ("enrol", "test"):
+        raise EmbeddingError(
+            f"{enrol_dir}, {test_dir}: expected embeddings for the sides enrol and test, found "
+            f"{enrol.get('side')} and {test.get('side')}; extract them with --channels and --side"
+        )
+    for key in enrol.keys() | test.keys():
+        if key not in ("side", "num_jobs") and enrol.get(key) != test.get(key):
+            raise EmbeddingError(
+                f"{test_dir}: {key} is {test.get(key)}, in {enrol_dir} {enrol.get(key)}; extract again"
+            )
+
+
 def normalised(
-    scores: np.ndarray, embeddings: np.ndarray, trials: Trials, norm: AsNorm, settings: dict[str, Any]
+    scores: np.ndarray,
+    embeddings: np.ndarray,
+    sides: tuple[np.ndarray, np.ndarray],
+    norm: AsNorm,
+    settings: dict[str, Any],
 ) -> tuple[str, dict[str, Any], np.ndarray]:
     """Name of the normalisation, what it was made with, and the normalised scores ``(N,)``, rounded.
+
+    ``sides`` are the rows of ``embeddings`` that the trials' enrolment and test sides have, ``(N,)`` each.
 
     Raises:
         EmbeddingError: the cohort is missing, does not belong to these embeddings, or is unfit.
@@ -106,7 +143,7 @@ def normalised(
         raise EmbeddingError(f"{norm.cohort_dir}: {error}") from None
     name = f"AS-norm, top {top} of {size} {cohort.kind}"
     about = {"set": cohort.name, "kind": cohort.kind, "size": size, "top_k": top}
-    scores = normalise(scores, trials.enrol, trials.test, mean, deviation)
+    scores = normalise(scores, *sides, mean, deviation)
     return name, about, np.round(scores, SCORE_DECIMALS) + 0.0
 
 

@@ -15,6 +15,7 @@ from svmixer.scoring.vectors import EmbeddingError
 
 if TYPE_CHECKING:
     from svmixer.audio.dumpset import DumpSet
+    from svmixer.scoring.channels import AcrossChannels
 from functools import lru_cache
 
 from svmixer.errors import SvmixerError
@@ -24,7 +25,13 @@ logger = get_logger(__name__)
 SAMPLE_RATE = 16000
 
 
-def dump_source(dump: DumpSet, index: int, lowpass_hz: float = 0.0, max_seconds: float = 0.0) -> Source:
+def dump_source(
+    dump: DumpSet,
+    index: int,
+    lowpass_hz: float = 0.0,
+    max_seconds: float = 0.0,
+    channels: AcrossChannels | None = None,
+) -> Source:
     """Utterance ``index`` of a dump, read piece by piece.
 
     Args:
@@ -32,13 +39,20 @@ def dump_source(dump: DumpSet, index: int, lowpass_hz: float = 0.0, max_seconds:
         index: position in ``dump.utterances``.
         lowpass_hz: everything from this frequency on is filtered out; 0 = no filter.
         max_seconds: of longer utterances this much from the middle, as if there were no more; 0 = all.
+        channels: what it comes through, without a filter; it is then in memory as a whole.
     """
     total, name = int(dump.num_samples[index]), dump.utterances[index]
     downmix = Downmix()
     length = min(total, max(1, round(max_seconds * SAMPLE_RATE))) if max_seconds else total
     offset = (total - length) // 2
 
+    @lru_cache(maxsize=1)
+    def through_channel() -> np.ndarray:
+        return channels(downmix(dump.read(index, offset, length)[None]), name)
+
     def read(first: int, count: int) -> np.ndarray:
+        if channels is not None:
+            return through_channel()[first : first + count]
         if not lowpass_hz:
             return downmix(dump.read(index, offset + first, count)[None])
         # With what the filter reaches on either side, a piece is filtered as the whole is.
@@ -60,13 +74,14 @@ def extract(
     indices: Sequence[int],
     lowpass_hz: float = 0.0,
     max_seconds: float = 0.0,
+    channels: AcrossChannels | None = None,
 ) -> Iterator[tuple[str, np.ndarray]]:
     """(utterance, embedding) of the utterances ``indices`` of a dump in their order, with progress.
 
     Args:
         embed: utterances → (name, embedding ``(D,)``) in the same order, as
             ``embed_sources`` of models.
-        dump, lowpass_hz, max_seconds: see :func:`dump_source`.
+        dump, lowpass_hz, max_seconds, channels: see :func:`dump_source`.
         indices: positions in ``dump.utterances``.
 
     Raises:
@@ -75,7 +90,7 @@ def extract(
     """
     progress = Progress(logger, len(indices), "utterances")
     samples = 0
-    sources = (dump_source(dump, index, lowpass_hz, max_seconds) for index in indices)
+    sources = (dump_source(dump, index, lowpass_hz, max_seconds, channels) for index in indices)
     try:
         for done, (utterance, vector) in enumerate(embed(sources), 1):
             samples += int(dump.num_samples[indices[done - 1]])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from svmixer.audio.dumpset import RATE, DumpSet
 from svmixer.audio.share import job_range
@@ -13,6 +13,7 @@ from svmixer.config import parse_args
 from svmixer.fileio import md5_file
 from svmixer.limits import at_least, not_negative
 from svmixer.log import get_logger
+from svmixer.scoring.channels import AcrossChannels, Side, parse_channels
 from svmixer.scoring.cohort import cohort_indices
 from svmixer.scoring.config import ScoringConfig
 from svmixer.scoring.utterances import TRANSITION_HZ, extract
@@ -47,6 +48,10 @@ class ExtractConfig(ScoringConfig):
     lowpass_hz: float = 0.0
     # Of longer utterances take this much from the middle, seconds; 0 = all.
     max_seconds: float = 0.0
+    # Families of channels that the two sides of trials come through, ENROL:TEST as amrnb:opus; empty: none.
+    channels: str = ""
+    # The side that utterances are embedded for; both: about half of them each way, for a cohort.
+    side: Literal["enrol", "test", "both"] = "both"
     # 0 = CPU; 1 or more: job k takes GPU (k - 1) modulo the number of those that it can see.
     ngpu: int = 0
     # Extract again even if this job's files are complete and were made with the same settings.
@@ -63,6 +68,17 @@ class ExtractConfig(ScoringConfig):
             limits = f"between {TRANSITION_HZ:g} and {RATE / 2:g} Hz"
             raise ValueError(f"lowpass_hz: a frequency {limits}, or 0, found {self.lowpass_hz:g}")
         not_negative(self, "max_seconds", "ngpu")
+        if self.channels:
+            if self.lowpass_hz:
+                raise ValueError("channels: not together with lowpass_hz")
+            try:
+                parse_channels(self.channels, self.side)
+            except ValueError as error:
+                raise ValueError(f"channels: {error}") from None
+
+    def across(self, side: Side) -> AcrossChannels | None:
+        """The channels that utterances for a side come through, None without any."""
+        return parse_channels(self.channels, side) if self.channels else None
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -77,6 +93,9 @@ def run(config: ExtractConfig) -> None:
     if not config.force and job_finished(config.output_dir, config.job, settings):
         logger.info("job %d of %d: complete, nothing to do", config.job, config.num_jobs)
         return
+    across = config.across(config.side)
+    if across is not None:
+        across.prepare()
     model = _load(config)
     dump = DumpSet(config.data_dir)
     chosen = cohort_indices(dump, config.cohort_utterances) if config.as_cohort else range(len(dump))
@@ -84,7 +103,7 @@ def run(config: ExtractConfig) -> None:
     indices = chosen[share.start : share.stop]
     logger.info("job %d of %d: %d of %d utterances", config.job, config.num_jobs, len(indices), len(dump))
     embed = partial(model.embed_sources, protocol=config.protocol, num_crops=config.num_crops)
-    embeddings = extract(embed, dump, indices, config.lowpass_hz, config.max_seconds)
+    embeddings = extract(embed, dump, indices, config.lowpass_hz, config.max_seconds, across)
     write_job(config.output_dir, config.job, embeddings, settings)
 
 
@@ -111,11 +130,11 @@ def _device(config: ExtractConfig) -> str:
 def _control(config: ExtractConfig) -> Any:
     from svmixer.scoring.control import LogMelControl, WhitenedControl, fitted_whitening, mean_statistics
 
-    train = DumpSet(config.train_dir)
+    train, across = DumpSet(config.train_dir), config.across("both")
     if config.model == "control":
-        return LogMelControl(mean_statistics(train, config.lowpass_hz))
+        return LogMelControl(mean_statistics(train, config.lowpass_hz, across))
     try:
-        return WhitenedControl(fitted_whitening(train, config.lowpass_hz))
+        return WhitenedControl(fitted_whitening(train, config.lowpass_hz, across))
     except ValueError as error:
         raise EmbeddingError(f"{config.train_dir}: {error}") from None
 
@@ -136,6 +155,8 @@ def _inputs(config: ExtractConfig) -> list[Path]:
 
 def _settings(config: ExtractConfig, files: list[Path]) -> dict[str, Any]:
     """What makes two extractions the same, kept beside the embeddings."""
+    # Only where there are channels, so that embeddings of earlier versions stay finished.
+    across = {"channels": config.channels, "side": config.side} if config.channels else {}
     return {
         "model": config.model,
         "protocol": config.protocol,
@@ -144,5 +165,6 @@ def _settings(config: ExtractConfig, files: list[Path]) -> dict[str, Any]:
         "max_seconds": config.max_seconds,
         "cohort_utterances": config.cohort_utterances if config.as_cohort else 0,
         "num_jobs": config.num_jobs,
+        **across,
         "md5": {str(path): md5_file(path) for path in files},
     }

@@ -23,6 +23,9 @@ class ScoreConfig(ScoringConfig):
     embeddings_dir: str
     # Where `scores` and `metrics.json` go.
     output_dir: str
+    # Where the embeddings of the trials' test sides are, if they come through other channels; empty: in
+    # embeddings_dir, too.
+    test_embeddings_dir: str = ""
     # Where cohort.scp is: scores are normalised with it (AS-norm); empty leaves them as they are.
     cohort_dir: str = ""
     # Number of extraction jobs; 0 = as many as there were, from what the first of them says.
@@ -49,6 +52,7 @@ def main(argv: list[str] | None = None) -> None:
         config.replicates,
         config.seed,
         AsNorm(config.cohort_dir, config.top_k) if config.cohort_dir else None,
+        config.test_embeddings_dir,
     )
     interval = (
         "no interval"

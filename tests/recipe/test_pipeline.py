@@ -267,6 +267,37 @@ def test_normalised_and_cut(finished, recipe, tmp_path):
     assert refused.returncode == 1 and "--score_norm znorm is none of none, asnorm" in refused.stderr
 
 
+def test_across_channels(finished, recipe, tmp_path):
+    """The two sides through held-out channels, raw and normalised, model and controls; plain as ever."""
+    work = tmp_path / "evaluation"
+    (work / "exp").mkdir(parents=True)
+    for name in ("train", "test"):
+        shutil.copytree(finished / "data" / name, work / "data" / name)
+    shutil.copytree(finished / "exp/toy/export", work / "a model")
+    options = (
+        "--model", "a model", "--stage", "2", "--lowpass", "", "--score_norm", "asnorm", "--tag", "other",
+        "--channels", "amrnb:opus",
+    )  # fmt: skip
+    result = run(recipe, work, *options)
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    exp = work / "exp/other"
+    names = {"test", "test_asnorm", "test_amrnb-opus", "test_amrnb-opus_asnorm"}
+    for system in ("score", "control", "control_whitened"):
+        assert {path.name for path in (exp / system).iterdir()} == names
+    metrics = json.loads((exp / "score/test_amrnb-opus/metrics.json").read_text())
+    assert metrics["channels"] == "amrnb:opus" and metrics["trials"] == 105
+    scores = [(exp / f"score/{name}/scores").read_bytes() for name in ("test", "test_amrnb-opus")]
+    assert scores[0] == (finished / "exp/toy/score/test/scores").read_bytes() != scores[1]
+    results = (exp / "RESULTS.md").read_text()
+    assert results.count("| enrolment amrnb, test opus |") == 6 and "- Channels: " in results
+    again = run(recipe, work, *options)
+    assert again.returncode == 0 and again.stdout.count(" is done") >= 15
+    # Made anew, the channels are the same.
+    shutil.rmtree(exp / "score/test_amrnb-opus")
+    assert run(recipe, work, *options, "--stop_stage", "5").returncode == 0
+    assert (exp / "score/test_amrnb-opus/scores").read_bytes() == scores[1]
+
+
 def test_without_a_teacher(finished, recipe, tmp_path):
     """Nothing is distilled; the speaker training starts from random weights and is scored like any other."""
     work = tmp_path / "alone"

@@ -22,6 +22,7 @@ NORM = "AS-norm, top 300 of 5994 speakers"
         (Condition("test", 3800.0), "test, below 3.8 kHz"),
         (Condition("test", 0.0, 0.5), "test, full band, 0.5 s"),
         (Condition("test", 3800.0, 2.0, True), "test, below 3.8 kHz, 2 s, AS-norm"),
+        (Condition("test", channels="amrnb:opus"), "test, enrolment amrnb, test opus"),
     ],
 )
 def test_names(condition, name):
@@ -32,6 +33,8 @@ def test_names(condition, name):
 def test_order_and_rows(tmp_path):
     changes = {
         "test_asnorm": {"normalisation": NORM},
+        "test_amrnb-opus_asnorm": {"channels": "amrnb:opus", "normalisation": NORM},
+        "test_amrnb-opus": {"channels": "amrnb:opus"},
         "test_d2": {"max_seconds": 2.0},
         "test_lp3800": {"lowpass_hz": 3800.0},
         "test_d0.5": {"max_seconds": 0.5},
@@ -45,7 +48,7 @@ def test_order_and_rows(tmp_path):
     names = [f"{result.kind}/{result.directory.name}" for result in results]
     assert names == [
         "score/test", "score/test_asnorm", "score/test_d0.5", "score/test_d2", "score/test_lp3800",
-        "control/test",
+        "score/test_amrnb-opus", "score/test_amrnb-opus_asnorm", "control/test",
     ]  # fmt: skip
     lines = result_table(results).splitlines()[2:]
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
@@ -55,5 +58,7 @@ def test_order_and_rows(tmp_path):
         ("full band, 0.5 s", "none"),
         ("full band, 2 s", "none"),
         ("below 3.8 kHz", "none"),
+        ("enrolment amrnb, test opus", "none"),
+        ("enrolment amrnb, test opus", NORM),
         ("full band", "none"),
     ]
