@@ -45,6 +45,8 @@ class LoadingConfig:
     workers: tuple[int, ...] = (0, 1, 2)
     # Utterances of a batch.
     batch: int = 32
+    # Probability that an augmented crop goes through a channel, too (augment.channel.prob).
+    channel_prob: float = 0.0
     # Batches of a round.
     batches: int = 10
     # Rounds that are counted.
@@ -73,16 +75,18 @@ def write_dump(folder: Path, utterances: int, speakers: int) -> Path:
     return dump
 
 
-def train_set(dump: str, augmented: bool) -> TrainSet:
+def train_set(dump: str, augmented: bool, channel_prob: float = 0.0) -> TrainSet:
     """The training set in three speeds, as it is or with the augmentations that need no further lists."""
     from svmixer.audio.augment import AugmentConfig, Augmenter, SourceConfig
+    from svmixer.audio.augment_config import ChannelConfig
     from svmixer.audio.dumpset import DumpSet
     from svmixer.training.config import DataConfig
     from svmixer.training.data import TrainSet
 
     utterances = DumpSet(dump)
     sources = tuple(SourceConfig(kind) for kind in ("babble", "coloured", "clip"))
-    config = AugmentConfig(prob=0.8, sources=sources, band_prob=0.3, level_prob=0.3)
+    channel = ChannelConfig(prob=channel_prob)
+    config = AugmentConfig(prob=0.8, sources=sources, channel=channel, band_prob=0.3, level_prob=0.3)
     augmenter = Augmenter(config, babble=utterances) if augmented else None
     speeds = (0.9, 1.0, 1.1) if augmented else (1.0,)
     return TrainSet(utterances, DataConfig(train=dump, speeds=speeds), augmenter, 3 * RATE, seed=0)
@@ -100,10 +104,12 @@ def open_loader(items: TrainSet, workers: int, batch: int, batches: int) -> Batc
     return iter(DataLoader(items, batch_sampler=plan, num_workers=workers, generator=generator))
 
 
-def alone(dump: str, augmented: bool, workers: int, batch: int, batches: int, rounds: int) -> list[float]:
+def alone(
+    dump: str, augmented: bool, channel_prob: float, workers: int, batch: int, batches: int, rounds: int
+) -> list[float]:
     """Seconds that each round's batches take, the first one, for which workers start, left out."""
     threads()
-    items, seconds = train_set(dump, augmented), []
+    items, seconds = train_set(dump, augmented, channel_prob), []
     for _ in range(rounds):
         loader = open_loader(items, workers, batch, batches + 1)
         next(loader)
@@ -114,7 +120,9 @@ def alone(dump: str, augmented: bool, workers: int, batch: int, batches: int, ro
     return seconds
 
 
-def training(dump: str, augmented: bool, workers: int, batch: int, batches: int) -> dict[str, list[float]]:
+def training(
+    dump: str, augmented: bool, channel_prob: float, workers: int, batch: int, batches: int
+) -> dict[str, list[float]]:
     """Seconds of each step that went into waiting for data, and into computing; the first two left out."""
     import torch
 
@@ -124,7 +132,7 @@ def training(dump: str, augmented: bool, workers: int, batch: int, batches: int)
     from svmixer.training.speaker import SpeakerObjective
 
     threads()
-    items, teacher = train_set(dump, augmented), load_teacher("wavlm_tiny")
+    items, teacher = train_set(dump, augmented, channel_prob), load_teacher("wavlm_tiny")
     model = build_system("svmixer_tiny+statistics").train()
     distill = DistillConfig(kind="distilhubert", layers=(2, 4))
     objective = SpeakerObjective(model, AAMConfig(), items.counts().tolist(), distill, teacher.config.hidden)
@@ -153,7 +161,7 @@ def measure(config: LoadingConfig) -> list[dict[str, Any]]:
         for number in config.threads:
             for augmented in (False, True):
                 for workers in config.workers:
-                    case = {"augmented": augmented, "workers": workers}
+                    case = {"augmented": augmented, "channel_prob": config.channel_prob, "workers": workers}
                     shared = {"dump": dump, **case, "batch": config.batch, "batches": config.batches}
                     read = apart(alone, number, **shared, rounds=config.rounds)
                     steps = apart(training, number, **shared)
@@ -183,7 +191,8 @@ def result(found: list[dict[str, Any]], config: LoadingConfig) -> Result:
         f"Crops of 3 s in batches of {config.batch}, from an archive in the page cache. Utterances/s: "
         "reading alone. Step: speaker training of svmixer_tiny with the teacher wavlm_tiny, mean; "
         "waiting: until the batch is there. Augmented: speeds 0.9 and 1.1, babble, coloured noise, "
-        "clipping, band and level."
+        "clipping, band and level"
+        + (f", and {config.channel_prob:.0%} of the crops through a channel." if config.channel_prob else ".")
     ]
     return Result(
         "loading", "Data loading", command_line(), header, rows, "rlrrrrr",
