@@ -68,7 +68,7 @@ class Channel:
 # Telephone band (ITU-T G.712: 300 to 3400 Hz) with the tolerance of real lines, lower and upper edge.
 _TELEPHONE = ((200.0, 350.0), (3200.0, 3600.0))
 
-# Every family, and which of them trainings may use. docs/channels.md has the same table.
+# Every family, and which of them trainings may use. docs/channels.md shows the same table.
 CHANNELS = {
     "mulaw": Channel("train", "mulaw", *_TELEPHONE),
     "alaw": Channel("train", "alaw", *_TELEPHONE, packets=True),

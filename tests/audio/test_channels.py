@@ -1,6 +1,7 @@
 """Telephone and far-field channels: alignment, bands, packets, gain control, rooms, configuration."""
 
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -225,10 +226,29 @@ def test_some_families_are_held_out():
         assert train & test <= {"", None}
 
 
+def test_the_page_has_the_same_table():
+    text = (Path(__file__).resolve().parents[2] / "docs/channels.md").read_text(encoding="utf-8")
+    text = text.replace("\N{EN DASH}", "-")
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if "| `" in line[:4]
+    ]
+    table = {row[0].strip("`"): row[1:] for row in rows if len(row) == 6}
+    assert list(table) == list(CHANNELS)
+    for name, channel in CHANNELS.items():
+        use, codec, band, packets, rooms = table[name]
+        low, high = ("{:g}-{:g}".format(*edges) for edges in (channel.low_hz, channel.high_hz))
+        assert (use, band, packets) == (channel.use, f"{low} to {high}", "yes" if channel.packets else "no")
+        assert (codec == "none") == (not channel.codec)
+        found = channel.rooms
+        assert rooms == (
+            "RT60 {:g}-{:g} s, {:g}-{:g} m".format(*found.rt60, *found.distance) if found else "no"
+        )
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ({"famlies": ["gsm"]}, "unknown key 'channel.famlies'.*'families'"),
+        ({"family": ["gsm"]}, "unknown key 'channel.family'.*'families'"),
         ({"families": ["gms"]}, "channel.families: no channel family 'gms'; did you mean 'gsm'"),
         (
             {"families": ["gsm", "opus"]},
