@@ -109,6 +109,7 @@ def test_scores_are_of_one_side_against_the_other(eval_set, train_set, tmp_path)
         assert value == f"{first @ second:.6f}"
 
 
+@pytest.mark.slow
 def test_number_of_jobs_and_another_try_do_not_change_the_scores(eval_set, train_set, tmp_path):
     for name, jobs in (("one", 1), ("three", 3)):
         score_across(eval_set, tmp_path / name, train_set, jobs)
