@@ -5,12 +5,14 @@
 # could not save then. Here the command and all that it runs get TERM and may take their time. Afterwards told_to_stop is true and
 # the status is 2, like a dispatcher's, for this script to end with, and the script's own traps hold again.
 told_to_stop=false
+# Process ids that have been told, each between blanks.
+_told=' '
 
 run_child() {
-    local status=0 child='' before
+    local status=0 child='' before mark=${SVMIXER_RUN_CHILD-}/$$
     before=$(trap -p TERM INT HUP)
     trap 'told_to_stop=true; _tell_to_stop "$child"' TERM INT HUP
-    "$@" &
+    SVMIXER_RUN_CHILD=$mark "$@" &
     child=$!
     # The signal came before the child had started.
     [ "$told_to_stop" = false ] || _tell_to_stop "$child"
@@ -19,6 +21,7 @@ run_child() {
         # The signal ended the wait, perhaps before the child has ended. Do not wait for a child that is gone: bash (5.2) may forget
         # the end of a process that ends while a signal comes, and would wait forever. Its status may be lost, too.
         while kill -0 "$child" 2>/dev/null; do wait "$child" || true; done
+        _tell_leftovers "$mark"
         status=2
     fi
     trap - TERM INT HUP
@@ -41,6 +44,27 @@ _tell_to_stop() {
         }') || true
     # shellcheck disable=SC2086  # numbers
     kill -TERM "$1" $below 2>/dev/null || true
+    _told+=" ${below//$'\n'/ } "
+}
+
+# TERM for what the environment marks as below this script, that is in its process group and has not been told: a script may have
+# started it in the moment in which it was told to stop itself.
+_tell_leftovers() {
+    local own left pid new
+    own=$(ps -o pgid= -p $$) || return 0
+    # Until there is no new one: they may start further ones. Some end while they are looked at, which is no failure.
+    while :; do
+        left=$({ grep -lzsE "^SVMIXER_RUN_CHILD=$1(/|\$)" /proc/[0-9]*/environ || true; } | cut -d/ -f3 |
+            xargs -r sh -c 'ps -o pid=,pgid=,stat= -p "$@" || true' sh | awk -v own="$((own))" '$2 == own && $3 !~ /^Z/ { print $1 }')
+        new=
+        for pid in $left; do
+            [[ $_told == *" $pid "* ]] || { new+=" $pid" _told+="$pid "; }
+        done
+        [ -n "$new" ] || return 0
+        # shellcheck disable=SC2086  # numbers
+        kill -TERM $new 2>/dev/null || true
+        sleep 0.1
+    done
 }
 
 # run_tasks "$cmd" N LOG command…: N tasks at a dispatcher, logged as LOG.<task>.log; the command gets --job <task>, too.

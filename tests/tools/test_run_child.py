@@ -38,6 +38,19 @@ def test_all_below_the_child_ends(tmp_path, kill, number):
     wait_until(lambda: not any(map(is_running, read_pids(tmp_path))))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("attempt", range(5))
+def test_what_starts_while_the_child_is_told_ends_too(tmp_path, attempt):
+    name = f"30{attempt}.{os.getpid()}"
+    child = f"echo $$ >a.pid; for i in {{1..2000}}; do sleep {name} & done; wait"
+    run = start("run_child bash child", tmp_path, child)
+    wait_until(lambda: read_pids(tmp_path))
+    time.sleep(0.2 + 0.1 * attempt)
+    run.terminate()
+    assert run.wait(timeout=30) == 2
+    wait_until(lambda: not subprocess.run(["pgrep", "-f", f"^sleep {name}"], stdout=subprocess.PIPE).stdout)
+
+
 def test_what_has_a_process_group_of_its_own_is_not_told(tmp_path):
     """As the tasks of a dispatcher: it tells them itself."""
     (tmp_path / "task").write_text("trap 'echo >told' TERM; echo $$ >a.pid; sleep 1; echo >ended\n")
