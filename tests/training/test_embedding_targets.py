@@ -89,6 +89,7 @@ def test_items_carry_the_target_of_the_clean_utterance(toy, toy_vectors):
     assert task.train_set[0, count + 3]["embedding_target"].tolist() == targets[3].tolist()
 
 
+@pytest.mark.slow
 def test_the_loss_is_part_of_the_whole_and_its_map_is_kept_beside_the_model(toy, toy_vectors, tmp_path):
     changed = {"embeddings.scp": toy_vectors, "embeddings.weight": "2.0"}
     task = SpeakerTask(load(TrainConfig, toy / "config.yaml", changed))
