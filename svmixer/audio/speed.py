@@ -42,3 +42,8 @@ def speed_perturb(read: Callable[[int, int], np.ndarray], start: int, num: int, 
         return wave
     # The exact ratio of the two lengths, rather than the factor, gives exactly num samples.
     return soxr.resample(wave, count, num, quality="HQ")
+
+
+def name_at_speed(name: str, factor: float) -> str:
+    """What an utterance or speaker is called at another speed, as ``name#sp0.9``."""
+    return name if factor == 1.0 else f"{name}#sp{factor:g}"

@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 
 from svmixer.audio.augment import Augmenter
 from svmixer.audio.dumpset import GRID, DumpSet
-from svmixer.audio.speed import speed_perturb
+from svmixer.audio.speed import name_at_speed, speed_perturb
 from svmixer.errors import SvmixerError
 from svmixer.training.config import DataConfig
 from svmixer.training.embedding_targets import EmbeddingTargets
@@ -27,7 +27,7 @@ class TrainSet(Dataset):
     has none.
     """
 
-    # Vectors of another system, for the utterances at their own speed; None: there are none.
+    # Vectors of another system, one an item; None: there are none.
     embedding_targets: EmbeddingTargets | None = None
     # (index, crop) → the teacher's states (K, T, D) of that fixed crop, once they are on disk.
     teacher_states: Callable[[int, int], torch.Tensor] | None = None
@@ -40,9 +40,7 @@ class TrainSet(Dataset):
         self.dump, self.augmenter, self.samples, self.seed = dump, augmenter, samples, seed
         self.speeds, self.crops = config.speeds, config.crops_per_utterance
         names, numbers = np.unique(dump.speakers, return_inverse=True)
-        self.names = [
-            name if speed == 1.0 else f"{name}#sp{speed:g}" for speed in self.speeds for name in names
-        ]
+        self.names = [name_at_speed(name, speed) for speed in self.speeds for name in names]
         self.labels = np.concatenate([numbers + k * len(names) for k in range(len(self.speeds))]).astype(
             np.int64
         )
@@ -59,17 +57,10 @@ class TrainSet(Dataset):
             noisy = self.augmenter(clean, rng, speaker=self.dump.speakers[index % len(self.dump)])
         item = {"noisy": torch.from_numpy(noisy), "label": torch.tensor(self.labels[index])}
         if self.embedding_targets is not None:
-            item["embedding_target"] = torch.from_numpy(self._embedding_target(index))
+            item["embedding_target"] = torch.from_numpy(self.embedding_targets[index])
         if self.teacher_states is not None:
             return {**item, "teacher": self.teacher_states(index, epoch % self.crops)}
         return {**item, "clean": torch.from_numpy(clean)}
-
-    def _embedding_target(self, index: int) -> np.ndarray:
-        """(E,); zeros at another speed, which makes another speaker."""
-        targets = self.embedding_targets
-        if self.speeds[index // len(self.dump)] != 1.0:
-            return np.zeros(targets.dim, np.float32)
-        return targets[index % len(self.dump)]
 
     def clean(self, index: int, crop: int) -> np.ndarray:
         """Fixed crop ``crop`` of item ``index``, (N,)."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from svmixer.audio.speed import name_at_speed
 from svmixer.errors import SvmixerError
 from svmixer.lists import parse_source, read_table
 from svmixer.log import get_logger
@@ -16,7 +17,10 @@ logger = get_logger(__name__)
 
 
 class EmbeddingTargets:
-    """Target vectors of the training utterances; picklable, for data workers.
+    """Target vectors of the training items: the utterances at each speed. Picklable, for data workers.
+
+    The list names an utterance at another speed ``utterance#sp0.9``. If it has none of a speed, items of this
+    speed have no target.
 
     A target is the vector at length 1, minus the mean of all of them, at length 1 again: embeddings of some
     systems share a large mean (those of a GE2E LSTM have no negative number), which every student would learn
@@ -25,6 +29,7 @@ class EmbeddingTargets:
     Args:
         config: where they are, and how many may be missing.
         utterances: the training utterances.
+        speeds: the speeds, in the order of the items.
 
     Attributes:
         dim: E, the size of a vector.
@@ -35,18 +40,25 @@ class EmbeddingTargets:
             more utterances lack one than ``config.missing`` allows (the first ones are named).
     """
 
-    def __init__(self, config: EmbeddingDistillConfig, utterances: list[str]) -> None:
+    def __init__(
+        self, config: EmbeddingDistillConfig, utterances: list[str], speeds: tuple[float, ...] = (1.0,)
+    ) -> None:
         table = read_table(config.scp)
-        self.scp, self.utterances = config.scp, utterances
-        self._check_share(config, [utterance for utterance in utterances if utterance not in table])
+        self.scp, self.items = config.scp, []
+        for speed in speeds:
+            items = [name_at_speed(utterance, speed) for utterance in utterances]
+            missing = [item for item in items if item not in table]
+            if speed == 1.0 or len(missing) < len(items):
+                self._check_share(config, missing, len(items))
+            self.items += items
         names: dict[str, int] = {}
         # Place of each vector: number of its archive (-1: there is none) and byte in it.
-        self._places = np.full((len(utterances), 2), -1, dtype=np.int64)
-        for row, utterance in enumerate(utterances):
-            if utterance in table:
-                source = parse_source(table[utterance])
+        self._places = np.full((len(self.items), 2), -1, dtype=np.int64)
+        for row, item in enumerate(self.items):
+            if item in table:
+                source = parse_source(table[item])
                 if source.kind != "ark":
-                    raise EmbeddingError(f"{config.scp}: utterance {utterance}: expected ark:offset")
+                    raise EmbeddingError(f"{config.scp}: utterance {item}: expected ark:offset")
                 self._places[row] = names.setdefault(source.path, len(names)), source.offset
         self.arks = list(names)
         self._open: dict[int, Any] = {}
@@ -56,18 +68,18 @@ class EmbeddingTargets:
         return {**self.__dict__, "_open": {}}
 
     def __getitem__(self, row: int) -> np.ndarray:
-        """Target of utterance ``row``, (E,) float32; zeros if it has none."""
+        """Target of item ``row``, (E,) float32; zeros if it has none."""
         if self._places[row, 0] < 0:
             return np.zeros(self.dim, np.float32)
         vector = self._unit(row) - self.mean
         return (vector / max(float(np.linalg.norm(vector)), 1e-6)).astype(np.float32)
 
-    def _check_share(self, config: EmbeddingDistillConfig, missing: list[str]) -> None:
+    def _check_share(self, config: EmbeddingDistillConfig, missing: list[str], total: int) -> None:
         if not missing:
             return
-        count = f"{len(missing)} of {len(self.utterances)} training utterances have no vector"
+        count = f"{len(missing)} of {total} training utterances have no vector"
         names = ", ".join(missing[:5]) + (" …" if len(missing) > 5 else "")
-        if len(missing) > config.missing * len(self.utterances):
+        if len(missing) > config.missing * total:
             raise EmbeddingError(
                 f"{config.scp}: {count}, {config.missing:.1%} may lack one (embeddings.missing): {names}"
             )
@@ -84,7 +96,7 @@ class EmbeddingTargets:
             vector = self._unit(row)
             if vector.shape != total.shape:
                 raise EmbeddingError(
-                    f"{self.scp}: utterance {self.utterances[row]}: {len(vector)} numbers, the first vector "
+                    f"{self.scp}: utterance {self.items[row]}: {len(vector)} numbers, the first vector "
                     f"has {self.dim}"
                 )
             total += vector
@@ -101,5 +113,5 @@ class EmbeddingTargets:
             if not 0.0 < length < np.inf:
                 raise EmbeddingError("the vector is not finite, or all zeros")
         except (SvmixerError, OSError) as error:
-            raise EmbeddingError(f"{self.scp}: utterance {self.utterances[row]}: {error}") from None
+            raise EmbeddingError(f"{self.scp}: utterance {self.items[row]}: {error}") from None
         return vector / length

@@ -112,7 +112,9 @@ class SpeakerTask(TeacherTask):
         teacher_dim = self.teacher.config.hidden if self.teacher is not None else None
         embeddings = None
         if config.embeddings.scp:
-            targets = EmbeddingTargets(config.embeddings, self.train_set.dump.utterances)
+            targets = EmbeddingTargets(
+                config.embeddings, self.train_set.dump.utterances, self.train_set.speeds
+            )
             self.train_set.embedding_targets = targets
             embeddings = EmbeddingDistill(config.embeddings, config.model.backend.embedding, targets.dim)
         self.module = SpeakerObjective(

@@ -49,6 +49,24 @@ def test_few_may_be_missing(tmp_path, caplog):
         EmbeddingTargets(config, ["a", "b", "c", "d", "e"])
 
 
+def test_utterances_at_another_speed_have_targets_of_their_own_or_none(tmp_path):
+    rows = {"a": [1.0, 0.0], "b": [0.0, 1.0], "a#sp0.9": [1.0, 1.0], "b#sp0.9": [-1.0, 0.0]}
+    config = EmbeddingDistillConfig(scp=vectors(tmp_path, rows))
+    targets = EmbeddingTargets(config, ["a", "b"], (0.9, 1.0, 1.1))
+    mean = np.mean([[2**-0.5, 2**-0.5], [-1.0, 0.0], [1.0, 0.0], [0.0, 1.0]], axis=0)
+    assert targets.mean == pytest.approx(mean)
+    for row, vector in enumerate([[2**-0.5, 2**-0.5], [-1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]):
+        apart = np.array(vector) - mean
+        assert targets[row] == pytest.approx(apart / np.linalg.norm(apart), rel=1e-6)
+    assert targets[4].tolist() == targets[5].tolist() == [0.0, 0.0]
+    with pytest.raises(EmbeddingError, match="1 of 2 training utterances have no vector.*: b#sp0.9$"):
+        EmbeddingTargets(
+            EmbeddingDistillConfig(scp=vectors(tmp_path, dict(list(rows.items())[:3]))),
+            ["a", "b"],
+            (1.0, 0.9),
+        )
+
+
 @pytest.mark.parametrize(
     ("vector", "message"),
     [

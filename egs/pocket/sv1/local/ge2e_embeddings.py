@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from svmixer.audio.dumpset import DumpSet
+from svmixer.audio.speed import name_at_speed, speed_perturb
 from svmixer.cli.main import failed
 from svmixer.config import parse_args
 from svmixer.errors import SvmixerError
@@ -42,6 +43,8 @@ class EmbeddingsConfig:
     resemblyzer: str
     # Dumped set whose utterances are embedded.
     dump_dir: str = "dump/train"
+    # Playing speeds; utterances at another one than 1 are named utterance#sp0.9, as training asks for them.
+    speeds: tuple[float, ...] = (1.0,)
     # Folder that receives vectors.ark and vectors.scp.
     output_dir: str = "exp/ge2e"
 
@@ -98,20 +101,27 @@ def embed(model: GE2E, wave: np.ndarray) -> np.ndarray:
     return mean / np.linalg.norm(mean)
 
 
+def read_at_speed(dump: DumpSet, row: int, speed: float) -> np.ndarray:
+    """A whole utterance, (N,), played ``speed`` times as fast."""
+    samples = int(int(dump.num_samples[row]) / speed)
+    return speed_perturb(lambda start, count: dump.read(row, start, count), 0, samples, speed)
+
+
 def embed_set(config: EmbeddingsConfig) -> None:
     """Embed every utterance, unless that has been done."""
     folder = Path(config.output_dir)
     dump, model = DumpSet(config.dump_dir), load(Path(config.resemblyzer))
     folder.mkdir(parents=True, exist_ok=True)
-    progress = Progress(logger, len(dump.utterances), "utterances")
+    items = [(row, speed) for speed in config.speeds for row in range(len(dump.utterances))]
+    progress = Progress(logger, len(items), "utterances")
 
     def vectors() -> Iterator[tuple[str, np.ndarray]]:
-        for row, utterance in enumerate(dump.utterances):
-            yield utterance, embed(model, dump.read(row, 0, int(dump.num_samples[row])))
-            progress.update(row + 1)
+        for done, (row, speed) in enumerate(items, start=1):
+            yield name_at_speed(dump.utterances[row], speed), embed(model, read_at_speed(dump, row, speed))
+            progress.update(done)
 
     write_table(folder / "vectors.scp", write_vectors(folder / "vectors.ark", vectors()))
-    logger.info("%s: %d utterances", folder / "vectors.scp", len(dump.utterances))
+    logger.info("%s: %d vectors", folder / "vectors.scp", len(items))
 
 
 def main() -> None:
