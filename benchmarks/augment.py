@@ -19,7 +19,7 @@ from svmixer.audio.augment import AugmentConfig, Augmenter, SourceConfig
 from svmixer.audio.augment_config import CHANNELS, ChannelConfig
 from svmixer.audio.channels import prepare, through_channel
 from svmixer.audio.dumpset import RATE
-from svmixer.audio.speed import source_samples, speed_perturb
+from svmixer.audio.resample import source_samples, speed_perturb
 from svmixer.config import parse_args
 from svmixer.lists import write_table
 

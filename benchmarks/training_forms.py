@@ -17,8 +17,7 @@ from systems import ROOT
 from torch.utils.data import DataLoader
 
 from svmixer.config import load
-from svmixer.distributed.config import DeviceConfig
-from svmixer.distributed.device import make_fabric
+from svmixer.distributed.device import DeviceConfig, make_fabric
 from svmixer.training.config import TrainConfig
 from svmixer.training.distill import DistillTask
 from svmixer.training.speaker import SpeakerTask

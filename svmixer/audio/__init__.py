@@ -5,7 +5,7 @@ from svmixer.audio.errors import AudioError
 from svmixer.audio.long_wave import LongWave, open_wave
 from svmixer.audio.read import Recording, open_recording, read_audio
 from svmixer.audio.resample import from_pcm16, to_mono_16k, to_pcm16
-from svmixer.audio.trim import trim_silence
+from svmixer.audio.speech import trim_silence
 
 __all__ = [
     "AudioError",

@@ -25,7 +25,7 @@ from svmixer.audio.originals import original_length
 from svmixer.audio.read import Mix, Recording, open_recording
 from svmixer.audio.resample import to_pcm16
 from svmixer.audio.share import NamedChannel, SourcePiece, Utterance, read_share, utterance_list
-from svmixer.audio.trim import trim_silence
+from svmixer.audio.speech import trim_silence
 from svmixer.fileio import atomic_path, atomic_write
 from svmixer.lists import ListError, find_source, parse_source, write_table
 from svmixer.lists.overlap import sound_lists, warn_of_overlap

@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> None:
     """Convert; a file that does not fit ends with one line that names the tensors, and status 1."""
     config = parse_args(ConvertConfig, argv, __doc__)
     from svmixer.models.io import save_tensors
-    from svmixer.models.redimnet_released import load_released_redimnet
+    from svmixer.models.released import load_released_redimnet
 
     network = load_released_redimnet(config.checkpoint, config.size)
     # The names that they have in a speaker model.

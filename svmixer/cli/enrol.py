@@ -10,7 +10,7 @@ import numpy as np
 from svmixer.config import parse_args
 from svmixer.errors import UsageError
 from svmixer.fileio import atomic_write
-from svmixer.inference.model_dir import DEFAULT_MODEL
+from svmixer.inference.embedding_model import DEFAULT_MODEL
 from svmixer.limits import not_negative
 from svmixer.log import get_logger
 

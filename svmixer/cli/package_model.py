@@ -16,7 +16,7 @@ from typing import Any, Literal
 from svmixer.config import parse_args
 from svmixer.export.card import model_card, write_card
 from svmixer.fileio import atomic_path, atomic_write, read_json, write_json
-from svmixer.inference.model_dir import ASSETS, ModelError
+from svmixer.inference.embedding_model import ASSETS, ModelError
 from svmixer.inference.onnx_model import DESCRIPTION, FILES, read_description
 from svmixer.limits import positive
 from svmixer.log import get_logger

@@ -16,7 +16,7 @@ from typing import Literal
 
 from svmixer.config import parse_args
 from svmixer.errors import SvmixerError, UsageError
-from svmixer.inference.model_dir import DEFAULT_MODEL
+from svmixer.inference.embedding_model import DEFAULT_MODEL
 from svmixer.inference.verification import check_threshold, enrol, verify
 from svmixer.limits import not_negative
 

@@ -20,9 +20,9 @@ from torch import Tensor
 from svmixer import config as configuration
 from svmixer.errors import SvmixerError
 from svmixer.models.backends import build_backend
-from svmixer.models.backends.weighted_sum import state_weights, weighted_sum
 from svmixer.models.config import BackendConfig, StudentConfig
 from svmixer.models.io import load_tensors
+from svmixer.models.layers import state_weights, weighted_sum
 from svmixer.models.student import Student, states_of_any_length
 
 

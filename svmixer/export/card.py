@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from svmixer.fileio import atomic_write
-from svmixer.inference.model_dir import ModelError
+from svmixer.inference.embedding_model import ModelError
 from svmixer.inference.onnx_model import FILES
 from svmixer.templates import render
 

@@ -14,7 +14,7 @@ from svmixer.fileio import md5_file
 from svmixer.inference.onnx_model import OnnxModel, Precision
 from svmixer.inference.utterance import unit_length
 from svmixer.lists import Trials, read_table, read_trials
-from svmixer.lists.trial_faults import check_classes
+from svmixer.lists.trials import check_classes
 from svmixer.scoring.metrics import score_trials, summary
 from svmixer.scoring.result import rate_figures, read_metrics, trial_speakers
 from svmixer.scoring.vectors import load_embeddings

@@ -12,8 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from svmixer.fileio import read_json
-from svmixer.inference.embedding_model import EmbeddingModel
-from svmixer.inference.model_dir import DESCRIPTION, ModelError, find_directory
+from svmixer.inference.embedding_model import DESCRIPTION, EmbeddingModel, ModelError, find_directory
 
 # Graphs of an export; the description says which of them there are, and how they were checked.
 FILES = {"float32": "model.onnx", "int8": "model.int8.onnx"}

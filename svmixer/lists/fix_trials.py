@@ -10,9 +10,17 @@ from pathlib import Path
 import numpy as np
 
 from svmixer.lists.errors import ListError, more
-from svmixer.lists.trial_faults import CONFLICTING, MISLABELLED, UNKNOWN, find_trial_faults, first_naming
 from svmixer.lists.trial_names import Table, TrialNames
-from svmixer.lists.trials import Row, Trials, parse_trials
+from svmixer.lists.trials import (
+    CONFLICTING,
+    MISLABELLED,
+    UNKNOWN,
+    Row,
+    Trials,
+    find_trial_faults,
+    first_naming,
+    parse_trials,
+)
 from svmixer.log import get_logger
 
 logger = get_logger(__name__)

@@ -10,9 +10,8 @@ from svmixer.lists.check_list import value_checks
 from svmixer.lists.errors import ListError
 from svmixer.lists.segments import iter_pieces
 from svmixer.lists.table import iter_table, read_utt2spk, spk2utt_from, write_spk2utt, write_table
-from svmixer.lists.trial_faults import check_classes
 from svmixer.lists.trial_sampling import make_trials
-from svmixer.lists.trials import Trials, read_trials, write_trials
+from svmixer.lists.trials import Trials, check_classes, read_trials, write_trials
 
 
 def subset_data_dir(

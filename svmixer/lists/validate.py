@@ -15,9 +15,16 @@ from svmixer.lists.forms import Forms, difference
 from svmixer.lists.overlap import warn_of_overlap
 from svmixer.lists.source import FileProbe
 from svmixer.lists.table import iter_table
-from svmixer.lists.trial_faults import CONFLICTING, MISLABELLED, UNKNOWN, find_trial_faults, first_naming
 from svmixer.lists.trial_names import TrialNames
-from svmixer.lists.trials import Trials, read_trials
+from svmixer.lists.trials import (
+    CONFLICTING,
+    MISLABELLED,
+    UNKNOWN,
+    Trials,
+    find_trial_faults,
+    first_naming,
+    read_trials,
+)
 
 
 class DataDirError(ListError):

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from svmixer.errors import SvmixerError
 from svmixer.losses.config import AAMConfig
-from svmixer.losses.processes import process_share
 
 
 class AAMSoftmax(nn.Module):
@@ -144,3 +143,19 @@ def _subtract_margin(cosine: Tensor, margin: float) -> Tensor:
     """cos(θ − margin), kept falling (and continuous) below θ = margin."""
     shifted = cosine * math.cos(margin) + _sine(cosine) * math.sin(margin)
     return torch.where(cosine < math.cos(margin), shifted, cosine + 1.0 - math.cos(margin))
+
+
+def process_share(weight: Tensor) -> Tensor | float:
+    """What a weighted mean over this process's rows has to be multiplied by, ``()``; 1 in a single process.
+
+    Parallel training averages the gradients of all processes, each counting alike. With this factor, the
+    average is the gradient of the weighted mean over the rows of all.
+
+    Args:
+        weight: ``()``, sum of the weights of this process's rows. All processes call this equally often.
+    """
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return 1.0
+    total = weight.detach().clone()
+    torch.distributed.all_reduce(total)
+    return weight * torch.distributed.get_world_size() / total

@@ -23,7 +23,7 @@ class FrontendConfig:
     strides: tuple[int, ...] = (5, 2, 2, 2, 2, 2, 2)
     # group_norm: over time in the first layer alone; layer_norm: over channels in every layer.
     norm: Literal["group_norm", "layer_norm"] = "group_norm"
-    # How the first layer starts: random, or mel (a filterbank, see svmixer/models/filterbank.py; it wants a
+    # How the first layer starts: random, or mel (a filterbank, see svmixer/models/frontend.py; it wants a
     # kernel of about 25 ms and a multiple of four channels). log_mel: in its place stand logarithms of the
     # energies in mel bands, one a channel, over windows of the kernel's width; they are not trained.
     first_layer: Literal["random", "mel", "log_mel"] = "random"
@@ -161,7 +161,7 @@ class EcapaConfig:
 class RedimnetConfig:
     """Size of the ReDimNet backend."""
 
-    # Published size, small to large; what each is: svmixer/models/backends/redimnet_sizes.py.
+    # Published size, small to large; what each is: svmixer/models/backends/redimnet_parts.py.
     size: RedimnetName = "b2"
 
 

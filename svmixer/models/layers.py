@@ -1,6 +1,7 @@
 """Convolutions and linear maps on ``(B, T, C)``, channels last: the layout in which they are fastest on CPUs.
 
-Parameters keep the shapes and names of ``Conv1d`` and ``Linear``: state dicts are theirs.
+Parameters keep the shapes and names of ``Conv1d`` and ``Linear``: state dicts are theirs. Beside them the
+weighted sum of hidden states that most backends start with.
 """
 
 from __future__ import annotations
@@ -83,3 +84,13 @@ def upsampling_matrix(frames_in: int, frames_out: int) -> Tensor:
     """``(frames_out, frames_in)``: linear interpolation over time (``align_corners=False``) as a matrix."""
     identity = torch.eye(frames_in).unsqueeze(0)
     return F.interpolate(identity, size=frames_out, mode="linear", align_corners=False)[0].t().contiguous()
+
+
+def state_weights(states: int) -> nn.Parameter:
+    """Weights ``(1, L + 1, 1, 1)``, used as they are (no softmax), drawn from U(0, 1)."""
+    return nn.Parameter(torch.rand(1, states, 1, 1))
+
+
+def weighted_sum(states: Tensor, weights: Tensor) -> Tensor:
+    """``(B, L + 1, T, H)`` and ``(1, L + 1, 1, 1)`` → ``(B, T, H)``."""
+    return torch.einsum("blth,l->bth", states, weights.flatten())

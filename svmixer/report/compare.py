@@ -12,8 +12,8 @@ import numpy as np
 
 from svmixer.fileio import atomic_write
 from svmixer.report.cost import CostPoint, cost_rows, group_costs, plot_costs
+from svmixer.report.page import render
 from svmixer.report.places import without_places
-from svmixer.report.render import render
 from svmixer.report.results import CONTROLS, MODEL, Condition, ReportError, Result, find_results, read_run
 from svmixer.report.tables import condition_name, protocol_name, with_interval
 from svmixer.scoring.bootstrap import eer_replicates, percentile_interval

@@ -6,12 +6,26 @@ import base64
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
+from svmixer import templates
 from svmixer.config import load
 from svmixer.fileio import atomic_write
-from svmixer.report.places import without_places
-from svmixer.report.render import render
+from svmixer.report.places import command_lines, without_places
 from svmixer.report.results import MODEL, Result, find_results, read_log, read_run
+from svmixer.report.tables import list_table, result_table, table
+
+FILTERS = {
+    "command_lines": lambda command: "\n".join(command_lines(command)),
+    "list_table": list_table,
+    "result_table": result_table,
+    "table": lambda rows, *header, align="": table(header, rows, align),
+}
+
+
+def render(template: str, **values: Any) -> str:
+    """The text of ``templates/<template>``; see :func:`svmixer.templates.render`."""
+    return templates.render("svmixer.report", template, FILTERS, **values)
 
 
 def write_report(exp_dir: str | Path, system: str, notes: str = "") -> list[Result]:

@@ -18,7 +18,7 @@ from svmixer.audio.dumpset import DumpSet
 from svmixer.errors import SvmixerError
 from svmixer.inference.windows import utterance_windows
 from svmixer.models.base import EmbeddingModule
-from svmixer.models.filterbank import mel_centres
+from svmixer.models.frontend import mel_centres
 from svmixer.models.whitening import Whitening
 from svmixer.scoring.channels import AcrossChannels
 from svmixer.scoring.utterances import lowpass

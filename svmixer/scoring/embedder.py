@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from svmixer.audio import open_wave
-from svmixer.inference.model_dir import DEFAULT_MODEL, ModelError, find_directory
+from svmixer.inference.embedding_model import DEFAULT_MODEL, ModelError, find_directory
 from svmixer.inference.onnx_model import DESCRIPTION, FILES, OnnxModel, Precision, read_description
 from svmixer.inference.utterance import Source, wave_source
 

@@ -16,7 +16,7 @@ import svmixer
 from svmixer.fileio import atomic_write, md5_file, read_json, write_json
 from svmixer.lists import ListError, Trials, read_trials, read_utt2spk
 from svmixer.lists.table import iter_lines
-from svmixer.lists.trial_faults import check_classes
+from svmixer.lists.trials import check_classes
 from svmixer.scoring.bootstrap import eer_replicates, percentile_interval
 from svmixer.scoring.cohort import cohort_statistics, normalise, read_cohort
 from svmixer.scoring.metrics import SCORE_DECIMALS, score_trials, summary

@@ -141,7 +141,7 @@ def _control(config: ExtractConfig) -> Any:
 
 def _inputs(config: ExtractConfig) -> list[Path]:
     """Files that the embeddings depend on."""
-    from svmixer.inference.model_dir import find_directory
+    from svmixer.inference.embedding_model import find_directory
 
     dumps = [config.data_dir, config.train_dir] if config.model in CONTROLS else [config.data_dir]
     files = [Path(dump) / name for dump in dumps for name in ("wav.scp", "utt2num_samples")]

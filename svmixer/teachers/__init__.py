@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from svmixer.teachers.config import TeacherConfig
-    from svmixer.teachers.initialise import init_frontend_from_teacher
     from svmixer.teachers.load import load_teacher, save_teacher
-    from svmixer.teachers.teacher import Teacher
+    from svmixer.teachers.teacher import Teacher, init_frontend_from_teacher
 
 __all__ = [
     "Teacher",
@@ -21,7 +20,7 @@ __all__ = [
 _HOMES = {
     "Teacher": "svmixer.teachers.teacher",
     "TeacherConfig": "svmixer.teachers.config",
-    "init_frontend_from_teacher": "svmixer.teachers.initialise",
+    "init_frontend_from_teacher": "svmixer.teachers.teacher",
     "load_teacher": "svmixer.teachers.load",
     "save_teacher": "svmixer.teachers.load",
 }

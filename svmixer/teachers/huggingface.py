@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from svmixer.fileio import read_json
-from svmixer.inference.model_dir import ModelError
+from svmixer.inference.embedding_model import ModelError
 from svmixer.models.io import read_safetensors
 from svmixer.models.released import read_state_dict
 from svmixer.teachers.config import TeacherConfig

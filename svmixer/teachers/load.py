@@ -10,7 +10,7 @@ import torch
 
 from svmixer import config as configuration
 from svmixer.devices import find_device
-from svmixer.inference.model_dir import ModelError, find_directory
+from svmixer.inference.embedding_model import ModelError, find_directory
 from svmixer.models.io import load_tensors, save_tensors, set_tensors
 from svmixer.teachers import huggingface
 from svmixer.teachers.config import TeacherConfig

@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 
 from svmixer.audio.augment import Augmenter
 from svmixer.audio.dumpset import GRID, DumpSet
-from svmixer.audio.speed import name_at_speed, speed_perturb
+from svmixer.audio.resample import name_at_speed, speed_perturb
 from svmixer.errors import SvmixerError
 from svmixer.training.config import DataConfig
 from svmixer.training.embedding_targets import EmbeddingTargets

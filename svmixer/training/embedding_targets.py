@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from svmixer.audio.speed import name_at_speed
+from svmixer.audio.resample import name_at_speed
 from svmixer.errors import SvmixerError
 from svmixer.lists import parse_source, read_table
 from svmixer.log import get_logger

@@ -23,8 +23,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from svmixer.audio.dumpset import DumpSet
 from svmixer.log import get_logger
-from svmixer.losses.processes import process_share
-from svmixer.models.filterbank import start_as_mel
+from svmixer.losses.aam import process_share
+from svmixer.models.frontend import start_as_mel
 from svmixer.teachers.config import TeacherConfig
 from svmixer.teachers.load import build_torchaudio, save_teacher
 from svmixer.training.config import PretrainConfig

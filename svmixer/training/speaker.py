@@ -13,12 +13,11 @@ from torch import Tensor, nn
 
 from svmixer.audio.dumpset import DumpSet
 from svmixer.lists import read_trials
-from svmixer.lists.trial_faults import check_classes
+from svmixer.lists.trials import check_classes
 from svmixer.log import get_logger
 from svmixer.losses.aam import build_speaker_loss
 from svmixer.losses.config import AAMConfig, DistillConfig
-from svmixer.losses.distillation import build_distill_loss
-from svmixer.losses.embedding import EmbeddingDistill
+from svmixer.losses.distillation import EmbeddingDistill, build_distill_loss
 from svmixer.models.io import (
     ModelError,
     read_safetensors,

@@ -15,7 +15,7 @@ from svmixer.audio.augment import Augmenter
 from svmixer.audio.dumpset import DumpSet
 from svmixer.errors import SvmixerError
 from svmixer.log import get_logger
-from svmixer.models.init_param import InitParam, init_param
+from svmixer.models.io import InitParam, init_param
 from svmixer.teachers import init_frontend_from_teacher, load_teacher
 from svmixer.training.config import TrainConfig
 from svmixer.training.data import TrainSet

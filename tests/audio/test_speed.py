@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from svmixer.audio.speed import source_samples, speed_perturb
+from svmixer.audio.resample import source_samples, speed_perturb
 
 RATE = 16000
 

@@ -14,7 +14,7 @@ import pytest
 from svmixer.cli import package_model
 from svmixer.cli.main import run_program
 from svmixer.export.card import model_card
-from svmixer.inference.model_dir import ModelError
+from svmixer.inference.embedding_model import ModelError
 
 ROOT = Path(__file__).resolve().parents[2]
 CHECK = {"megabytes": 0.5, "ms_per_window": 2.0, "real_time_factor": 0.001, "cosine_lowest": 0.9995,

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from svmixer.inference.model_dir import ModelError
+from svmixer.inference.embedding_model import ModelError
 from svmixer.inference.onnx_model import read_description
 from svmixer.runtime import load_onnx
 

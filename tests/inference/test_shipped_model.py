@@ -12,7 +12,7 @@ import soundfile
 import svmixer
 from svmixer.cli.main import main
 from svmixer.fileio import read_json
-from svmixer.inference.model_dir import ASSETS
+from svmixer.inference.embedding_model import ASSETS
 from svmixer.runtime import load_onnx
 
 POCKET = ASSETS / "pocket"

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from svmixer.cli.main import run_program
-from svmixer.inference import model_dir
-from svmixer.inference.model_dir import ModelError, find_directory
+from svmixer.inference import embedding_model
+from svmixer.inference.embedding_model import ModelError, find_directory
 from svmixer.runtime import enrol, verify
 
 
@@ -68,7 +68,7 @@ def assets(tmp_path, monkeypatch):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     (tmp_path / "here").mkdir()
-    monkeypatch.setattr(model_dir, "ASSETS", tmp_path / "assets")
+    monkeypatch.setattr(embedding_model, "ASSETS", tmp_path / "assets")
     monkeypatch.chdir(tmp_path / "here")
     return tmp_path / "assets"
 

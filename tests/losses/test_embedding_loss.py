@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from svmixer.losses.config import EmbeddingDistillConfig
-from svmixer.losses.embedding import EmbeddingDistill
+from svmixer.losses.distillation import EmbeddingDistill
 
 
 def unit(*degrees):

@@ -15,7 +15,7 @@ from svmixer.cli.complexity import ComplexityConfig
 from svmixer.cli.embed import EmbedConfig
 from svmixer.cli.main import main, run_program
 from svmixer.config import parse_args, save
-from svmixer.inference.model_dir import DEFAULT_MODEL
+from svmixer.inference.embedding_model import DEFAULT_MODEL
 from svmixer.models.config import ModelConfig
 from svmixer.models.io import load_model, save_model
 

@@ -6,8 +6,14 @@ import torch
 from scipy.fft import dct
 
 from svmixer.models.config import FrontendConfig
-from svmixer.models.filterbank import LogMel, mel_centres, mel_triangles, mel_wavelets, start_as_cepstrum
-from svmixer.models.frontend import ConvFrontend
+from svmixer.models.frontend import (
+    ConvFrontend,
+    LogMel,
+    mel_centres,
+    mel_triangles,
+    mel_wavelets,
+    start_as_cepstrum,
+)
 
 
 def response(wavelets: torch.Tensor) -> np.ndarray:

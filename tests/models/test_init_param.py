@@ -7,8 +7,7 @@ import torch
 from random_weights import randomised
 from torch import nn
 
-from svmixer.models.init_param import InitParam, init_param
-from svmixer.models.io import ModelError, save_model, save_tensors
+from svmixer.models.io import InitParam, ModelError, init_param, save_model, save_tensors
 from svmixer.models.speaker_model import SpeakerModel
 
 

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 
 import svmixer
 from svmixer.config import ConfigError
-from svmixer.inference import model_dir
+from svmixer.inference import embedding_model
 from svmixer.models.io import ModelError, load_model, read_speakers, save_model
 
 
@@ -40,7 +40,7 @@ def test_speakers_are_optional(toy_model, tmp_path):
 
 
 def test_models_of_the_package_load_by_name(directory, monkeypatch):
-    monkeypatch.setattr(model_dir, "ASSETS", directory.parent)
+    monkeypatch.setattr(embedding_model, "ASSETS", directory.parent)
     assert load_model("model").window == 8000
     # What svmixer package_model puts beside it marks what is listed as a model.
     (directory / "export.json").touch()

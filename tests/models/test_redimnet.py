@@ -14,7 +14,7 @@ from svmixer import config as configuration
 from svmixer.config import ConfigError
 from svmixer.models.backends import build_backend
 from svmixer.models.backends.redimnet import Redimnet, RedimnetNetwork, WeightedOutputs, to_maps, to_signal
-from svmixer.models.backends.redimnet_sizes import SIZES, RedimnetSize, StageSize
+from svmixer.models.backends.redimnet_parts import SIZES, RedimnetSize, StageSize
 from svmixer.models.config import BackendConfig, ModelConfig, RedimnetConfig
 from svmixer.models.costs import measure
 from svmixer.models.io import load_model, save_model

@@ -12,10 +12,10 @@ import torch
 
 from svmixer.cli.main import run_program
 from svmixer.models.backends.redimnet import Redimnet, RedimnetNetwork
-from svmixer.models.backends.redimnet_sizes import SIZES
+from svmixer.models.backends.redimnet_parts import SIZES
 from svmixer.models.config import BackendConfig, RedimnetConfig
-from svmixer.models.init_param import InitParam, init_param
-from svmixer.models.redimnet_released import SUM_OF_ONE, load_released_redimnet, released_name
+from svmixer.models.io import InitParam, init_param
+from svmixer.models.released import SUM_OF_ONE, load_released_redimnet, released_name
 
 RECORDED = json.loads((Path(__file__).parent / "redimnet_outputs.json").read_text())
 

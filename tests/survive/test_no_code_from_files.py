@@ -31,10 +31,8 @@ from svmixer.inference.utterance import Source
 from svmixer.lists import ListError, write_table
 from svmixer.lists.table import is_id
 from svmixer.models.config import ModelConfig
-from svmixer.models.init_param import InitParam, init_param
-from svmixer.models.io import ModelError, load_model, save_tensors
-from svmixer.models.redimnet_released import read_checkpoint
-from svmixer.models.released import read_state_dict
+from svmixer.models.io import InitParam, ModelError, init_param, load_model, save_tensors
+from svmixer.models.released import read_checkpoint, read_state_dict
 from svmixer.scoring.directories import FAILURES, embed_directory, find_audio
 from svmixer.scoring.embedder import Embedder
 from svmixer.scoring.vectors import EmbeddingError, load_embeddings

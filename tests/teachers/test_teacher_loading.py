@@ -8,7 +8,7 @@ from tiny import SIZES, random_model, tiny_config
 
 import svmixer
 from svmixer.config import ConfigError
-from svmixer.inference import model_dir
+from svmixer.inference import embedding_model
 from svmixer.models.io import ModelError
 from svmixer.teachers import load_teacher, save_teacher
 from svmixer.teachers.config import CONV_LAYERS
@@ -34,7 +34,7 @@ def test_round_trip(family, tmp_path, wave):
 
 def test_by_name_from_the_package(tmp_path, monkeypatch):
     save_teacher(random_model(tiny_config()), tiny_config(), tmp_path / "wavlm_toy")
-    monkeypatch.setattr(model_dir, "ASSETS", tmp_path)
+    monkeypatch.setattr(embedding_model, "ASSETS", tmp_path)
     assert load_teacher("wavlm_toy").config.hidden == 24
     with pytest.raises(ModelError, match=r"wavlm_tay: no such teacher directory \(names: wavlm_toy\)"):
         load_teacher("wavlm_tay")

@@ -7,8 +7,7 @@ from torch import nn
 from svmixer.models.backends.ecapa import Ecapa
 from svmixer.models.backends.espnet import ENCODERS, EspnetBackend
 from svmixer.models.backends.redimnet import Redimnet
-from svmixer.models.backends.statistics import StatisticsBackend
-from svmixer.models.backends.weighted_sum import LinearBackend
+from svmixer.models.backends.statistics import LinearBackend, StatisticsBackend
 from svmixer.models.config import BackendConfig
 from svmixer.models.registry import Registry
 

@@ -6,9 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from svmixer.models.backends.weighted_sum import state_weights, weighted_sum
 from svmixer.models.config import BackendConfig
-from svmixer.models.layers import FrameBatchNorm, FrameConv
+from svmixer.models.layers import FrameBatchNorm, FrameConv, state_weights, weighted_sum
 
 # Floor of a variance before its root.
 VARIANCE_FLOOR = 1e-4

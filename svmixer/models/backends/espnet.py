@@ -14,8 +14,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from svmixer.config import ConfigError, nearest
-from svmixer.models.backends.weighted_sum import state_weights, weighted_sum
 from svmixer.models.config import BackendConfig
+from svmixer.models.layers import state_weights, weighted_sum
 
 
 @dataclass(frozen=True)

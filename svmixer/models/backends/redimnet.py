@@ -22,16 +22,18 @@ from torch.nn import functional as F
 
 from svmixer.models.backends.redimnet_parts import (
     EPSILON,
+    SIZES,
     AttentivePooling,
     ChannelNorm,
     ConvNextBlock,
+    RedimnetSize,
     ResnetBlock,
     SignalBlock,
+    StageSize,
     map_conv,
 )
-from svmixer.models.backends.redimnet_sizes import SIZES, RedimnetSize, StageSize
-from svmixer.models.backends.weighted_sum import state_weights, weighted_sum
 from svmixer.models.config import BackendConfig
+from svmixer.models.layers import state_weights, weighted_sum
 
 
 def to_signal(maps: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Statistics pooling with at most one linear map: for training sets with few speakers."""
+"""Backends for training sets with few speakers: statistics over time with at most one linear map."""
 
 from __future__ import annotations
 
@@ -7,9 +7,21 @@ from torch import Tensor, nn
 
 from svmixer.errors import SvmixerError
 from svmixer.models.backends.ecapa import floored_root
-from svmixer.models.backends.weighted_sum import state_weights, weighted_sum
 from svmixer.models.config import BackendConfig
-from svmixer.models.layers import FrameBatchNorm
+from svmixer.models.layers import FrameBatchNorm, state_weights, weighted_sum
+
+
+class LinearBackend(nn.Module):
+    """Hidden states → embedding without anything in between that could be fitted to few speakers."""
+
+    def __init__(self, config: BackendConfig, states: int, hidden: int) -> None:
+        super().__init__()
+        self.w = state_weights(states)
+        self.linear = nn.Linear(hidden, config.embedding)
+
+    def forward(self, states: Tensor) -> Tensor:
+        """``(B, L + 1, T, H)`` → ``(B, D)``, not scaled to unit length."""
+        return self.linear(weighted_sum(states, self.w).mean(dim=1))
 
 
 class StatisticsBackend(nn.Module):

@@ -15,7 +15,18 @@ from pathlib import Path
 
 import numpy as np
 
-from svmixer.audio import AudioError, ark, decode, formats, lengths, read, read_audio, trim, trim_silence, wav
+from svmixer.audio import (
+    AudioError,
+    ark,
+    decode,
+    formats,
+    lengths,
+    read,
+    read_audio,
+    speech,
+    trim_silence,
+    wav,
+)
 from svmixer.fileio import atomic_write
 from svmixer.log import get_logger
 
@@ -116,7 +127,7 @@ def _progress(items: Iterator, total: int) -> Iterator:
 
 def _code_version() -> str:
     """Digest of the code that makes a row: this file and the modules that read and trim."""
-    modules = (read, ark, wav, formats, lengths, decode, trim)
+    modules = (read, ark, wav, formats, lengths, decode, speech)
     files = (__file__, *(module.__file__ for module in modules))
     return hashlib.md5(b"".join(Path(name).read_bytes() for name in files), usedforsecurity=False).hexdigest()
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from svmixer.audio.dumpset import DumpSet
-from svmixer.audio.speed import name_at_speed, speed_perturb
+from svmixer.audio.resample import name_at_speed, speed_perturb
 from svmixer.cli.main import failed
 from svmixer.config import parse_args
 from svmixer.errors import SvmixerError
