@@ -155,7 +155,12 @@ def nearest(name: str, known: list[str]) -> str:
 
 def help_text(cls: type, description: str = "") -> str:
     """Every key with its comment and default, those of sections by their dotted names."""
-    lines = [description, "", "options:", f"  {'--config FILE':32} YAML file with any of the keys below"]
+    lines = [
+        inspect.cleandoc(description),
+        "",
+        "options:",
+        f"  {'--config FILE':32} YAML file with any of the keys below",
+    ]
     return "\n".join(lines + _help_lines(cls, ""))
 
 

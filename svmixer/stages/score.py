@@ -1,4 +1,4 @@
-"""Stage 5, second part: merge the jobs' embeddings, score the trials, write `scores` and `metrics.json`."""
+"""Stage 5, second part: cohort and scores."""
 
 from __future__ import annotations
 
@@ -7,10 +7,34 @@ from dataclasses import dataclass
 from svmixer.config import parse_args
 from svmixer.limits import at_least, not_negative
 from svmixer.log import get_logger
+from svmixer.scoring.cohort import write_cohort
 from svmixer.scoring.config import ScoringConfig
 from svmixer.scoring.result import AsNorm, score_set
 
 logger = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class CohortConfig(ScoringConfig):
+    """Options of the cohort."""
+
+    # Where embeddings.JOB.scp are and cohort.{ark,scp,json} go.
+    embeddings_dir: str
+    # Dumped set that they are of, with utt2spk, as dump/train.
+    data_dir: str
+    # Number of extraction jobs.
+    num_jobs: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(self, 1, "num_jobs")
+
+
+def cohort(argv: list[str] | None = None) -> None:
+    """Stage 5 with AS-norm: the cohort of the jobs' embeddings of the training set."""
+    config = parse_args(CohortConfig, argv, cohort.__doc__)
+    size = write_cohort(config.embeddings_dir, config.data_dir, config.num_jobs, config.cohort)
+    logger.info("%s: a cohort of %d %s", config.embeddings_dir, size, config.cohort)
 
 
 @dataclass(frozen=True)
@@ -41,9 +65,9 @@ class ScoreConfig(ScoringConfig):
         not_negative(self, "num_jobs", "seed")
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Command line; a user's mistake ends with one line and status 1."""
-    config = parse_args(ScoreConfig, argv, __doc__)
+def score(argv: list[str] | None = None) -> None:
+    """Stage 5: merge the jobs' embeddings, score the trials, write `scores` and `metrics.json`."""
+    config = parse_args(ScoreConfig, argv, score.__doc__)
     metrics = score_set(
         config.embeddings_dir,
         config.data_dir,

@@ -1,13 +1,30 @@
-"""Stage 2: jobs that dump a share of a data directory each, and what joins their lists."""
+"""Stages 1 and 2: the check of lists, and jobs that dump a share of a data directory each."""
 
 from __future__ import annotations
 
 import signal
 import sys
+from dataclasses import dataclass
 
 from svmixer.audio.dump import DumpConfig, dump_job
 from svmixer.audio.merge import MergeConfig, merge_jobs
 from svmixer.config import parse_args
+from svmixer.lists.fix import clean_lines
+
+
+@dataclass(frozen=True)
+class CheckTextConfig:
+    """Options of the script."""
+
+    # List to look at; what its lines say does not matter.
+    input: str
+
+
+def check_text(argv: list[str] | None = None) -> None:
+    """Refuse a list that is no UTF-8 text (UTF-16, compressed, …), with the command that makes it so."""
+    config = parse_args(CheckTextConfig, argv, check_text.__doc__)
+    for _ in clean_lines(config.input):
+        pass
 
 
 def dump(argv: list[str] | None = None) -> None:

@@ -1,0 +1,137 @@
+"""The verbs for data directories."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from svmixer.config import parse_args
+from svmixer.limits import not_negative
+from svmixer.lists import (
+    fix_data_dir,
+    make_trials,
+    partition_data_dir,
+    read_table,
+    read_utt2spk,
+    validate_data_dir,
+    write_trials,
+)
+
+
+@dataclass(frozen=True)
+class ValidateDataDirConfig:
+    """Options of the script."""
+
+    # Directory with wav.scp, utt2spk, spk2utt, …
+    data_dir: str
+    # true: also look whether the files of wav.scp exist.
+    check_files: bool = False
+    # true: also require utt2spk (sets of noises have none).
+    need_speakers: bool = False
+
+
+def validate(argv: list[str] | None = None) -> None:
+    """Check a data directory; every problem is a line on standard error, with the command that repairs it."""
+    config = parse_args(ValidateDataDirConfig, argv, validate.__doc__)
+    size = validate_data_dir(
+        config.data_dir, check_files=config.check_files, need_speakers=config.need_speakers
+    )
+    counts = (size.utterances, "utterances"), (size.speakers, "speakers"), (size.trials, "trials")
+    print(f"{config.data_dir}: valid,", ", ".join(f"{count} {what}" for count, what in counts if count))
+
+
+@dataclass(frozen=True)
+class FixDataDirConfig:
+    """Options of the script."""
+
+    # Directory with wav.scp, utt2spk, spk2utt, …
+    data_dir: str
+    # true: also leave out recordings whose file is missing.
+    check_files: bool = False
+
+
+def fix(argv: list[str] | None = None) -> None:
+    """Repair a data directory: sort and clean its lists, keep what all have; originals go to .backup."""
+    config = parse_args(FixDataDirConfig, argv, fix.__doc__)
+    report = fix_data_dir(config.data_dir, check_files=config.check_files)
+    for drop in report.dropped:
+        more = ", …" if drop.count > 1 else ""
+        print(f"{config.data_dir}/{drop.name}: left out {drop.count}: {drop.reason} ({drop.first}{more})")
+    for name in report.changed:
+        size = report.sizes[name]
+        print(
+            f"{config.data_dir}/{name}: {f'written, {size} entries' if size else 'removed, no entry is left'}"
+        )
+    if not report.changed:
+        print(f"{config.data_dir}: nothing to repair")
+
+
+@dataclass(frozen=True)
+class PartitionDataDirConfig:
+    """Options of the script."""
+
+    # Directory with wav.scp and utt2spk; its trials, if there, say what the test set is.
+    data_dir: str
+    # Where the directories train, valid and test go.
+    output_dir: str = "data"
+    # Speakers to validate with.
+    valid_speakers: int = 5
+    # Speakers to test with, unless there are trials.
+    test_speakers: int = 10
+    # Seed of the choice of speakers and trials.
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        not_negative(self, "valid_speakers", "test_speakers", "seed")
+
+
+def partition(argv: list[str] | None = None) -> None:
+    """Make train, valid and test out of one data directory, by speaker, with trials for valid and test."""
+    config = parse_args(PartitionDataDirConfig, argv, partition.__doc__)
+    speakers = partition_data_dir(
+        config.data_dir,
+        config.output_dir,
+        valid_speakers=config.valid_speakers,
+        test_speakers=config.test_speakers,
+        seed=config.seed,
+    )
+    for name, count in speakers.items():
+        print(f"{config.output_dir}/{name}: {count} speakers")
+
+
+@dataclass(frozen=True)
+class MakeTrialsConfig:
+    """Options of the script."""
+
+    # Directory with utt2spk; trials is written there.
+    data_dir: str
+    # Lists in data_dir by speaker or utterance, e.g. "[spk2gender, utt2lang]"; impostors alike come first.
+    attributes: tuple[str, ...] = ()
+    # Utterances of a speaker that take part.
+    max_utterances: int = 20
+    # Target trials of a speaker.
+    max_targets: int = 100
+    # Impostor trials between two speakers before others have their turn.
+    max_per_impostor: int = 20
+    # Seed of the choice.
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        not_negative(self, "max_utterances", "max_targets", "max_per_impostor", "seed")
+
+
+def trials(argv: list[str] | None = None) -> None:
+    """Make trials for a data directory: target pairs of each speaker, as many impostor pairs, hard first."""
+    config = parse_args(MakeTrialsConfig, argv, trials.__doc__)
+    folder = Path(config.data_dir)
+    rows = make_trials(
+        read_utt2spk(folder / "utt2spk"),
+        attributes=[read_table(folder / name) for name in config.attributes],
+        max_utterances=config.max_utterances,
+        max_targets=config.max_targets,
+        max_per_impostor=config.max_per_impostor,
+        seed=config.seed,
+        path=folder / "utt2spk",
+    )
+    write_trials(folder / "trials", rows)
+    print(f"{folder / 'trials'}: {len(rows)} trials, {int(rows.labels.sum())} of them targets")
