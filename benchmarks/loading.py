@@ -97,7 +97,7 @@ def open_loader(items: TrainSet, workers: int, batch: int, batches: int) -> Batc
     import torch
     from torch.utils.data import DataLoader
 
-    from svmixer.training.sampler import BatchPlan
+    from svmixer.training.data import BatchPlan
 
     plan = BatchPlan(items.labels, 0, 0.0, batch, 1, 0, 1).batches(0, batches)
     generator = torch.Generator().manual_seed(0)

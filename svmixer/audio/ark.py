@@ -16,7 +16,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from svmixer.audio.errors import AudioError
-from svmixer.audio.span import Span
+from svmixer.audio.formats import Span
 from svmixer.audio.wav import WavHeader, wav_header_of
 
 # A named pipe without a writer is given this long; a writer may then take any time.

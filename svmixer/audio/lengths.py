@@ -11,8 +11,7 @@ import struct
 from collections.abc import Callable, Iterator
 
 from svmixer.audio.errors import AudioError
-from svmixer.audio.formats import Format
-from svmixer.audio.span import Span
+from svmixer.audio.formats import Format, Span
 from svmixer.audio.wav import check_present, only_chunks, riff_chunks, wav_header_of
 
 # A change of a header: position and the bytes that belong there.

@@ -8,8 +8,7 @@ from pathlib import Path
 from svmixer.audio.ark import is_pipe, opened, wav_header
 from svmixer.audio.dumpset import RATE
 from svmixer.audio.errors import AudioError
-from svmixer.audio.formats import HEAD_BYTES, recognise
-from svmixer.audio.span import Span
+from svmixer.audio.formats import HEAD_BYTES, Span, recognise
 from svmixer.lists import ListError, find_source
 
 

@@ -23,10 +23,9 @@ from svmixer.audio.decode import (
     sndfile_read,
 )
 from svmixer.audio.errors import AudioError, about
-from svmixer.audio.formats import Format, recognise
+from svmixer.audio.formats import Format, Span, recognise
 from svmixer.audio.lengths import check_complete, ogg_links
 from svmixer.audio.resample import Resampler, from_pcm16
-from svmixer.audio.span import Span
 from svmixer.audio.wav import WavHeader, wav_header_of
 from svmixer.lists import find_source
 from svmixer.lists.source import Source

@@ -8,7 +8,7 @@ import struct
 from collections.abc import Iterable, Iterator
 
 from svmixer.audio.errors import AudioError
-from svmixer.audio.span import Span
+from svmixer.audio.formats import Span
 
 _PCM, _EXTENSIBLE = 0x0001, 0xFFFE
 # Far more than any program writes before the samples; a file full of empty chunks would take hours to walk.

@@ -25,8 +25,8 @@ from svmixer.log import TrainingProgress, get_logger
 from svmixer.training.batch_norm import share_statistics, synchronise
 from svmixer.training.checkpoint import BestCheckpoints, check_compatible, load_newest, rotate
 from svmixer.training.config import LoopConfig
+from svmixer.training.data import BatchPlan
 from svmixer.training.metrics_log import MetricsLog, StepMetrics
-from svmixer.training.sampler import BatchPlan
 from svmixer.training.schedule import (
     PhaseConfig,
     PhasedSchedule,

@@ -14,8 +14,7 @@ from svmixer.log import Progress, get_logger
 from svmixer.models.base import evaluating
 from svmixer.models.speaker_model import SpeakerModel
 from svmixer.training.config import WhitenConfig
-from svmixer.training.data import TrainSet
-from svmixer.training.sampler import epoch_order
+from svmixer.training.data import TrainSet, epoch_order
 
 logger = get_logger(__name__)
 

@@ -14,7 +14,7 @@ from svmixer.models.config import StudentConfig
 from svmixer.models.costs import measure
 from svmixer.models.student import Student
 from svmixer.models.students import ENCODER_LAYERS, build_layers
-from svmixer.models.students.cycle_mlp import cycle_shift
+from svmixer.models.students.comparisons import cycle_shift
 
 H, T = 1024, 149
 PAPER = StudentConfig()

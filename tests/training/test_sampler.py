@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from svmixer.training.sampler import BatchPlan, epoch_batches, epoch_order, steps_per_epoch
+from svmixer.training.data import BatchPlan, epoch_batches, epoch_order, steps_per_epoch
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=60), st.integers(0, 3), st.integers(1, 5))

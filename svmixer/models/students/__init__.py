@@ -9,10 +9,8 @@ from torch import nn
 
 from svmixer.models.config import StudentConfig
 from svmixer.models.registry import Registry
-from svmixer.models.students.conv_mixer import conv_mixer_layer
-from svmixer.models.students.cycle_mlp import CycleMlpLayer
+from svmixer.models.students.comparisons import CycleMlpLayer, TransformerLayer, conv_mixer_layer
 from svmixer.models.students.mixer import mixer_layer, mlp_mixer_layer
-from svmixer.models.students.transformer import TransformerLayer
 
 # A builder takes (config: StudentConfig, last: bool); last says that nothing but the final norm follows.
 ENCODER_LAYERS = Registry("encoder")
