@@ -80,7 +80,7 @@ class PeersConfig:
         known = ["speechbrain_ecapa", "resemblyzer", *ESPNET]
         for name in self.peers:
             if name not in known:
-                raise ValueError(f"peers: '{name}' is none of {', '.join(known)}")
+                raise ValueError(f"peers: '{name}' is not one of {', '.join(known)}")
 
 
 def speechbrain_ecapa() -> tuple[Embed, nn.Module]:

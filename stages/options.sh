@@ -96,7 +96,7 @@ require_int 1 nj num_nodes
 require_int 0 ngpu seed
 [ -z "$max_resubmits" ] || require_int 0 max_resubmits
 require_words local_data_opts distill_args train_args export_args
-[[ $score_norm =~ ^(none|asnorm)$ ]] || option_error "--score_norm $score_norm is none of none, asnorm"
+[[ $score_norm =~ ^(none|asnorm)$ ]] || option_error "--score_norm $score_norm is not one of none, asnorm"
 for _value in $lowpass $durations; do
     [[ $_value =~ ^[0-9]+(\.[0-9]+)?$ ]] || option_error "--lowpass and --durations take numbers, found '$_value'"
 done

@@ -219,7 +219,7 @@ def _checked(hint: Any, value: Any, where: str, key: str) -> Any:
     if isinstance(value, (list, tuple)) and args:
         return [_checked(args[0], item, where, f"{key}[{i}]") for i, item in enumerate(value)]
     if typing.get_origin(hint) is typing.Literal and value not in (*args, None):
-        raise ConfigError(f"{where}: {key}: '{value}' is none of {', '.join(map(repr, args))}")
+        raise ConfigError(f"{where}: {key}: '{value}' is not one of {', '.join(map(repr, args))}")
     if hint in (int, float) and isinstance(value, str):
         # PyYAML takes 1e-4 for text.
         with contextlib.suppress(ValueError):

@@ -61,7 +61,7 @@ def below_one(config: Any, *names: str) -> None:
 
 
 def different(config: Any, *names: str) -> None:
-    """Every field of ``names`` is a tuple of one value or more, none of which stands twice.
+    """Every field of ``names`` is a tuple of one value or more, none of them listed twice.
 
     Raises:
         ValueError: see :func:`at_least`.
@@ -71,7 +71,7 @@ def different(config: Any, *names: str) -> None:
         if not values:
             raise ValueError(f"{name}: one value at least, found none")
         if len(set(values)) < len(values):
-            raise ValueError(f"{name}: a value stands twice: {', '.join(map(str, values))}")
+            raise ValueError(f"{name}: a value is listed twice: {', '.join(map(str, values))}")
 
 
 def _values(config: Any, names: tuple[str, ...]) -> list[tuple[str, float]]:

@@ -82,7 +82,7 @@ def test_values_and_defaults():
         ({"name": "x", "inner": {"rates": 3}}, "inner.rates: Expected `array`, got `int`"),
         ({"name": "x", "inner": 3}, "inner: Expected `object`, got `int`"),
         ({"name": "x", "inner": None}, "inner: Expected `object`, got `null`"),
-        ({"name": "x", "inner": {"mode": "mid"}}, "inner.mode: 'mid' is none of 'low', 'high'"),
+        ({"name": "x", "inner": {"mode": "mid"}}, "inner.mode: 'mid' is not one of 'low', 'high'"),
         ({"name": "x", "inner": {"mode": None}}, "inner.mode: Expected `str`, got `null`"),
         ({"name": ["x"]}, "name: Expected `str`, got `array`"),
         ({"name": "x", "limit": True}, "limit: Expected `float | null`, got `bool`"),

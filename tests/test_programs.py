@@ -152,8 +152,8 @@ def test_no_number_is_nan_or_infinite_or_negative(cls):
 @pytest.mark.parametrize(
     ("key", "text", "message"),
     [
-        ("data.speeds", "[1.0, 1.0]", "data.speeds: a value stands twice: 1.0, 1.0"),
-        ("distill.layers", "[2, 2]", "distill.layers: a value stands twice: 2, 2"),
+        ("data.speeds", "[1.0, 1.0]", "data.speeds: a value is listed twice: 1.0, 1.0"),
+        ("distill.layers", "[2, 2]", "distill.layers: a value is listed twice: 2, 2"),
         ("data.speeds", "[1.0, 1.0000001]", "data.speeds: too near to each other"),
         ("data.speeds", "[]", "data.speeds: one value at least, found none"),
         ("data.speeds", "[0.1]", "data.speeds: must be between 0.5 and 2, found 0.1"),
@@ -170,7 +170,7 @@ def test_no_number_is_nan_or_infinite_or_negative(cls):
         ("loop.phases", "[{steps: 2, optimizer: sgd, momentum: 0}]", "momentum: Nesterov's"),
         ("loop.phases", "[{steps: 2, momentum: 1}]", "momentum: must be at least 0 and below 1, found 1.0"),
         ("valid.num_crops", "0", "valid.num_crops: must be at least 1, found 0"),
-        ("valid.protocol", "stream", "valid.protocol: 'stream' is none of 'crops', 'whole'"),
+        ("valid.protocol", "stream", "valid.protocol: 'stream' is not one of 'crops', 'whole'"),
         ("device.patience", "0", "device.patience: must be more than 0, found 0.0"),
         ("model.sample_rate", "0", "model.sample_rate: must be at least 1, found 0"),
     ],
@@ -192,7 +192,7 @@ def test_values_that_no_training_can_work_with(key, text, message):
         ("extract", ["--model", "m", "--data_dir", "d", "--output_dir", "o", "--lowpass_hz", "9000"],
          "lowpass_hz: a frequency between 200 and 8000 Hz, or 0, found 9000"),
         ("tables", ["--tables", "t", "--seeds", "[]"], "seeds: one value at least, found none"),
-        ("tables", ["--tables", "t", "--seeds", "[0, 0]"], "seeds: a value stands twice: 0, 0"),
+        ("tables", ["--tables", "t", "--seeds", "[0, 0]"], "seeds: a value is listed twice: 0, 0"),
         (
             "package_model", ["--export_dir", "e", "--name", "n", "--max_megabytes", "0"],
             "must be more than 0",

@@ -66,7 +66,7 @@ def iter_sorted(path: Path) -> Iterator[tuple[int, str, str]]:
     previous = ""
     for number, key, value in iter_table(path):
         if key <= previous:
-            what = "id stands twice" if key == previous else f"not sorted: it stands behind {previous}"
+            what = "id is listed twice" if key == previous else f"not sorted: it stands behind {previous}"
             raise ListError(what, path=path, line=number, utterance=key, repair=fix_command(path))
         previous = key
         yield number, key, value

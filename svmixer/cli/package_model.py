@@ -24,8 +24,8 @@ from svmixer.log import get_logger
 logger = get_logger(__name__)
 
 WEIGHTS, CARD, SUMS = "model.safetensors", "README.md", "SHA256SUMS"
-ANEW = (
-    "make the export anew: stage 7 with --force true, or svmixer export --onnx true --model MODEL "
+REPAIR = (
+    "write the export again: stage 7 with --force true, or svmixer export --onnx true --model MODEL "
     "--output_dir {source} --test DUMP"
 )
 
@@ -93,20 +93,20 @@ def read_export(source: Path, config: PackageConfig, names: list[str]) -> tuple[
 
     Raises:
         ModelError: the graph was not exported, or something is missing, as in the export of an older version;
-            the message says what, and how to make the export anew.
+            the message says what, and how to write the export again.
     """
-    anew = ANEW.format(source=source)
+    repair = REPAIR.format(source=source)
     try:
         precisions = read_description(source).precisions
     except ModelError as error:
-        raise ModelError(f"{error}; {anew}") from None
+        raise ModelError(f"{error}; {repair}") from None
     if config.graph not in precisions:
         raise ModelError(f"{source}: there is no {config.graph} graph in it")
     missing = [name for name in names if not (source / name).is_file()]
     if missing:
-        raise ModelError(f"{source}: {', '.join(missing)} missing; {anew}")
+        raise ModelError(f"{source}: {', '.join(missing)} missing; {repair}")
     description = {**read_json(source / DESCRIPTION), "precisions": [config.graph]}
     try:
         return description, model_card(config.name, description)
     except ModelError as error:
-        raise ModelError(f"{source / DESCRIPTION}: {error}; {anew}") from None
+        raise ModelError(f"{source / DESCRIPTION}: {error}; {repair}") from None

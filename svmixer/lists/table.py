@@ -80,7 +80,7 @@ def read_table(path: str | Path) -> dict[str, str]:
     """A whole table as key → value, in file order.
 
     Raises:
-        ListError: see :func:`iter_table`; also a key that stands twice, and a file without entries.
+        ListError: see :func:`iter_table`; also a key that is listed twice, and a file without entries.
     """
     table: dict[str, str] = {}
     for number, key, value in iter_table(path):
@@ -133,7 +133,7 @@ def write_table(path: str | Path, items: Mapping[str, str] | Iterable[tuple[str,
     previous = None
     for key, value in entries:
         if key == previous:
-            raise ListError("id stands twice", path=path, utterance=key)
+            raise ListError("id is listed twice", path=path, utterance=key)
         if not is_id(key):
             raise ListError(f"{key!r} cannot be an id: empty, or with white space", path=path)
         if not value.strip(_BLANKS) or "\n" in value or "\r" in value:
@@ -159,8 +159,8 @@ def is_id(text: str) -> bool:
 def duplicate_error(path: str | Path, number: int, key: str, value: str, first: str) -> ListError:
     """The error for ``key`` seen again on line ``number``; only identical lines can be repaired by a tool."""
     if value == first:
-        return _fixable("the same line stands twice", path, number, key)
-    what = f"id stands twice, with different values: '{first}' and '{value}'"
+        return _fixable("the same line is listed twice", path, number, key)
+    what = f"id is listed twice, with different values: '{first}' and '{value}'"
     return ListError(what, path=path, line=number, utterance=key)
 
 

@@ -36,7 +36,7 @@ def make_trials(
     then those that share all but the last, and so on: with ``attributes=(sex, language)``, first same sex
     and language, then same sex, then the others. Within such a tier the impostor speakers take turns, in
     random order, up to ``max_per_impostor`` trials each; only when all tiers are through and trials are
-    still missing do the hardest give more. An utterance never meets itself, and no pair stands twice, in
+    still missing do the hardest give more. An utterance never meets itself, and no pair comes twice, in
     either order.
 
     Args:

@@ -237,7 +237,7 @@ class BackendConfig:
         if values.get("name") == "redimnet":
             raise ValueError(
                 "redimnet: bins, channels, strides and so on are of the former backend of this name; in its "
-                "place is the published ReDimNet now, and its models do not load: train one anew with "
+                "place is the published ReDimNet now, and its models do not load: train one with "
                 "redimnet.size"
             )
         return {key: value for key, value in values.items() if key != "redimnet"}

@@ -42,7 +42,7 @@ def read_config(directory: Path) -> TeacherConfig:
     values: dict[str, Any] = read_json(path)
     family = values.get("model_type")
     if family not in _FAMILIES:
-        raise ModelError(f"{path}: model_type '{family}' is none of {', '.join(_FAMILIES)}")
+        raise ModelError(f"{path}: model_type '{family}' is not one of {', '.join(_FAMILIES)}")
     _refuse(path, values, "feat_proj_layer_norm", True)
     _refuse(path, values, "conv_pos_batch_norm", False)
     for key in ("feat_extract_activation", "hidden_act"):

@@ -106,7 +106,7 @@ class LoopConfig:
 
     def __post_init__(self) -> None:
         if self.precision not in ("32-true", "bf16-mixed"):
-            raise ValueError(f"precision: '{self.precision}' is none of 32-true, bf16-mixed")
+            raise ValueError(f"precision: '{self.precision}' is not one of 32-true, bf16-mixed")
         at_least(self, 1, "batch_size", "accumulate", "save_every", "log_every", "keep_best")
         not_negative(self, "seed", "max_epochs", "epoch_steps", "weight_decay", "clip", "workers")
         positive(self, "lr")

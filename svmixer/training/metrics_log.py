@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from lightning_fabric import Fabric
 
+from svmixer.errors import SvmixerError
 from svmixer.fileio import atomic_write
 from svmixer.log import get_logger
 
@@ -51,7 +52,7 @@ class StepMetrics:
             The last step's metrics; empty if there was none since the last call.
 
         Raises:
-            FloatingPointError: a metric is not finite.
+            SvmixerError: a metric is not finite.
         """
         metrics: dict[str, float] = {}
         if not self._pending:
@@ -60,9 +61,13 @@ class StepMetrics:
         self._pending = []
         steps = rows.view(-1, self._accumulate, rows.shape[1]).mean(dim=1).tolist()
         for number, values in enumerate(steps, step - len(steps) + 1):
-            if not all(map(math.isfinite, values)):
-                raise FloatingPointError(f"loss is not finite at epoch {epoch}, step {number}: {values[0]}")
             metrics = dict(zip(self._names, values, strict=True))
+            if not all(map(math.isfinite, values)):
+                bad = ", ".join(f"{name} {x:g}" for name, x in metrics.items() if not math.isfinite(x))
+                raise SvmixerError(
+                    f"not finite at epoch {epoch}, step {number}: {bad}; lower loop.lr, or train with "
+                    "loop.precision 32-true; the last checkpoint is from before it"
+                )
             for name, value in metrics.items():
                 self.sums[name] = self.sums.get(name, 0.0) + value
         return metrics

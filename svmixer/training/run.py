@@ -85,7 +85,7 @@ def _incompatible(error: IncompatibleCheckpointError, changed: list[str]) -> str
         cause = "no option has changed, but the data, the teacher or the code"
     return (
         f"{error}; {cause}. This training cannot be continued: use another --tag (--output_dir), or --force "
-        "true to begin anew"
+        "true to start over"
     )
 
 

@@ -32,7 +32,7 @@ class ScheduleConfig:
 
     def __post_init__(self) -> None:
         if self.kind not in ("plateau", "cosine"):
-            raise ValueError(f"kind: '{self.kind}' is none of plateau, cosine")
+            raise ValueError(f"kind: '{self.kind}' is not one of plateau, cosine")
         not_negative(self, "warmup_steps", "patience", "stop_after")
         positive(self, "factor")
         between(self, 0.0, 1.0, "factor", "floor")

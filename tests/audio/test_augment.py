@@ -303,7 +303,7 @@ def test_commands_in_a_list_are_not_run(tmp_path):
         ({"sources": [{"kind": "clip", "snr": [0, 5]}]}, "'clip' mixes nothing in"),
         ({"sources": [{"kind": "coloured", "snr": [9, 5]}]}, "snr: expected lowest and highest"),
         ({"sources": [{"kind": "coloured", "weight": 0}]}, "weight: must be positive"),
-        ({"sources": [{"kind": "speech"}]}, "'speech' is none of"),
+        ({"sources": [{"kind": "speech"}]}, "'speech' is not one of"),
         ({"sources": [{"kind": "clip", "wieght": 1}]}, "weight"),
         ({"band_low_hz": [0, 4000]}, "band_low_hz: must lie between 0 and band_high_hz"),
         ({"band_high_hz": [3000, 9000]}, "band_high_hz: must not exceed 8000"),

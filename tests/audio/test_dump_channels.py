@@ -151,7 +151,7 @@ def test_two_channels_of_one_channel_in_different_jobs():
         ),
         (
             {"wav_scp": "a call.wav\n", "reco2file_and_channel": "a call A\na call B\n"},
-            "data/reco2file_and_channel:2: recording a: id stands twice",
+            "data/reco2file_and_channel:2: recording a: id is listed twice",
         ),
     ],
 )

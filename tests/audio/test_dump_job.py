@@ -349,7 +349,7 @@ def test_lists_that_cannot_be_dumped(tmp_path):
             "b b.wav\na a.wav\n",
             r"wav.scp:2: utterance a: not sorted: it stands behind b; repair with: .*fix_data_dir",
         ),
-        ("a a.wav\na a.wav\n", r"wav.scp:2: utterance a: id stands twice"),
+        ("a a.wav\na a.wav\n", r"wav.scp:2: utterance a: id is listed twice"),
         ("a a.wav\r\n", r"wav.scp:1: carriage return"),
     ]:
         (data / "wav.scp").write_text(text, newline="")

@@ -166,11 +166,11 @@ def test_an_export_of_an_older_version_says_what_is_missing(export, tmp_path, ca
         message = capsys.readouterr().err
         assert stop.value.code == 1 and message.count("\n") == 1
         assert message.startswith(f"error: {export / 'export.json'}: ") and path[-1] in message
-        assert "make the export anew: stage 7 with --force true, or svmixer export --onnx true" in message
-    assert "/export.json: about is missing; make" in message
+        assert "write the export again: stage 7 with --force true, or svmixer export --onnx true" in message
+    assert "/export.json: about is missing; write" in message
     drop(export, ("checks", "int8", "parts"))
     with pytest.raises(
-        ModelError, match=r"export\.json: checks\.int8\.parts is missing; make the export anew"
+        ModelError, match=r"export\.json: checks\.int8\.parts is missing; write the export again"
     ):
         run(export, tmp_path)
     assert not (tmp_path / "assets").exists() and not (tmp_path / "mini").exists()
@@ -181,11 +181,11 @@ def test_an_incomplete_export_leaves_what_was_shipped_before(export, tmp_path):
     for name in ("speakers.txt", "model.int8.onnx"):
         (export / name).unlink()
     with pytest.raises(
-        ModelError, match=r"export: speakers\.txt, model\.int8\.onnx missing; make the export "
+        ModelError, match=r"export: speakers\.txt, model\.int8\.onnx missing; write the export "
     ):
         run(export, tmp_path, force=True)
     (export / "export.json").write_text(json.dumps({**DESCRIPTION, "threshold": None}))
-    with pytest.raises(ModelError, match="missing; make the export anew"):
+    with pytest.raises(ModelError, match="missing; write the export again"):
         run(export, tmp_path, force=True)
     assert len(list((tmp_path / "mini").iterdir())) == 7
 

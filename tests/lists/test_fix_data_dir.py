@@ -69,8 +69,8 @@ def test_backups_are_never_overwritten(write):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("utt2spk", "a-1 a\na-2 a\na-1 b\n", r"utt2spk:3: utterance a-1: id stands twice, with different"),
-        ("wav.scp", "a-1 x\na-1 y\n", r"wav.scp:2: utterance a-1: id stands twice, with different"),
+        ("utt2spk", "a-1 a\na-2 a\na-1 b\n", r"utt2spk:3: utterance a-1: id is listed twice, with different"),
+        ("wav.scp", "a-1 x\na-1 y\n", r"wav.scp:2: utterance a-1: id is listed twice, with different"),
         ("wav.scp", b"a-1 x\na-2 \xe9\n", r"wav.scp:2: not UTF-8"),
         ("wav.scp", "a-1 x\na-2 |\n", r"wav.scp:2: utterance a-2: '\|' is not a recording"),
         ("utt2spk", "a-1 a\na-2 a b\n", r"utt2spk:2: utterance a-2: expected one speaker"),

@@ -41,7 +41,8 @@ def test_fix(data_dir, capsys):
         run_program("fix_data_dir", ["--data_dir", str(data_dir)])
     assert caught.value.code == 1
     assert capsys.readouterr().err == (
-        f"error: {data_dir}/utt2spk:2: utterance a-1: id stands twice, with different values: 'a' and 'b'\n"
+        f"error: {data_dir}/utt2spk:2: utterance a-1: id is listed twice, "
+        "with different values: 'a' and 'b'\n"
     )
 
 

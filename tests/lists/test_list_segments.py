@@ -49,7 +49,7 @@ def test_segments_has_one_piece_only(write):
 
 
 def test_duplicates(write):
-    with pytest.raises(ListError, match="the same line stands twice"):
+    with pytest.raises(ListError, match="the same line is listed twice"):
         read_segments(write("segments", "u r 0 1\nu r 0.0 1.0\n"))
     with pytest.raises(ListError, match="different values"):
         read_parts(write("parts", "u r 0 1\nu r 0 1 r 1 2\n"))

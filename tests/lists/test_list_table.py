@@ -42,7 +42,7 @@ def test_last_line_needs_no_newline(write):
         (b"a x\n\nb y\n", 2, None, "blank line"),
         (b"a x\nb \n", 2, "b", "no value"),
         (b"a x\nb\n", 2, "b", "no value"),
-        (b"a x\nb y\na x\n", 3, "a", "the same line stands twice"),
+        (b"a x\nb y\na x\n", 3, "a", "the same line is listed twice"),
     ],
 )
 def test_refusals_name_place_and_repair(write, content, line, utterance, what):

@@ -64,8 +64,11 @@ def test_order_duplicates_and_tabs(data_dir):
             "a-1 a\nb-1 b\na-2 a\nb-2 b\n",
             "utt2spk:3: utterance a-2: not sorted: stands behind b-1 (order: LC_ALL=C sort)",
         ),
-        ("a-1 a\na-1 a\na-2 a\nb-1 b\nb-2 b\n", "utt2spk:2: utterance a-1: the same line stands twice"),
-        ("a-1 a\na-1 b\n", "utt2spk:2: utterance a-1: id stands twice, with different values: 'a' and 'b'"),
+        ("a-1 a\na-1 a\na-2 a\nb-1 b\nb-2 b\n", "utt2spk:2: utterance a-1: the same line is listed twice"),
+        (
+            "a-1 a\na-1 b\n",
+            "utt2spk:2: utterance a-1: id is listed twice, with different values: 'a' and 'b'",
+        ),
         (
             "a-1\ta\na-2 a\nb-1 b\nb-2 b\n",
             "utt2spk:1: utterance a-1: tab or leading blank: one space separates the fields",

@@ -251,7 +251,7 @@ def test_penalty_never_lowers_the_loss_and_scale_of_embedding_is_irrelevant(clas
         ({"margin_epochs": [-1, 2]}, "margin_epochs: expected first and last, from 0, found -1, 2"),
         ({"scale": 0}, "scale: must be positive"),
         ({"top_k": 0}, "top_k: must be at least 1"),
-        ({"top_k_mode": "both"}, "top_k_mode: 'both' is none of"),
+        ({"top_k_mode": "both"}, "top_k_mode: 'both' is not one of"),
         ({"top_k_wieght": 3}, "top_k_weight"),
     ],
 )

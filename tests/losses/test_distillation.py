@@ -164,12 +164,12 @@ def test_builder():
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ({"kind": "kd"}, "kind: 'kd' is none of"),
+        ({"kind": "kd"}, "kind: 'kd' is not one of"),
         ({"weight": 0}, "weight: must be positive"),
         ({"cosine_weight": -1}, "cosine_weight: must not be negative"),
         ({"layers": []}, "layers: expected one or more"),
         ({"layers": [-1]}, "layers: expected one or more"),
-        ({"reduction": "max"}, "reduction: 'max' is none of"),
+        ({"reduction": "max"}, "reduction: 'max' is not one of"),
     ],
 )
 def test_bad_configuration(data, message):

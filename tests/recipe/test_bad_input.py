@@ -141,7 +141,7 @@ LISTS = {
     "duplicate": (
         lambda text: text + "b-plain a-stereo.wav\n",
         "wav.scp:5: utterance b-plain: ",
-        "stands twice",
+        "is listed twice",
     ),
     "unsorted": (
         lambda text: "".join(text.splitlines(True)[::-1]),

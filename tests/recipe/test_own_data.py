@@ -205,7 +205,7 @@ def test_bad_lists_are_explained(recipe, corpus, tmp_path):
         stream.write("s1-0 s2\n")
     conflict = run(recipe / "local/data.sh", *options(corpus), cwd=work)
     assert conflict.returncode == 1
-    assert "data/all/utt2spk:26: utterance s1-0: id stands twice, with different values" in conflict.stderr
+    assert "data/all/utt2spk:26: utterance s1-0: id is listed twice, with different values" in conflict.stderr
     assert f"correct {corpus}/wav.scp {corpus}/utt2spk and run this again" in conflict.stderr
     assert "--drop_missing" not in conflict.stderr
 

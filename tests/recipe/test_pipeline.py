@@ -264,7 +264,7 @@ def test_normalised_and_cut(finished, recipe, tmp_path):
     assert again.returncode == 0 and "is done" in again.stdout
     assert {path: path.stat().st_mtime_ns for path in score.rglob("*") if path.is_file()} == before
     refused = run(recipe, work, *options, "--score_norm", "znorm")
-    assert refused.returncode == 1 and "--score_norm znorm is none of none, asnorm" in refused.stderr
+    assert refused.returncode == 1 and "--score_norm znorm is not one of none, asnorm" in refused.stderr
 
 
 def test_across_channels(finished, recipe, tmp_path):

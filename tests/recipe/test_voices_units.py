@@ -194,8 +194,8 @@ def test_sets_nest(tmp_path):
     ("field", "value", "message"),
     [
         ("sex", "X", "sex 'X' is neither F nor M"),
-        ("split", "dev", "split 'dev' is none of train, valid, test"),
-        ("set", "tiny", "set 'tiny' is none of compact, fillets, full"),
+        ("split", "dev", "split 'dev' is not one of train, valid, test"),
+        ("set", "tiny", "set 'tiny' is not one of compact, fillets, full"),
         ("files", "many", "files 'many' is not a number"),
         ("path_glob", "!a ; !b", "path_glob only excludes"),
         ("package", "", "a field is empty or missing"),
@@ -209,7 +209,7 @@ def test_a_wrong_field_is_named_with_its_line(tmp_path, field, value, message):
 
 
 def test_a_speaker_twice_and_a_missing_column(tmp_path):
-    with pytest.raises(corpus.CorpusError, match=":3: speaker ann stands twice"):
+    with pytest.raises(corpus.CorpusError, match=":3: speaker ann is listed twice"):
         corpus.read_voices(write_table(tmp_path / "t", ROW, ROW), "compact")
     (tmp_path / "t").write_text("speaker\tsex\n")
     with pytest.raises(corpus.CorpusError, match=":1: no column lang, package, set, split, files, path_glob"):

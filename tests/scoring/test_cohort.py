@@ -210,7 +210,7 @@ def test_utterances_cut_to_a_length(make_dump, voices, trial_text, tmp_path):
     [
         ("--top_k 1", "top_k: at least 2, found 1"),
         ("--cohort_utterances -1", "cohort_utterances: 0 or more"),
-        ("--cohort speaker", "'speaker' is none of"),
+        ("--cohort speaker", "'speaker' is not one of"),
     ],
 )
 def test_wrong_options(option, message, capsys):

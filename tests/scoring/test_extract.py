@@ -263,7 +263,7 @@ def test_embedding_that_is_not_finite_names_the_utterance(eval_set):
         (["--model", "control"], 2, "train_dir: the control needs"),
         (["--model", "control_whitened"], 2, "train_dir: the control needs"),
         (["--model", "nowhere"], 1, "nowhere: no such model directory"),
-        (["--model", "nowhere", "--protocol", "corps"], 2, "'corps' is none of"),
+        (["--model", "nowhere", "--protocol", "corps"], 2, "'corps' is not one of"),
         (["--model", "nowhere", "--job", "2"], 2, "job: 2 is not among"),
     ],
 )

@@ -114,7 +114,10 @@ def test_the_preprocessor_decides_about_normalisation(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"model_type": "data2vec-audio"}, "model_type 'data2vec-audio' is none of wavlm, hubert, wav2vec2"),
+        (
+            {"model_type": "data2vec-audio"},
+            "'data2vec-audio' is not one of wavlm, hubert, wav2vec2",
+        ),
         ({"feat_proj_layer_norm": False}, "feat_proj_layer_norm = False is not supported"),
         ({"conv_pos_batch_norm": True}, "conv_pos_batch_norm = True is not supported"),
         ({"hidden_act": "relu"}, "hidden_act = 'relu' is not supported"),

@@ -74,7 +74,7 @@ def refusal(*run) -> str:
     return done.stderr.splitlines()[-1]
 
 
-END = "This training cannot be continued: use another --tag (--output_dir), or --force true to begin anew"
+END = "This training cannot be continued: use another --tag (--output_dir), or --force true to start over"
 OTHERWISE = f"; no option has changed, but the data, the teacher or the code. {END}"
 
 

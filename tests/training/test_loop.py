@@ -1,14 +1,17 @@
 """The training loop on a task of one number: what it does with a step's metrics."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from svmixer.cli.main import run_program
 from svmixer.distributed.config import DeviceConfig
 from svmixer.distributed.device import make_fabric
+from svmixer.errors import SvmixerError
 from svmixer.training.config import LoopConfig
 from svmixer.training.loop import Loop
 
@@ -80,11 +83,20 @@ def test_a_metric_that_is_not_finite_ends_the_training_and_nothing_is_saved_afte
     running = loop(Task(12, most=10.5), tmp_path, log_every=log_every, save_every=1)
     batches = running.plan.batches(0, 6)
     bad = next(number for number, batch in enumerate(batches, 1) if 11 in [item for _, item in batch])
-    with pytest.raises(FloatingPointError, match=f"not finite at epoch 1, step {bad}: "):
+    with pytest.raises(SvmixerError, match=rf"not finite at epoch 1, step {bad}: figure nan; lower loop\.lr"):
         running._train_epoch()
     again = loop(Task(12), tmp_path)
     again._resume()
     assert again.total == bad - 1
+
+
+def test_a_training_that_diverges_ends_with_a_line_and_status_1(toy, tmp_path, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        run_program("train", ["--config", f"{toy}/config.yaml", "--output_dir", str(tmp_path / "run"),
+                              "--loop.lr", "1e15", "--loop.clip", "0", "--device.threads", "1"])  # fmt: skip
+    assert stopped.value.code == 1
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1 and re.match(r"error: not finite at epoch 1, step \d+: loss nan", errors[0])
 
 
 def test_without_epochs_the_model_is_validated_and_written_as_it_starts(tmp_path):

@@ -101,7 +101,7 @@ def test_optimisers():
     [
         ({"phases": [{"steps": 4, "warmup_steps": 4}]}, "warmup_steps: from 0 to less than steps"),
         ({"phases": [{"steps": 4, "stesp": 4}]}, "unknown key 'phases\\[0\\].stesp'; did you mean 'steps'"),
-        ({"phases": [{"optimizer": "adam"}]}, "'adam' is none of 'adamw', 'sgd'"),
+        ({"phases": [{"optimizer": "adam"}]}, "'adam' is not one of 'adamw', 'sgd'"),
         ({"phases": [{"steps": 4}], "lr": 0.1}, "lr: not read beside phases"),
         ({"phases": [{"steps": 4}], "max_epochs": 3}, "max_epochs: not read beside phases"),
         ({"phases": [{"steps": 4}], "schedule": {"kind": "cosine"}}, "schedule: not read beside phases"),

@@ -75,7 +75,7 @@ def read_voices(path: str | Path, voices: str) -> list[Voice]:
             where = f"{path}:{reader.line_num}"
             voice = _voice(row, where)
             if voice.speaker in found:
-                raise CorpusError(f"{where}: speaker {voice.speaker} stands twice")
+                raise CorpusError(f"{where}: speaker {voice.speaker} is listed twice")
             found[voice.speaker] = voice
     return [found[name] for name in sorted(found) if found[name].set in wanted]
 
@@ -146,9 +146,9 @@ def _voice(row: dict[str, str], where: str) -> Voice:
     if gender not in ("f", "m"):
         raise CorpusError(f"{where}: sex '{row['sex']}' is neither F nor M")
     if row["set"] not in SETS:
-        raise CorpusError(f"{where}: set '{row['set']}' is none of {', '.join(SETS)}")
+        raise CorpusError(f"{where}: set '{row['set']}' is not one of {', '.join(SETS)}")
     if row["split"] not in SPLITS:
-        raise CorpusError(f"{where}: split '{row['split']}' is none of {', '.join(SPLITS)}")
+        raise CorpusError(f"{where}: split '{row['split']}' is not one of {', '.join(SPLITS)}")
     if not row["files"].isdigit():
         raise CorpusError(f"{where}: files '{row['files']}' is not a number")
     terms = [term.strip() for term in row["path_glob"].split(" ; ")]
