@@ -14,7 +14,7 @@ use Dispatch::CommandLine qw(compress);
 use Dispatch::Finished qw(forget);
 use Dispatch::Guard;
 use Dispatch::Process qw(now pause);
-use Dispatch::Report qw(cause_of);
+use Dispatch::Program qw(cause_of);
 use Dispatch::Submission;
 use Dispatch::Verdict qw(verdict_of_result verdict_on);
 

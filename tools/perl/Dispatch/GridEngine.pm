@@ -6,7 +6,7 @@ package Dispatch::GridEngine;
 use strict;
 use warnings;
 use POSIX ();
-use Dispatch::Command qw(run_command);
+use Dispatch::Scheduler qw(run_command);
 
 sub title { return 'Grid Engine' }
 sub config_file { return 'conf/queue.conf' }

@@ -12,7 +12,7 @@ use strict;
 use warnings;
 use POSIX ();
 use Dispatch::CommandLine qw(compress);
-use Dispatch::Command qw(run_command);
+use Dispatch::Scheduler qw(run_command);
 
 sub title { return 'Slurm' }
 sub config_file { return 'conf/slurm.conf' }
