@@ -6,7 +6,7 @@ from random_weights import randomised
 from torch.nn import functional as F
 
 from svmixer.models.layers import TimeGroupNorm, upsampling_matrix
-from svmixer.models.mixing import LocalGlobalMixing, MultiScaleGroupMixing
+from svmixer.models.students.mixer import LocalGlobalMixing, MultiScaleGroupMixing
 
 B, T, H, G = 3, 9, 16, 4
 
