@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from svmixer.config import parse_args
 from svmixer.limits import at_least
-from svmixer.models.config import BackendConfig, ModelConfig, StudentConfig
+from svmixer.models.config import BackendConfig, ModelConfig, StudentConfig, WhitenedStatisticsConfig
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,8 @@ class ComplexityConfig:
     backend: BackendConfig | None = None
     # Whether the embeddings are whitened.
     whiten: bool = False
+    # Statistics of the states beside the backend's embedding.
+    statistics: WhitenedStatisticsConfig = field(default_factory=WhitenedStatisticsConfig)
     # Sampling rate of the waveforms in Hz.
     sample_rate: int = 16000
     # table for people, json for programs.
@@ -42,7 +44,8 @@ def main(argv: list[str] | None = None) -> None:
     else:
         # A part that the options leave out has its default.
         student, backend = config.student or StudentConfig(), config.backend or BackendConfig()
-        rows = list(model_rows(ModelConfig(student, backend, config.whiten, config.sample_rate)))
+        model = ModelConfig(student, backend, config.whiten, config.statistics, config.sample_rate)
+        rows = list(model_rows(model))
     if config.json or config.format == "json":
         print(json.dumps(rows, indent=2))
     else:

@@ -71,7 +71,7 @@ def write_export(
         "opset": OPSET,
         "sample_rate": model.config.sample_rate,
         "window": model.window,
-        "embedding": model.config.backend.embedding,
+        "embedding": model.config.embedding_size,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         # Those at other speeds have a mark behind their name.
         "training_speakers": len({name.partition("#")[0] for name in read_speakers(directory)}),

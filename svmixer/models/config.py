@@ -183,6 +183,11 @@ class StatisticsConfig:
             raise ValueError(f"statistics: covariance must be at least 0, found {self.covariance}")
 
 
+def statistics_size(hidden: int, states: int, covariance: int) -> int:
+    """Values of means and deviations of so many states, and of covariances between so many channels."""
+    return 2 * hidden * states + covariance * (covariance + 1) // 2
+
+
 @dataclass(frozen=True)
 class EspnetConfig:
     """Parts of a backend that is made of ESPnet's modules."""
@@ -244,6 +249,25 @@ class BackendConfig:
 
 
 @dataclass(frozen=True)
+class WhitenedStatisticsConfig:
+    """Statistics of the states that stand beside the backend's embedding, whitened."""
+
+    # Their share of the cosine of two embeddings; 0: there are none.
+    share: float = 0.0
+    # States whose mean and deviation they are.
+    states: tuple[int, ...] = (0, 1, 2)
+    # Covariances between the first so many channels of state 0; 0: none.
+    covariance: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.share < 1:
+            raise ValueError(f"share must be at least 0 and below 1, found {self.share}")
+        if not self.states:
+            raise ValueError("states: at least one")
+        StatisticsConfig(self.states, self.covariance)
+
+
+@dataclass(frozen=True)
 class ModelConfig:
     """A whole speaker model."""
 
@@ -253,8 +277,19 @@ class ModelConfig:
     backend: BackendConfig = field(default_factory=BackendConfig)
     # Embeddings pass a whitening of their scatter within training speakers, fitted after every epoch.
     whiten: bool = False
+    # Statistics of the states beside the backend's embedding.
+    statistics: WhitenedStatisticsConfig = field(default_factory=WhitenedStatisticsConfig)
     # Sampling rate of the waveforms in Hz.
     sample_rate: int = 16000
 
     def __post_init__(self) -> None:
         at_least(self, 1, "sample_rate")
+
+    @property
+    def embedding_size(self) -> int:
+        """Values D of an embedding."""
+        if not self.statistics.share:
+            return self.backend.embedding
+        return self.backend.embedding + statistics_size(
+            self.student.hidden, len(self.statistics.states), self.statistics.covariance
+        )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from svmixer.models.backends import build_backend
+from svmixer.models.backends.statistics import WhitenedStatistics
 from svmixer.models.base import EmbeddingModule, evaluating
 from svmixer.models.config import ModelConfig
 from svmixer.models.student import Student, states_of_any_length
@@ -24,6 +27,11 @@ class SpeakerModel(EmbeddingModule):
         self.student = Student(config.student)
         self.backend = build_backend(config.backend, config.student.layers + 1, config.student.hidden)
         self.whitening = Whitening(config.backend.embedding) if config.whiten else None
+        self.statistics: WhitenedStatistics | None = None
+        if config.statistics.share:
+            self.statistics = WhitenedStatistics(
+                config.statistics, config.student.layers + 1, config.student.hidden
+            )
         # Cosine from which on two recordings count as one speaker, where the model's directory says one.
         self.threshold: float | None = None
 
@@ -44,7 +52,14 @@ class SpeakerModel(EmbeddingModule):
     def from_states(self, states: Tensor) -> Tensor:
         """Hidden states ``(B, L + 1, T, H)`` → embeddings ``(B, D)``, not scaled to unit length."""
         embedding = self.backend(states)
-        return embedding if self.whitening is None else self.whitening(embedding)
+        if self.whitening is not None:
+            embedding = self.whitening(embedding)
+        if self.statistics is None:
+            return embedding
+        # The cosine of two such rows is the mean of both cosines, weighted by their shares.
+        share = self.config.statistics.share
+        both = F.normalize(embedding), F.normalize(self.statistics(states))
+        return torch.cat([(1 - share) ** 0.5 * both[0], share**0.5 * both[1]], dim=1)
 
     def hidden_states(self, wave: Tensor) -> Tensor:
         """The student's hidden states ``(B, L + 1, T', H)`` of waveforms ``(B, N)`` of any length.

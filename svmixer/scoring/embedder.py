@@ -33,7 +33,7 @@ class Embedder:
         """Numbers D of an embedding."""
         if isinstance(self.model, OnnxModel):
             return self.model.description.embedding
-        return self.model.config.backend.embedding
+        return self.model.config.embedding_size
 
     def open_source(self, name: str, path: str | Path, channel: int | None = None) -> Source:
         """A recording as an utterance for ``model.embed_sources``.

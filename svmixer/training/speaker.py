@@ -140,7 +140,7 @@ class SpeakerTask(TeacherTask):
         valid = self.config.valid
         row = {utterance: index for index, utterance in enumerate(self.valid_dump.utterances)}
         wanted = [row[utterance] for utterance in self.trials.utterances]
-        embeddings = torch.zeros(len(wanted), self.config.model.backend.embedding, device=fabric.device)
+        embeddings = torch.zeros(len(wanted), self.config.model.embedding_size, device=fabric.device)
         mine = range(fabric.global_rank, len(wanted), fabric.world_size)
         sources = (dump_source(self.valid_dump, wanted[position]) for position in mine)
         vectors = self.model.embed_sources(sources, valid.protocol, valid.num_crops)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections import Counter
+from collections.abc import Callable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from svmixer.log import Progress, get_logger
 from svmixer.models.base import evaluating
 from svmixer.models.speaker_model import SpeakerModel
+from svmixer.models.whitening import Whitening
 from svmixer.training.config import WhitenConfig
 from svmixer.training.data import TrainSet, epoch_order
 
@@ -20,7 +22,7 @@ logger = get_logger(__name__)
 
 
 class Whitener:
-    """Fits the whitening of a model, if it has one: the same on every rank, the same for the same weights.
+    """Fits what a model whitens, if anything: the same on every rank, the same for the same weights.
 
     Args:
         model: whose ``whitening`` is set.
@@ -39,24 +41,34 @@ class Whitener:
 
     def fit(self) -> None:
         """Fit it to the model's weights of now, unless that was the last thing done here."""
-        whitening = self.model.whitening
-        if whitening is None:
+        model = self.model
+        # Each whitening, and what it is fitted on, of the states.
+        parts: list[tuple[Whitening, Callable[[Tensor], Tensor]]] = []
+        if model.whitening is not None:
+            parts.append((model.whitening, model.backend))
+        if model.statistics is not None:
+            parts.append((model.statistics.whitening, model.statistics.pool))
+        if not parts:
             return
-        weights = _weights_digest(self.model)
+        weights = _weights_digest(model)
         if weights == self._fitted:
             return
         items = self._items()
-        embeddings, labels = [], []
+        rows: list[list[Tensor]] = [[] for _ in parts]
+        labels = []
         windows = self.data.samples // self.model.window
         progress = Progress(logger, len(items) * windows, "crops for the whitening")
         batches = [items[start : start + self.batch_size] for start in range(0, len(items), self.batch_size)]
-        with evaluating(self.model):
+        with evaluating(model):
             for batch in DataLoader(self.data, batch_sampler=batches):
-                wave = batch["noisy"].to(self.model.device).view(-1, self.model.window)
-                embeddings.append(self.model.backend(self.model.student(wave)))
-                labels.append(batch["label"].to(self.model.device).repeat_interleave(windows))
+                wave = batch["noisy"].to(model.device).view(-1, model.window)
+                states = model.student(wave)
+                for found, (_, function) in zip(rows, parts, strict=True):
+                    found.append(function(states))
+                labels.append(batch["label"].to(model.device).repeat_interleave(windows))
                 progress.update(sum(map(len, labels)))
-        whitening.fit(torch.cat(embeddings), torch.cat(labels), self.config.shrinkage)
+        for found, (whitening, _) in zip(rows, parts, strict=True):
+            whitening.fit(torch.cat(found), torch.cat(labels), self.config.shrinkage)
         self._fitted = weights
 
     def _items(self) -> list[tuple[int, int]]:
@@ -75,9 +87,9 @@ class Whitener:
 
 
 def _weights_digest(model: nn.Module) -> str:
-    """Digest of all weights and buffers but the whitening's."""
+    """Digest of all weights and buffers but those of a whitening."""
     digest = hashlib.sha256()
     for name, tensor in model.state_dict().items():
-        if not name.startswith("whitening."):
+        if "whitening." not in name:
             digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

@@ -103,7 +103,7 @@ def test_missing_utterances_are_counted(work):
     [
         ("103-1240", "utts.txt:6: '103-1240' is no utterance of LibriSpeech"),
         ("a-b-c", "utts.txt:6: 'a-b-c' is no utterance of LibriSpeech"),
-        (IDS[0], f"utts.txt:6: '{IDS[0]}' stands there twice"),
+        (IDS[0], f"utts.txt:6: '{IDS[0]}' is listed twice"),
     ],
 )
 def test_a_bad_list_names_the_line(work, line, message):

@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -118,6 +119,23 @@ def test_the_whitening_is_fitted_by_validation_and_again_for_the_final_model(toy
     labels = torch.stack([item["label"] for item in drawn])
     spread = torch.cat([embeddings[labels == k] - embeddings[labels == k].mean(0) for k in labels.unique()])
     assert 0.3 < spread.square().sum().item() / (len(drawn) - len(labels.unique())) / 8 < 3.0
+
+
+def test_statistics_beside_the_embedding_are_whitened_for_validation_and_the_final_model(toy, tmp_path):
+    more = {"model.whiten": "false", "model.statistics": "{share: 0.4, states: [0, 1], covariance: 2}"}
+    task = SpeakerTask(load(TrainConfig, toy / "config.yaml", more))
+    size = task.config.model.embedding_size
+    assert size == 8 + 4 * task.config.model.student.hidden + 3
+    metrics = task.validate(make_fabric(DeviceConfig(threads=1), "32-true"), task.module)
+    assert 0.0 <= metrics["valid_eer"] <= 100.0
+    matrix = task.model.statistics.whitening.matrix.clone()
+    assert not torch.equal(matrix, torch.eye(size - 8))
+    # Nothing in them is trained.
+    assert not any("statistics" in name for name, _ in task.module.named_parameters())
+    task.finish(task.module.state_dict(), tmp_path)
+    model = load_model(tmp_path / "model")
+    assert torch.equal(model.statistics.whitening.matrix, matrix)
+    assert model.embed(np.random.default_rng(0).standard_normal(9000).astype(np.float32)).shape == (size,)
 
 
 def test_the_whitening_takes_as_many_crops_as_are_asked_for(toy, monkeypatch):

@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 from svmixer.errors import SvmixerError
 from svmixer.models.backends.ecapa import floored_root
-from svmixer.models.config import BackendConfig
+from svmixer.models.config import BackendConfig, WhitenedStatisticsConfig, statistics_size
 from svmixer.models.layers import FrameBatchNorm, state_weights, weighted_sum
+from svmixer.models.whitening import Whitening
 
 
 class LinearBackend(nn.Module):
@@ -44,14 +45,9 @@ class StatisticsBackend(nn.Module):
         super().__init__()
         self.config = config.statistics
         chosen = self.config.states
-        if chosen and max(chosen) >= states:
-            raise SvmixerError(
-                f"statistics: there is no state {max(chosen)}; the student has 0 to {states - 1}"
-            )
-        if self.config.covariance > hidden:
-            raise SvmixerError(f"statistics: covariance {self.config.covariance} of {hidden} channels")
+        check_statistics(chosen, self.config.covariance, states, hidden)
         self.w = None if chosen else state_weights(states)
-        size = 2 * hidden * max(1, len(chosen)) + self.config.covariance * (self.config.covariance + 1) // 2
+        size = statistics_size(hidden, max(1, len(chosen)), self.config.covariance)
         self.norm = FrameBatchNorm(size)
         self.linear = nn.Linear(size, config.embedding) if self.config.linear else None
         if config.embedding == size and self.linear is not None:
@@ -64,17 +60,61 @@ class StatisticsBackend(nn.Module):
 
     def forward(self, states: Tensor) -> Tensor:
         """``(B, L + 1, T, H)`` → ``(B, D)``, not scaled to unit length."""
-        chosen = [states[:, index] for index in self.config.states]
-        if self.w is not None:
+        if self.w is None:
+            chosen = [states[:, index] for index in self.config.states]
+        else:
             chosen = [weighted_sum(states, self.w)]
-        parts = []
-        for x in chosen:  # (B, T, H)
-            mean = x.mean(dim=1)
-            parts += [mean, floored_root((x - mean.unsqueeze(1)).square().mean(dim=1))]
-        if self.config.covariance:
-            parts.append(covariances(states[:, 0, :, : self.config.covariance]))
-        x = self.norm(torch.cat(parts, dim=1))
+        x = self.norm(pool(chosen, states[:, 0], self.config.covariance))
         return x if self.linear is None else self.linear(x)
+
+
+class WhitenedStatistics(nn.Module):
+    """Mean and deviation of chosen states, covariances of state 0, whitened: nothing is trained on labels.
+
+    Statistics of what stands right behind the filterbank tell speakers apart with hardly any training; what a
+    backend has learned holds across channels. Side by side they err less than either.
+    """
+
+    def __init__(self, config: WhitenedStatisticsConfig, states: int, hidden: int) -> None:
+        """
+        Raises:
+            SvmixerError: a chosen state does not exist, or there are fewer channels than ``covariance``.
+        """
+        super().__init__()
+        check_statistics(config.states, config.covariance, states, hidden)
+        self.config = config
+        self.whitening = Whitening(statistics_size(hidden, len(config.states), config.covariance))
+
+    def pool(self, states: Tensor) -> Tensor:
+        """``(B, L + 1, T, H)`` → what is whitened, ``(B, D)``."""
+        chosen = [states[:, index] for index in self.config.states]
+        return pool(chosen, states[:, 0], self.config.covariance)
+
+    def forward(self, states: Tensor) -> Tensor:
+        """``(B, L + 1, T, H)`` → ``(B, D)``, not scaled to unit length."""
+        return self.whitening(self.pool(states))
+
+
+def check_statistics(chosen: tuple[int, ...], covariance: int, states: int, hidden: int) -> None:
+    """
+    Raises:
+        SvmixerError: a chosen state does not exist, or there are fewer channels than ``covariance``.
+    """
+    if chosen and max(chosen) >= states:
+        raise SvmixerError(f"statistics: there is no state {max(chosen)}; the student has 0 to {states - 1}")
+    if covariance > hidden:
+        raise SvmixerError(f"statistics: covariance {covariance} of {hidden} channels")
+
+
+def pool(chosen: list[Tensor], first: Tensor, covariance: int) -> Tensor:
+    """Means and deviations of each ``(B, T, H)`` over time, and covariances of ``first``: ``(B, D)``."""
+    parts = []
+    for x in chosen:
+        mean = x.mean(dim=1)
+        parts += [mean, floored_root((x - mean.unsqueeze(1)).square().mean(dim=1))]
+    if covariance:
+        parts.append(covariances(first[:, :, :covariance]))
+    return torch.cat(parts, dim=1)
 
 
 def covariances(x: Tensor) -> Tensor:

@@ -33,7 +33,7 @@ def read_ids(path: Path) -> list[str]:
     """The utterances of the list.
 
     Raises:
-        ListError: an id that is not LibriSpeech's, or that stands there twice.
+        ListError: an id that is not LibriSpeech's, or that is listed twice.
     """
     ids: dict[str, None] = {}
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
@@ -44,7 +44,7 @@ def read_ids(path: Path) -> list[str]:
         if len(parts) != 3 or not all(part.isdigit() for part in parts):
             raise ListError(f"'{name}' is no utterance of LibriSpeech", path=path, line=number)
         if name in ids:
-            raise ListError(f"'{name}' stands there twice", path=path, line=number)
+            raise ListError(f"'{name}' is listed twice", path=path, line=number)
         ids[name] = None
     return list(ids)
 

@@ -69,7 +69,7 @@ def load(package: Path) -> GE2E:
     Raises:
         SvmixerError: no weights there.
     """
-    if package.suffix == ".whl":
+    if package.is_file():
         with zipfile.ZipFile(package) as wheel, wheel.open("resemblyzer/pretrained.pt") as stream:
             saved = torch.load(stream, map_location="cpu", weights_only=True)
     else:
