@@ -163,6 +163,7 @@ def test_silence_is_trimmed_in_every_format(prepared):
     assert parts["vic-0003"] == [("vic-f0003", 0, 3.5)]
 
 
+@pytest.mark.slow
 def test_left_out_files_are_listed_with_the_reason(prepared):
     work, output = prepared
     rows = [line.split("\t") for line in (work / "data/local/skipped.tsv").read_text().splitlines()]
@@ -180,6 +181,7 @@ def test_test_speakers_keep_a_spread_of_utterances_and_train_speakers_all(prepar
     assert list(read_table(work / "data/train/spk2utt")) == ["talk"]
 
 
+@pytest.mark.slow
 def test_trials_take_impostors_of_the_same_sex_and_language_first(prepared):
     work, _ = prepared
     speaker = read_utt2spk(work / "data/test/utt2spk")

@@ -467,6 +467,7 @@ def test_m4a_is_read_or_converted(own, m4a):
     assert done.returncode == 1 and "more than --max_missing 0.02 allows" in done.stderr
 
 
+@pytest.mark.slow
 def test_conversion_goes_on_after_a_kill(tmp_path, m4a):
     total = 150
     names = [f"id00012-v{k:03d}-00001" for k in range(total)]

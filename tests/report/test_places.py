@@ -76,6 +76,7 @@ def test_long_commands_are_broken_before_options():
     assert command_lines("./run.sh --tag it's /a/b") == ["./run.sh --tag it's …/b"]
 
 
+@pytest.mark.slow
 def test_pages_have_none(make_run):
     """Model, options and command of a run; the comparison of runs that are named by their absolute paths."""
     folder = make_run("exp/toy")

@@ -98,6 +98,7 @@ def test_plots_are_images_of_a_plausible_size(run_dir):
         assert max(colours, key=colours.get) == (255, 255, 255)
 
 
+@pytest.mark.slow
 def test_html_holds_everything(run_dir):
     write_report(run_dir, "student", "- one\n- two")
     page = (run_dir / "report.html").read_text()
@@ -108,6 +109,7 @@ def test_html_holds_everything(run_dir):
     assert "<title>Results of toy</title>" in page
 
 
+@pytest.mark.slow
 def test_run_without_logs_and_record(make_run):
     folder = make_run("exp/bare", with_logs=False)
     (folder / "run.json").unlink()

@@ -146,6 +146,7 @@ def test_archives_of_audio(content, offset):
 @example("/a.ark:" + "9" * 5000)
 @example("a\0b")
 @example("x" * 5000)
+@pytest.mark.slow
 def test_sources(text):
     try:
         parse_source(text)
@@ -202,6 +203,7 @@ contents = st.lists(line, max_size=6).map(b"\n".join)
 
 @few
 @given(contents)
+@pytest.mark.slow
 def test_lists(content):
     readers = (
         read_table,

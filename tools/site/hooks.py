@@ -30,6 +30,7 @@ PAGES = {
     "CHANGELOG.md": "changelog.md",
     "SECURITY.md": "security.md",
     "conf/README.md": "configuration_files.md",
+    "egs/pocket/sv2/README.md": "recipes/pocket2.md",
     **{
         f"egs/{recipe}/sv1/README.md": f"recipes/{recipe}.md"
         for recipe in ("debian_voices", "mini_an4", "pocket", "speechocean762", "voxceleb")
