@@ -173,6 +173,7 @@ def test_left_out_files_are_listed_with_the_reason(prepared):
     assert f"{rows[1][1]}: {rows[1][2]}" in output
 
 
+@pytest.mark.slow
 def test_test_speakers_keep_a_spread_of_utterances_and_train_speakers_all(prepared):
     work, _ = prepared
     spk2utt = read_table(work / "data/test/spk2utt")
@@ -340,6 +341,7 @@ class Apt:
         return sorted(log.read_text().splitlines()) if log.exists() else []
 
 
+@pytest.mark.slow
 def test_packages_are_downloaded_once_and_licences_pointed_out(pool, prepared, tmp_path, monkeypatch):
     apt = Apt(tmp_path, pool, monkeypatch, stale=[], uid=1000)
     done = run(tmp_path / "work", "--max_utts", "6", path=apt.path)
