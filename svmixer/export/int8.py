@@ -135,19 +135,26 @@ def _one_by_one(bench: Bench, parts: list[list[str]], jobs: int) -> list[float]:
 def store_in_16_bits(path: Path, but: Collection[str]) -> None:
     """Halve float weights in a graph's file; they are made float32 again when a session is opened.
 
+    Places that ``Gather`` reads are halved, too: to 32 bits, which it takes as they are.
+
     Args:
-        path: of the graph, which is written anew, without the exporter's notes on its operators.
+        path: of the graph, which is written again, without the exporter's notes on its operators.
         but: names of tensors that stay as they are, as do small ones and those beyond the range of 16 bits.
     """
     import onnx
     from onnx import helper, numpy_helper
 
     model = onnx.load(str(path))
+    others = {name for node in model.graph.node if node.op_type != "Gather" for name in node.input}
     casts = []
     for tensor in model.graph.initializer:
-        if tensor.name in but or tensor.data_type != onnx.TensorProto.FLOAT:
+        if tensor.name in but or tensor.data_type not in (onnx.TensorProto.FLOAT, onnx.TensorProto.INT64):
             continue
         values = numpy_helper.to_array(tensor)
+        if tensor.data_type == onnx.TensorProto.INT64:
+            if values.size >= SMALL and tensor.name not in others and np.abs(values).max() < 2**31:
+                tensor.CopyFrom(numpy_helper.from_array(values.astype(np.int32), tensor.name))
+            continue
         if values.size < SMALL or np.abs(values).max() > np.finfo(np.float16).max:
             continue
         name = tensor.name

@@ -91,6 +91,31 @@ def test_float_weights_beside_8_bits_take_16_in_the_file(tmp_path):
     )
 
 
+def test_places_that_gather_reads_take_32_bits_in_the_file(tmp_path):
+    """Those of an operator that wants 64 stay."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    places = np.random.default_rng(0).integers(0, 40, (40, 40))
+    shape = np.ones(2000, np.int64)
+    steps = [
+        helper.make_node("Gather", ["x", "places"], ["y"]),
+        helper.make_node("Expand", ["one", "shape"], ["z"]),
+    ]
+    graph = helper.make_graph(
+        steps, "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [40])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [40, 40])],
+        [numpy_helper.from_array(places, "places"), numpy_helper.from_array(shape, "shape"),
+         numpy_helper.from_array(np.float32([1]), "one")],
+    )  # fmt: skip
+    path = tmp_path / "g.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    int8.store_in_16_bits(path, ())
+    kinds = {tensor.name: tensor.data_type for tensor in onnx.load(path).graph.initializer}
+    assert (kinds["places"], kinds["shape"]) == (TensorProto.INT32, TensorProto.INT64)
+    x = np.random.default_rng(1).standard_normal(40).astype(np.float32)
+    np.testing.assert_array_equal(onnxruntime.InferenceSession(path).run(["y"], {"x": x})[0], x[places])
+
+
 def test_description_and_card(exported):
     data = json.loads((exported / "export.json").read_text())
     assert (data["sample_rate"], data["window"], data["embedding"]) == (16000, 8000, 12)

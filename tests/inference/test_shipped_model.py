@@ -1,4 +1,4 @@
-"""The model that comes with the package: whole, small, the same in both forms, taken when none is named."""
+"""The models that come with the package: whole, small, the same in both forms; pocket is the default."""
 
 from __future__ import annotations
 
@@ -36,23 +36,38 @@ LOW = (110.0, (600.0, 1000.0, 2400.0))
 HIGH = (220.0, (850.0, 1900.0, 3000.0))
 
 
-def test_files_are_whole_and_small():
-    sums = dict(reversed(line.split("  ")) for line in (POCKET / "SHA256SUMS").read_text().splitlines())
-    assert {path.name for path in POCKET.iterdir()} == {*sums, "SHA256SUMS"}
+@pytest.mark.parametrize("model", ["pocket", "pocket2"])
+def test_files_are_whole_and_small(model):
+    folder = ASSETS / model
+    sums = dict(reversed(line.split("  ")) for line in (folder / "SHA256SUMS").read_text().splitlines())
+    assert {path.name for path in folder.iterdir()} == {*sums, "SHA256SUMS"}
     for name, expected in sums.items():
-        data = (POCKET / name).read_bytes()
+        data = (folder / name).read_bytes()
         assert hashlib.sha256(data).hexdigest() == expected, name
         assert len(data) <= 8e6, name
     assert {"model.safetensors", "model.int8.onnx", "README.md"} <= set(sums)
 
 
-def test_both_forms_are_one_model():
+@pytest.mark.parametrize("name", ["pocket", "pocket2"])
+def test_both_forms_are_one_model(name):
     pytest.importorskip("torch")
-    graph, model = load_onnx(POCKET), svmixer.load_model("pocket")
+    graph, model = load_onnx(name), svmixer.load_model(name)
     assert graph.sample_rate == model.sample_rate == RATE
     for pitch, formants in (LOW, HIGH):
         wave = voice(pitch, formants, seed=3)
         assert graph.embed(wave, RATE) @ model.embed(wave, RATE) > 0.99
+
+
+def test_pocket2_hears_a_voice_through_a_narrow_band():
+    """Half of its cosine is of whitened statistics, half was learned; both are in the graph."""
+    model = load_onnx("pocket2")
+    assert model.description.embedding == 256 + 1230
+    full, narrow, other = voice(*LOW, seed=0), voice(*LOW, seed=1), voice(*HIGH, seed=2)
+    spectrum = np.fft.rfft(narrow)
+    spectrum[np.abs(np.fft.rfftfreq(len(narrow), 1 / RATE) - 1850) > 1550] = 0
+    narrow = np.fft.irfft(spectrum, len(narrow)).astype(np.float32)
+    one, two, three = (model.embed(wave, RATE) for wave in (full, narrow, other))
+    assert one @ two > one @ three + 0.1
 
 
 def test_verify_without_a_model_named(tmp_path, monkeypatch, capsys):
