@@ -104,7 +104,7 @@ main() {
     chosen=$(find_python)
     progress "virtual environment: $venv ($("$chosen" --version))"
     if [ -e "$venv" ] && ! "$venv/bin/python" -c '' 2>/dev/null; then
-        say "the environment at $venv does not start: making it anew"
+        say "the environment at $venv does not start: installing it again"
         rm -rf "$venv"
     fi
     rm -f "$stamp"
