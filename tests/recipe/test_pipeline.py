@@ -268,20 +268,19 @@ def test_normalised_and_cut(finished, recipe, tmp_path):
 
 
 def test_across_channels(finished, recipe, tmp_path):
-    """The two sides through held-out channels, raw and normalised, model and controls; plain as ever."""
+    """The two sides through held-out channels, model and controls; plain as ever."""
     work = tmp_path / "evaluation"
     (work / "exp").mkdir(parents=True)
     for name in ("train", "test"):
         shutil.copytree(finished / "data" / name, work / "data" / name)
     shutil.copytree(finished / "exp/toy/export", work / "a model")
     options = (
-        "--model", "a model", "--stage", "2", "--lowpass", "", "--score_norm", "asnorm", "--tag", "other",
-        "--channels", "amrnb:opus",
+        "--model", "a model", "--stage", "2", "--lowpass", "", "--tag", "other", "--channels", "amrnb:opus",
     )  # fmt: skip
     result = run(recipe, work, *options)
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
     exp = work / "exp/other"
-    names = {"test", "test_asnorm", "test_amrnb-opus", "test_amrnb-opus_asnorm"}
+    names = {"test", "test_amrnb-opus"}
     for system in ("score", "control", "control_whitened"):
         assert {path.name for path in (exp / system).iterdir()} == names
     metrics = json.loads((exp / "score/test_amrnb-opus/metrics.json").read_text())
@@ -289,9 +288,9 @@ def test_across_channels(finished, recipe, tmp_path):
     scores = [(exp / f"score/{name}/scores").read_bytes() for name in ("test", "test_amrnb-opus")]
     assert scores[0] == (finished / "exp/toy/score/test/scores").read_bytes() != scores[1]
     results = (exp / "RESULTS.md").read_text()
-    assert results.count("| enrolment amrnb, test opus |") == 6 and "- Channels: " in results
+    assert results.count("| enrolment amrnb, test opus |") == 3 and "- Channels: " in results
     again = run(recipe, work, *options)
-    assert again.returncode == 0 and again.stdout.count(" is done") >= 15
+    assert again.returncode == 0 and again.stdout.count(" is done") >= 7
     # Made anew, the channels are the same.
     shutil.rmtree(exp / "score/test_amrnb-opus")
     assert run(recipe, work, *options, "--stop_stage", "5").returncode == 0
