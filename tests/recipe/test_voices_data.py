@@ -204,6 +204,7 @@ def test_trials_take_impostors_of_the_same_sex_and_language_first(prepared):
     assert len(read_trials(work / "data/valid/trials")) == 12
 
 
+@pytest.mark.slow
 def test_speaker_lists_and_the_closing_table(prepared):
     work, output = prepared
     assert read_table(work / "data/test/spk2gender") == {"four": "f", "one": "f", "three": "m", "two": "f"}
@@ -217,6 +218,7 @@ def test_speaker_lists_and_the_closing_table(prepared):
     assert warning in output and output.count("another version") == 1
 
 
+@pytest.mark.slow
 def test_rooms_are_listed(prepared):
     work, _ = prepared
     wav_scp = read_table(work / "data/rirs/wav.scp")
