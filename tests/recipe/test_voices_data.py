@@ -242,6 +242,7 @@ def test_lists_do_not_depend_on_the_number_of_processes_nor_on_the_cache(prepare
     assert contents(tmp_path / "data") == contents(work / "data")
 
 
+@pytest.mark.slow
 def test_a_changed_file_is_decoded_again(prepared, corpus, tmp_path):
     work, _ = prepared
     shutil.copytree(corpus, tmp_path / "corpus")
