@@ -7,11 +7,21 @@ import sys
 from pathlib import Path
 
 import torch
-from lightning_fabric import Fabric
-from lightning_fabric.plugins.environments import LightningEnvironment
 
 from svmixer.distributed.config import DeviceConfig
 from svmixer.errors import SvmixerError
+
+# Fabric finds the version of torchmetrics by importing it, and with it transformers where espnet has brought
+# both: three seconds a process, for a part of Fabric that is not used. Hidden, it counts as not installed.
+_HIDDEN = "torchmetrics" not in sys.modules
+if _HIDDEN:
+    sys.modules["torchmetrics"] = None  # type: ignore[assignment]
+try:
+    from lightning_fabric import Fabric
+    from lightning_fabric.plugins.environments import LightningEnvironment
+finally:
+    if _HIDDEN:
+        del sys.modules["torchmetrics"]
 
 
 def start_processes(device: DeviceConfig, folder: str | Path) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from svmixer.distributed.device import Fabric
 from svmixer.log import get_logger
 from svmixer.models.layers import FrameBatchNorm
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from svmixer.audio.dumpset import DumpSet
+from svmixer.distributed.device import Fabric
 from svmixer.errors import SvmixerError
 from svmixer.losses.config import DistillConfig
 from svmixer.losses.distillation import build_distill_loss

@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import NoReturn
 
 import torch
-from lightning_fabric import Fabric
 from torch.utils.data import DataLoader
 
-from svmixer.distributed.device import random_state, set_random_state
+from svmixer.distributed.device import Fabric, random_state, set_random_state
 from svmixer.distributed.signals import INTERRUPTED, STOP_SIGNALS, note_interruption
 from svmixer.errors import SvmixerError
 from svmixer.log import TrainingProgress, get_logger

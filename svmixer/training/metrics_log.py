@@ -7,8 +7,8 @@ import math
 from pathlib import Path
 
 import torch
-from lightning_fabric import Fabric
 
+from svmixer.distributed.device import Fabric
 from svmixer.errors import SvmixerError
 from svmixer.fileio import atomic_write
 from svmixer.log import get_logger

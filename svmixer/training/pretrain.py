@@ -16,12 +16,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 import torchaudio
-from lightning_fabric import Fabric
 from sklearn.cluster import MiniBatchKMeans
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from svmixer.audio.dumpset import DumpSet
+from svmixer.distributed.device import Fabric
 from svmixer.log import get_logger
 from svmixer.losses.aam import process_share
 from svmixer.models.frontend import start_as_mel

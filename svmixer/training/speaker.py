@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from svmixer.audio.dumpset import DumpSet
+from svmixer.distributed.device import Fabric
 from svmixer.lists import read_trials
 from svmixer.lists.trials import check_classes
 from svmixer.log import get_logger

@@ -7,12 +7,12 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from svmixer.audio.augment import Augmenter
 from svmixer.audio.dumpset import DumpSet
+from svmixer.distributed.device import Fabric
 from svmixer.errors import SvmixerError
 from svmixer.log import get_logger
 from svmixer.models.io import InitParam, init_param

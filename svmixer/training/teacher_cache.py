@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 
+from svmixer.distributed.device import Fabric
 from svmixer.errors import SvmixerError
 from svmixer.fileio import atomic_write, read_json, write_json
 from svmixer.log import Progress, get_logger
