@@ -128,7 +128,7 @@ def training(
 
     from svmixer.losses.aam import AAMConfig
     from svmixer.losses.distillation import DistillConfig
-    from svmixer.teachers.load import load_teacher
+    from svmixer.teachers.teacher import load_teacher
     from svmixer.training.speaker import SpeakerObjective
 
     threads()

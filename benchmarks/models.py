@@ -58,8 +58,7 @@ def build(kind: str, name: str) -> Any:
 
     from svmixer.models.config import StudentConfig
     from svmixer.models.student import Student
-    from svmixer.teachers.load import build_torchaudio, bundle_config, load_teacher
-    from svmixer.teachers.teacher import Teacher
+    from svmixer.teachers.teacher import Teacher, build_torchaudio, bundle_config, load_teacher
 
     if kind == "system":
         return build_system(name)

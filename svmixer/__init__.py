@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from svmixer.models.io import load_model
-    from svmixer.teachers.load import load_teacher
+    from svmixer.teachers.teacher import load_teacher
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "load_model", "load_teacher"]
 
 _HOMES = {
     "load_model": "svmixer.models.io",
-    "load_teacher": "svmixer.teachers.load",
+    "load_teacher": "svmixer.teachers.teacher",
 }
 
 

@@ -89,8 +89,7 @@ def check_rounding(model: SpeakerModel, written: SpeakerModel, path: Path, test:
         ParityError: they are too far apart.
     """
     from svmixer.audio.dumpset import DumpSet
-    from svmixer.export.check import check_parity
-    from svmixer.export.windows import CHECKING, model_embeddings, speech_windows
+    from svmixer.export.check import CHECKING, check_parity, model_embeddings, speech_windows
 
     windows = speech_windows(DumpSet(test), model.window, CHECKING, seed=1)
     check_parity(

@@ -14,8 +14,7 @@ from torch import Tensor, nn
 from svmixer.errors import SvmixerError
 from svmixer.fileio import atomic_path
 from svmixer.inference.onnx_model import INPUT, OUTPUT
-from svmixer.models.base import evaluating
-from svmixer.models.speaker_model import SpeakerModel
+from svmixer.models.speaker_model import SpeakerModel, evaluating
 
 # The first one with the GELU operator.
 OPSET = 20

@@ -15,11 +15,19 @@ import torch
 import svmixer
 from svmixer.audio.dumpset import DumpSet
 from svmixer.export.card import model_card, write_card
-from svmixer.export.check import ParityError, check_parity, milliseconds, run_windows
+from svmixer.export.check import (
+    CHECKING,
+    ParityError,
+    check_parity,
+    graph_rates,
+    milliseconds,
+    model_embeddings,
+    run_windows,
+    scored_rates,
+    speech_windows,
+)
 from svmixer.export.graph import OPSET, write_graph
 from svmixer.export.int8 import Quantiser
-from svmixer.export.rates import graph_rates, scored_rates
-from svmixer.export.windows import CHECKING, model_embeddings, speech_windows
 from svmixer.fileio import write_json
 from svmixer.inference.onnx_model import DESCRIPTION, FILES, FORMAT, open_session, run_session
 from svmixer.log import get_logger

@@ -17,11 +17,10 @@ from torch import Tensor
 from svmixer.audio.dumpset import DumpSet
 from svmixer.errors import SvmixerError
 from svmixer.inference.windows import utterance_windows
-from svmixer.models.base import EmbeddingModule
 from svmixer.models.frontend import mel_centres
+from svmixer.models.speaker_model import EmbeddingModule
 from svmixer.models.whitening import Whitening
-from svmixer.scoring.channels import AcrossChannels
-from svmixer.scoring.utterances import lowpass
+from svmixer.scoring.utterances import AcrossChannels, lowpass
 
 NUM_BANDS = 40
 FRAME, HOP, FFT = 400, 160, 512

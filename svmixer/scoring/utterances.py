@@ -1,28 +1,91 @@
-"""Embeddings of a dump, one job of several, with progress."""
+"""Embeddings of a dump in some condition (band, channels), one job of several, with progress."""
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from svmixer.audio.augment_config import ChannelConfig, channel_name
 from svmixer.audio.checks import Downmix
 from svmixer.audio.errors import about
+from svmixer.errors import SvmixerError
 from svmixer.inference.utterance import Source, UtteranceError
 from svmixer.log import Progress, get_logger
 from svmixer.scoring.vectors import EmbeddingError
 
 if TYPE_CHECKING:
     from svmixer.audio.dumpset import DumpSet
-    from svmixer.scoring.channels import AcrossChannels
-from functools import lru_cache
-
-from svmixer.errors import SvmixerError
 
 logger = get_logger(__name__)
-
 SAMPLE_RATE = 16000
+# Width of the transition band below the edge, Hz.
+TRANSITION_HZ = 200.0
+# Attenuation from the edge on, dB: under the rounding noise of 16-bit audio, so that nothing can be amplified
+# back.
+STOPBAND_DB = 100.0
+Side = Literal["enrol", "test", "both"]
+
+
+@dataclass(frozen=True)
+class AcrossChannels:
+    """Which family of channels an utterance comes through, and the channel itself.
+
+    An utterance has one channel of a family, whatever else is scored: its seed is made of the names of both.
+    Callable as (np.float32 (N,) at 16 kHz, utterance) → np.float32 (N,).
+    """
+
+    # Families of svmixer.audio.augment_config.CHANNELS for the two sides of a trial.
+    enrol: str
+    test: str
+    # The side that utterances are embedded for; both: about half of them, by name, each way, for what a
+    # control or a cohort has of training speech.
+    side: Side
+
+    def family(self, utterance: str) -> str:
+        """The family that this utterance comes through."""
+        if self.side == "both":
+            return (self.enrol, self.test)[_number(utterance) % 2]
+        return self.enrol if self.side == "enrol" else self.test
+
+    def __call__(self, wave: np.ndarray, utterance: str) -> np.ndarray:
+        from svmixer.audio.channels import through_channel
+
+        family = self.family(utterance)
+        rng = np.random.default_rng([_number(family), _number(utterance)])
+        return through_channel(wave, family, ChannelConfig(), rng)
+
+    def prepare(self) -> None:
+        """See :func:`svmixer.audio.channels.prepare`, for both families.
+
+        Raises:
+            ConfigError: a codec is not installed.
+        """
+        from svmixer.audio.channels import prepare
+
+        for family in {self.enrol, self.test}:
+            prepare(family)
+
+
+def parse_channels(text: str, side: Side) -> AcrossChannels:
+    """``ENROL:TEST``, two families of channels.
+
+    Raises:
+        ValueError: another form, or a name that is no family's (the nearest one is in the message).
+    """
+    enrol, colon, test = text.partition(":")
+    if not colon:
+        raise ValueError(f"expected ENROL:TEST, two channel families, as amrnb:opus, found '{text}'")
+    return AcrossChannels(channel_name(enrol), channel_name(test), side)
+
+
+def _number(name: str) -> int:
+    """Of a name, the same in every process and version of Python."""
+    return zlib.crc32(name.encode())
 
 
 def dump_source(
@@ -101,13 +164,6 @@ def extract(
             progress.update(done, audio_seconds=samples / SAMPLE_RATE)
     except UtteranceError as error:
         raise EmbeddingError(str(error)) from error
-
-
-# Width of the transition band below the edge, Hz.
-TRANSITION_HZ = 200.0
-# Attenuation from the edge on, dB: under the rounding noise of 16-bit audio, so that nothing can be amplified
-# back.
-STOPBAND_DB = 100.0
 
 
 def lowpass(wave: np.ndarray, edge_hz: float, sample_rate: int = 16000) -> np.ndarray:

@@ -13,10 +13,9 @@ from svmixer.config import parse_args
 from svmixer.fileio import md5_file
 from svmixer.limits import at_least, not_negative
 from svmixer.log import get_logger
-from svmixer.scoring.channels import AcrossChannels, Side, parse_channels
 from svmixer.scoring.cohort import cohort_indices
 from svmixer.scoring.config import ScoringConfig
-from svmixer.scoring.utterances import TRANSITION_HZ, extract
+from svmixer.scoring.utterances import TRANSITION_HZ, AcrossChannels, Side, extract, parse_channels
 from svmixer.scoring.vectors import EmbeddingError, job_finished, write_job
 
 logger = get_logger(__name__)

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from svmixer.teachers.config import TeacherConfig
-    from svmixer.teachers.load import load_teacher, save_teacher
-    from svmixer.teachers.teacher import Teacher, init_frontend_from_teacher
+    from svmixer.teachers.teacher import Teacher, init_frontend_from_teacher, load_teacher, save_teacher
 
 __all__ = [
     "Teacher",
@@ -21,8 +20,8 @@ _HOMES = {
     "Teacher": "svmixer.teachers.teacher",
     "TeacherConfig": "svmixer.teachers.config",
     "init_frontend_from_teacher": "svmixer.teachers.teacher",
-    "load_teacher": "svmixer.teachers.load",
-    "save_teacher": "svmixer.teachers.load",
+    "load_teacher": "svmixer.teachers.teacher",
+    "save_teacher": "svmixer.teachers.teacher",
 }
 
 

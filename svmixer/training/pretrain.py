@@ -26,7 +26,7 @@ from svmixer.log import get_logger
 from svmixer.losses.aam import process_share
 from svmixer.models.frontend import start_as_mel
 from svmixer.teachers.config import TeacherConfig
-from svmixer.teachers.load import build_torchaudio, save_teacher
+from svmixer.teachers.teacher import build_torchaudio, save_teacher
 from svmixer.training.config import PretrainConfig
 
 logger = get_logger(__name__)

@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from svmixer.log import Progress, get_logger
-from svmixer.models.base import evaluating
-from svmixer.models.speaker_model import SpeakerModel
+from svmixer.models.speaker_model import SpeakerModel, evaluating
 from svmixer.models.whitening import Whitening
 from svmixer.training.config import WhitenConfig
 from svmixer.training.data import TrainSet, epoch_order

@@ -16,12 +16,18 @@ import torch
 from svmixer.audio.dumpset import DumpSet
 from svmixer.cli.main import run_program
 from svmixer.export import int8, package
-from svmixer.export.check import ParityError, check_parity, cosines, run_windows
+from svmixer.export.check import (
+    ParityError,
+    check_parity,
+    cosines,
+    run_windows,
+    scored_rates,
+    some_trials,
+    speech_windows,
+)
 from svmixer.export.graph import OPSET, GraphError, write_graph
 from svmixer.export.int8 import Quantiser, _part_of, find_parts
 from svmixer.export.package import write_export
-from svmixer.export.rates import scored_rates, some_trials
-from svmixer.export.windows import speech_windows
 from svmixer.fileio import md5_file, write_json
 from svmixer.lists import Trials, write_table
 from svmixer.models.io import load_model, read_safetensors, save_model

@@ -11,7 +11,7 @@ from svmixer.fileio import read_json, write_json
 from svmixer.models.config import ModelConfig
 from svmixer.report.compare import GroupFigures, difference, group_figures, write_comparison
 from svmixer.report.results import ReportError, Result
-from svmixer.scoring.bootstrap import eer_replicates, percentile_interval
+from svmixer.scoring.metrics import eer_replicates, percentile_interval
 
 ROOT = Path(__file__).resolve().parents[2]
 GROUPS = {"with teacher": ["exp/a1", "exp/a2", "exp/a3"], "without teacher": ["exp/b1", "exp/b2", "exp/b3"]}

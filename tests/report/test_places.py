@@ -9,8 +9,7 @@ import pytest
 
 import svmixer
 from svmixer.report.compare import write_comparison
-from svmixer.report.page import write_report
-from svmixer.report.places import command_lines, command_without_places, without_places
+from svmixer.report.page import command_lines, command_without_places, without_places, write_report
 
 CHECKOUT = Path(svmixer.__file__).resolve().parent.parent
 

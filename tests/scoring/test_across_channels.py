@@ -10,9 +10,8 @@ from svmixer.audio.augment_config import ChannelConfig
 from svmixer.audio.channels import through_channel
 from svmixer.audio.dumpset import DumpSet
 from svmixer.cli.main import run_program
-from svmixer.scoring.channels import AcrossChannels, parse_channels
 from svmixer.scoring.control import fitted_whitening, log_mel_statistics, mean_statistics
-from svmixer.scoring.utterances import dump_source
+from svmixer.scoring.utterances import AcrossChannels, dump_source, parse_channels
 from svmixer.scoring.vectors import load_embeddings, merge_jobs
 
 PAIR = "gsm:alaw"  # quick ones

@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from svmixer.scoring import bootstrap
-from svmixer.scoring.bootstrap import eer_replicates, percentile_interval
-from svmixer.scoring.metrics import equal_error_rate, error_rates
+from svmixer.scoring.metrics import eer_replicates, equal_error_rate, error_rates, percentile_interval
 
 
 def random_trials(seed, speakers=6, size=80, grid=10):

@@ -37,7 +37,7 @@ from svmixer.scoring.directories import FAILURES, embed_directory, find_audio
 from svmixer.scoring.embedder import Embedder
 from svmixer.scoring.vectors import EmbeddingError, load_embeddings
 from svmixer.stages import done
-from svmixer.teachers.load import load_teacher
+from svmixer.teachers.teacher import load_teacher
 from svmixer.training.checkpoint import CheckpointError, load_newest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "audio"))

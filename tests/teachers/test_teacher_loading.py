@@ -12,7 +12,7 @@ from svmixer.inference import embedding_model
 from svmixer.models.io import ModelError
 from svmixer.teachers import load_teacher, save_teacher
 from svmixer.teachers.config import CONV_LAYERS
-from svmixer.teachers.load import bundle_config
+from svmixer.teachers.teacher import bundle_config
 
 
 @pytest.fixture
