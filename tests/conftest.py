@@ -12,6 +12,8 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # Folders whose tests share what takes long to make: schedulers, a run of the toy recipe, an export.
 SHARING = ("cluster", "recipe", "export")
+# Files of which each takes minutes: the last of them would leave the other processes idle.
+LONG = ("test_resume", "test_chaos", "test_tables", "test_long_lists", "test_mini_an4", "test_signals")
 
 
 # Fixtures that take so long that a test with one of them is slow.
@@ -34,13 +36,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         groups.setdefault(_group_of(item), []).append(item)
 
     def rank(name: str) -> tuple[bool, ...]:
-        return (*(name != folder for folder in SHARING), not _is_slow(groups[name]))
+        return (*(name != folder for folder in SHARING), name not in LONG, not _is_slow(groups[name]))
 
     ordered = sorted(groups, key=rank)
     items[:] = [item for name in ordered for item in groups[name]]
     for name in ordered:
         for item in groups[name]:
             item.add_marker(pytest.mark.xdist_group(name))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuses a pytest that hides the groups from pytest-xdist: what tests share would be set up twice."""
+    grouped = getattr(session.config.option, "loadgroup", False)
+    if grouped and not all("@" in item.nodeid for item in session.items):
+        raise pytest.UsageError("this pytest and this pytest-xdist do not keep groups of tests together")
 
 
 def _group_of(item: pytest.Item) -> str:
