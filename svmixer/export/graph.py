@@ -63,6 +63,11 @@ def write_graph(model: SpeakerModel, path: str | Path) -> None:
         except torch.onnx.OnnxExporterError as error:
             reason = str(error.__cause__ or error).strip().splitlines()[0]
             raise GraphError(f"{path}: the model cannot be written as ONNX: {reason}") from error
+        # A lookup in a table inside the model has the output's name, too.
+        for node in program.model.graph:
+            for value in node.outputs:
+                if value.name == OUTPUT and value not in program.model.graph.outputs:
+                    value.name = f"{OUTPUT}.lookup"
         program.save(str(temporary))
 
 

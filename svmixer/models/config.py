@@ -6,75 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from svmixer.limits import at_least
+from svmixer.models.frontend_config import FrontendConfig
+from svmixer.models.teacher_config import TeacherConfig
 
 RedimnetName = Literal["b0", "b1", "b2", "b3", "b4", "b5", "b6"]
 _FORMER_REDIMNET = {"bins", "channels", "strides", "blocks", "reduction", "kernels", "attention_channels"}
-
-
-@dataclass(frozen=True)
-class FrontendConfig:
-    """Convolutions over the waveform; by default those of wav2vec 2.0, HuBERT and WavLM (hop 20 ms)."""
-
-    # Output channels of each convolution, first to last.
-    channels: tuple[int, ...] = (512, 512, 512, 512, 512, 512, 512)
-    # Kernel width of each convolution, in input steps.
-    kernels: tuple[int, ...] = (10, 3, 3, 3, 3, 2, 2)
-    # Stride of each convolution.
-    strides: tuple[int, ...] = (5, 2, 2, 2, 2, 2, 2)
-    # group_norm: over time in the first layer alone; layer_norm: over channels in every layer.
-    norm: Literal["group_norm", "layer_norm"] = "group_norm"
-    # How the first layer starts: random, or mel (a filterbank, see svmixer/models/frontend.py; it wants a
-    # kernel of about 25 ms and a multiple of four channels). log_mel: in its place stand logarithms of the
-    # energies in mel bands, one a channel, over windows of the kernel's width; they are not trained.
-    first_layer: Literal["random", "mel", "log_mel"] = "random"
-    # Level that every window is brought to in front of the first layer: root mean square in dB of full scale;
-    # null: windows are taken as they are, which a group norm over time makes no difference to.
-    level: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.level is not None and not -60.0 <= self.level <= 0.0:
-            raise ValueError(f"frontend: level must be -60 to 0 dB of full scale, found {self.level}")
-        if not len(self.channels) == len(self.kernels) == len(self.strides) > 0:
-            raise ValueError(
-                f"frontend: channels, kernels and strides need the same number of values, one a layer, found "
-                f"{len(self.channels)}, {len(self.kernels)}, {len(self.strides)}"
-            )
-        if min(*self.channels, *self.kernels, *self.strides) < 1:
-            raise ValueError("frontend: channels, kernels and strides must be at least 1")
-        if self.first_layer == "log_mel" and self.norm == "group_norm":
-            raise ValueError(
-                "frontend: log_mel has no first layer to normalise over time; it takes norm layer_norm"
-            )
-        if self.first_layer == "mel" and self.channels[0] % 4:
-            raise ValueError(
-                "frontend: first_layer mel takes four phases a band, so channels[0] must be a multiple of 4, "
-                f"found {self.channels[0]}"
-            )
-
-    @property
-    def hop(self) -> int:
-        """Samples from one frame to the next."""
-        product = 1
-        for stride in self.strides:
-            product *= stride
-        return product
-
-    @property
-    def receptive_field(self) -> int:
-        """Samples that one frame sees."""
-        return self.num_samples(1)
-
-    def num_frames(self, num_samples: int) -> int:
-        """Frames that come out for ``num_samples`` samples; 0 for fewer than the receptive field."""
-        for kernel, stride in zip(self.kernels, self.strides, strict=True):
-            num_samples = (num_samples - kernel) // stride + 1 if num_samples >= kernel else 0
-        return num_samples
-
-    def num_samples(self, num_frames: int) -> int:
-        """The fewest samples that give ``num_frames`` frames."""
-        for kernel, stride in zip(reversed(self.kernels), reversed(self.strides), strict=True):
-            num_frames = (num_frames - 1) * stride + kernel
-        return num_frames
 
 
 @dataclass(frozen=True)
@@ -281,9 +217,42 @@ class ModelConfig:
     statistics: WhitenedStatisticsConfig = field(default_factory=WhitenedStatisticsConfig)
     # Sampling rate of the waveforms in Hz.
     sample_rate: int = 16000
+    # A whole WavLM, HuBERT or wav2vec 2.0 in the student's place; only the student's window is read then.
+    teacher: TeacherConfig | None = None
 
     def __post_init__(self) -> None:
         at_least(self, 1, "sample_rate")
+        if self.teacher is not None and self.frames < 2:
+            least = self.frontend.num_samples(2)
+            raise ValueError(
+                f"student.window ({self.window} samples) gives less than two frames of the teacher; "
+                f"it takes {least} samples"
+            )
+
+    @property
+    def window(self) -> int:
+        """Samples of one window."""
+        return self.student.window
+
+    @property
+    def frontend(self) -> FrontendConfig:
+        """The encoder's convolutions."""
+        return self.teacher.frontend if self.teacher is not None else self.student.frontend
+
+    @property
+    def frames(self) -> int:
+        """Frames T of one window."""
+        return self.frontend.num_frames(self.window)
+
+    @property
+    def layers(self) -> int:
+        """Layers L of the encoder; there are L + 1 hidden states."""
+        return self.teacher.layers if self.teacher is not None else self.student.layers
+
+    @property
+    def hidden(self) -> int:
+        """Hidden size H of the encoder."""
+        return self.teacher.hidden if self.teacher is not None else self.student.hidden
 
     @property
     def embedding_size(self) -> int:
@@ -291,5 +260,5 @@ class ModelConfig:
         if not self.statistics.share:
             return self.backend.embedding
         return self.backend.embedding + statistics_size(
-            self.student.hidden, len(self.statistics.states), self.statistics.covariance
+            self.hidden, len(self.statistics.states), self.statistics.covariance
         )

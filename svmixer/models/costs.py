@@ -135,26 +135,34 @@ def _paper_rows() -> Iterator[dict[str, Any]]:
 
 
 def model_rows(config: ModelConfig) -> Iterator[dict[str, Any]]:
-    """Rows of one model: a layer, the front end, the student, the backend and all together (``system``)."""
+    """Rows of one model: a layer, the front end, the encoder, the backend and all together (``system``).
+
+    Of a teacher's encoder the parts are not counted apart.
+    """
     yield from _parts(config).values()
 
 
 def _parts(config: ModelConfig) -> dict[str, dict[str, Any]]:
-    student = config.student
+    window = config.window
     # Shapes are all that counting needs: nothing is computed on the meta device.
     with torch.device("meta"):
         # Moved there too: ESPnet makes some parameters of its encoders where the context has no effect.
         model = SpeakerModel(config).to("meta")
-        wave = torch.empty(1, student.window)
-        frames = torch.empty(1, student.frames, student.hidden)
-        states = torch.empty(1, student.layers + 1, student.frames, student.hidden)
+        wave = torch.empty(1, window)
+        frames = torch.empty(1, config.frames, config.hidden)
+        states = torch.empty(1, config.layers + 1, config.frames, config.hidden)
+    rest = {
+        "backend": _row(f"{config.backend.name} backend", model.backend, states, window),
+        "system": _row("system", model, wave, window),
+    }
+    if config.teacher is not None:
+        return {"teacher": _row(config.teacher.family, model.student, wave, window), **rest}
     front = torch.nn.Sequential(model.student.conv_layers, model.student.feat_projection)
     return {
-        "layer": _row(f"{student.encoder} layer", model.student.layers[0], frames, student.window),
-        "front end + projection": _row("front end + projection", front, wave, student.window),
-        "student": _row("student", model.student, wave, student.window),
-        "backend": _row(f"{config.backend.name} backend", model.backend, states, student.window),
-        "system": _row("system", model, wave, student.window),
+        "layer": _row(f"{config.student.encoder} layer", model.student.layers[0], frames, window),
+        "front end + projection": _row("front end + projection", front, wave, window),
+        "student": _row("student", model.student, wave, window),
+        **rest,
     }
 
 

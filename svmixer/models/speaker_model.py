@@ -1,4 +1,4 @@
-"""Student and backend as one model: waveform → speaker embedding."""
+"""Encoder and backend as one model: waveform → speaker embedding."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from svmixer.models.backends import build_backend
 from svmixer.models.backends.statistics import WhitenedStatistics
 from svmixer.models.config import ModelConfig
 from svmixer.models.student import Student, states_of_any_length
+from svmixer.models.teacher_encoder import TeacherEncoder
 from svmixer.models.whitening import Whitening
 
 
@@ -52,7 +53,7 @@ class EmbeddingModule(EmbeddingModel, nn.Module):
 
 
 class SpeakerModel(EmbeddingModule):
-    """An SV-Mixer student with a speaker backend.
+    """An encoder with a speaker backend: an SV-Mixer student or, as a system of its own, a teacher.
 
     ``forward`` takes windows of exactly :attr:`window` samples, for training; :meth:`embed` and
     :meth:`hidden_states` take audio of any length.
@@ -61,21 +62,21 @@ class SpeakerModel(EmbeddingModule):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.student = Student(config.student)
-        self.backend = build_backend(config.backend, config.student.layers + 1, config.student.hidden)
+        self.student: Student | TeacherEncoder = (
+            Student(config.student) if config.teacher is None else TeacherEncoder(config.teacher)
+        )
+        self.backend = build_backend(config.backend, config.layers + 1, config.hidden)
         self.whitening = Whitening(config.backend.embedding) if config.whiten else None
         self.statistics: WhitenedStatistics | None = None
         if config.statistics.share:
-            self.statistics = WhitenedStatistics(
-                config.statistics, config.student.layers + 1, config.student.hidden
-            )
+            self.statistics = WhitenedStatistics(config.statistics, config.layers + 1, config.hidden)
         # Cosine from which on two recordings count as one speaker, where the model's directory says one.
         self.threshold: float | None = None
 
     @property
     def window(self) -> int:  # type: ignore[override]
         """Samples of one window."""
-        return self.config.student.window
+        return self.config.window
 
     @property
     def sample_rate(self) -> int:  # type: ignore[override]
@@ -109,4 +110,4 @@ class SpeakerModel(EmbeddingModule):
             ValueError: N = 0 or not two dimensions.
         """
         with evaluating(self):
-            return states_of_any_length(self.student, wave.to(self.device))
+            return states_of_any_length(self.student, self.config, wave.to(self.device))

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from svmixer.errors import SvmixerError
 from svmixer.inference.utterance import WINDOWS_AT_ONCE
 from svmixer.inference.windows import frame_windows, repeat_pad
-from svmixer.models.config import StudentConfig
+from svmixer.models.config import ModelConfig, StudentConfig
 from svmixer.models.frontend import ConvFrontend, FeatureProjection
 from svmixer.models.students import build_layers
 
@@ -57,27 +57,32 @@ class Student(nn.Module):
         return states
 
 
-def states_of_any_length(student: Student, wave: Tensor) -> Tensor:
+def states_of_any_length(encoder: nn.Module, config: StudentConfig | ModelConfig, wave: Tensor) -> Tensor:
     """Hidden states ``(B, L + 1, T', H)`` of waveforms ``(B, N)``, N of any length.
 
     T' is T for N up to one window (shorter audio is repeated to fill it), otherwise the front end's number of
     frames for N samples: windows of T frames one after the other, the last one aligned with the end.
+
+    Args:
+        encoder: ``(B, window)`` → ``(B, L + 1, T, H)``.
+        config: its window and front end.
+        wave: any length.
 
     Raises:
         ValueError: N = 0 or not two dimensions.
     """
     if wave.dim() != 2:
         raise SvmixerError(f"expected waveforms (batch, samples), found shape {tuple(wave.shape)}")
-    config, front = student.config, student.config.frontend
+    front = config.frontend
     wave = repeat_pad(wave, config.window)
     num_frames = front.num_frames(wave.shape[1])
     if num_frames == config.frames:
-        return student(wave)
+        return encoder(wave)
     length = front.num_samples(config.frames)
     parts = []
     for first, skip in frame_windows(num_frames, config.frames):
         start = first * front.hop
         window = wave[:, start : start + length]
-        states = [student(part) for part in window.split(WINDOWS_AT_ONCE)]
+        states = [encoder(part) for part in window.split(WINDOWS_AT_ONCE)]
         parts.append(torch.cat(states)[:, :, skip:])
     return torch.cat(parts, dim=2)

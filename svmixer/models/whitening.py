@@ -34,9 +34,11 @@ class Whitening(nn.Module):
         result within speakers is I.
 
         Raises:
-            ValueError: every speaker has only one embedding, or the scatter is zero or not finite.
+            SvmixerError: every speaker has only one embedding, or the scatter is zero, not finite or, with
+                too little shrinkage, singular.
         """
-        x = embeddings.double()
+        # On the CPU, where sums come in one order: the same matrix on every process and in every run.
+        x, labels = embeddings.double().cpu(), labels.cpu()
         speakers, index = labels.unique(return_inverse=True)
         counts = torch.bincount(index).double()
         sums = torch.zeros(len(speakers), x.shape[1], dtype=x.dtype, device=x.device).index_add_(0, index, x)
@@ -54,6 +56,11 @@ class Whitening(nn.Module):
         identity = torch.eye(len(scatter), dtype=x.dtype, device=x.device)
         shrunk = (1 - shrinkage) * scatter + shrinkage * level * total.diag()
         # shrunk = C Cᵀ, so C⁻¹ x has unit covariance; for rows that is x · C⁻ᵀ.
-        root = torch.linalg.cholesky(shrunk)
+        root, failed = torch.linalg.cholesky_ex(shrunk)
+        if failed:
+            raise SvmixerError(
+                f"whitening: {len(x)} embeddings do not fill their {len(shrunk)} dimensions: it takes more "
+                f"whiten.crops, or a whiten.shrinkage above {shrinkage:g}"
+            )
         self.matrix.copy_(torch.linalg.solve_triangular(root, identity, upper=False).T)
         self.mean.copy_(x.mean(dim=0))

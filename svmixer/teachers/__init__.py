@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from svmixer.teachers.config import TeacherConfig
+    from svmixer.models.teacher_config import TeacherConfig
     from svmixer.teachers.teacher import Teacher, init_frontend_from_teacher, load_teacher, save_teacher
 
 __all__ = [
@@ -18,7 +18,7 @@ __all__ = [
 
 _HOMES = {
     "Teacher": "svmixer.teachers.teacher",
-    "TeacherConfig": "svmixer.teachers.config",
+    "TeacherConfig": "svmixer.models.teacher_config",
     "init_frontend_from_teacher": "svmixer.teachers.teacher",
     "load_teacher": "svmixer.teachers.teacher",
     "save_teacher": "svmixer.teachers.teacher",

@@ -17,7 +17,7 @@ from svmixer.fileio import read_json
 from svmixer.inference.embedding_model import ModelError
 from svmixer.models.io import read_safetensors
 from svmixer.models.released import read_state_dict
-from svmixer.teachers.config import TeacherConfig
+from svmixer.models.teacher_config import TeacherConfig
 
 _FAMILIES = ("wavlm", "hubert", "wav2vec2")
 # Parts of a checkpoint that hidden states do not need: the mask of pretraining and the heads of other tasks.

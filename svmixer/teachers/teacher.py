@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,18 +15,16 @@ from svmixer import config as configuration
 from svmixer.devices import find_device
 from svmixer.errors import SvmixerError
 from svmixer.inference.embedding_model import ModelError, find_directory
-from svmixer.models.io import load_tensors, save_tensors, set_tensors
+from svmixer.models.config import ModelConfig
+from svmixer.models.io import load_tensors, read_safetensors, save_tensors, set_tensors
 from svmixer.models.student import Student
+from svmixer.models.teacher_config import TeacherConfig
+from svmixer.models.teacher_encoder import build_torchaudio, hidden_states
 from svmixer.teachers import huggingface
-from svmixer.teachers.config import TeacherConfig
+from svmixer.yaml_files import read_yaml
 
 if TYPE_CHECKING:
     from torchaudio.models import Wav2Vec2Model
-
-# Added to the variance when a waveform is scaled, as the models' published feature extractors do.
-_VARIANCE_OFFSET = 1e-7
-# What torchaudio's wav2vec2_model, which builds HuBERT too, does not take.
-_WAVLM_ONLY = ("encoder_num_buckets", "encoder_max_distance")
 
 
 class Teacher(nn.Module):
@@ -77,25 +75,7 @@ class Teacher(nn.Module):
             ValueError: not ``(B, N)``, too few samples for one frame, or no such layer.
         """
         wanted = self.numbers(layers)
-        if wave.dim() != 2:
-            raise SvmixerError(f"a teacher takes waveforms (batch, samples), found {tuple(wave.shape)}")
-        least = self.config.frontend.receptive_field
-        if wave.shape[1] < least:
-            raise SvmixerError(f"the teacher needs at least {least} samples, found {wave.shape[1]}")
-        if self.config.normalise_waveform:
-            wave = normalise(wave)
-        features, _ = self.model.feature_extractor(wave, None)
-        encoder = self.model.encoder.transformer
-        x = self.model.encoder.feature_projection(features)
-        x = x + encoder.pos_conv_embed(x)
-        if not self.config.encoder_layer_norm_first:
-            x = encoder.layer_norm(x)
-        states, position_bias = [x], None
-        for layer in encoder.layers[: max(wanted)]:
-            x, position_bias = layer(x, None, position_bias=position_bias)
-            states.append(x)
-        if final_norm and self.config.encoder_layer_norm_first and len(states) == self.config.layers + 1:
-            states[-1] = encoder.layer_norm(x)
+        states = hidden_states(self.model, self.config, wave, max(wanted), final_norm)
         return torch.stack([states[number] for number in wanted], dim=1)
 
     forward = hidden_states
@@ -118,12 +98,6 @@ class Teacher(nn.Module):
         tensors = dict(self.model.feature_extractor.state_dict())
         tensors.update({f"feat_projection.{key}": value for key, value in projection.state_dict().items()})
         return tensors
-
-
-def normalise(wave: Tensor) -> Tensor:
-    """Each waveform of ``(B, N)`` to zero mean and unit variance, on its own."""
-    wave = wave - wave.mean(dim=1, keepdim=True)
-    return wave / (wave.square().mean(dim=1, keepdim=True) + _VARIANCE_OFFSET).sqrt()
 
 
 @dataclass(frozen=True)
@@ -171,6 +145,7 @@ def load_teacher(name_or_path: str | Path, device: str | torch.device = "cpu") -
             - a name that comes with the package (``wavlm_tiny``);
             - a teacher directory: ``config.yaml`` (:class:`TeacherConfig`) and ``model.safetensors``
               (torchaudio's names), as :func:`save_teacher` writes it;
+            - the model directory of a teacher that was fine-tuned with a backend (``finetune``): its encoder;
             - a Hugging Face model directory: ``config.json`` and ``model.safetensors`` or
               ``pytorch_model.bin``;
             - a torchaudio bundle (``WAVLM_LARGE``, ``WAVLM_BASE_PLUS``, ``HUBERT_BASE``, ``WAV2VEC2_LARGE``,
@@ -189,6 +164,8 @@ def load_teacher(name_or_path: str | Path, device: str | torch.device = "cpu") -
     if not path.is_dir() and str(name_or_path).isupper():
         return _from_bundle(str(name_or_path)).to(device)
     directory = find_directory(name_or_path, "teacher")
+    if "backend" in read_yaml(directory / "config.yaml"):
+        return _from_system(directory).to(device)
     config = configuration.load(TeacherConfig, directory / "config.yaml")
     model = build_torchaudio(config)
     load_tensors(model, directory / "model.safetensors")
@@ -200,6 +177,20 @@ def save_teacher(model: torch.nn.Module, config: TeacherConfig, directory: str |
     directory = Path(directory)
     configuration.save(config, directory / "config.yaml")
     save_tensors(model.state_dict(), directory / "model.safetensors")
+
+
+def _from_system(directory: Path) -> Teacher:
+    config = configuration.load(ModelConfig, directory / "config.yaml").teacher
+    if config is None:
+        raise ModelError(
+            f"{directory}: the model of a student, which is no teacher; its embeddings can be targets "
+            "(--teacher_embeddings)"
+        )
+    path = directory / "model.safetensors"
+    own = {key: value for key, value in read_safetensors(path).items() if key.startswith("student.")}
+    model = build_torchaudio(config)
+    set_tensors(model, {key.removeprefix("student."): value for key, value in own.items()}, path)
+    return Teacher(model, config)
 
 
 def _from_huggingface(directory: Path) -> Teacher:
@@ -234,7 +225,10 @@ def _from_bundle(name: str) -> Teacher:
 
     config = bundle_config(name)
     try:
-        model = getattr(pipelines, name).get_model()
+        # Tensors alone: unpickling would run code of the file.
+        model = getattr(pipelines, name).get_model(dl_kwargs={"weights_only": True})
+    except (pickle.UnpicklingError, RuntimeError) as error:
+        raise ModelError(f"{name}: {torch.hub.get_dir()}/checkpoints has another file: {error}") from None
     except OSError as error:
         raise ModelError(
             f"{name}: its weights cannot be downloaded ({error}); run once on a connected machine and copy "
@@ -243,19 +237,3 @@ def _from_bundle(name: str) -> Teacher:
     # torchaudio wraps models that want scaled waveforms in one that scales a whole batch at once; Teacher
     # scales each waveform on its own.
     return Teacher(getattr(model, "model", model), config)
-
-
-def build_torchaudio(config: TeacherConfig) -> Wav2Vec2Model:
-    """``torchaudio.models.wavlm_model``, or ``wav2vec2_model`` for HuBERT too: both have the same layers."""
-    from torchaudio.models import wav2vec2_model, wavlm_model
-
-    arguments = {
-        field.name: getattr(config, field.name)
-        for field in dataclasses.fields(config)
-        if field.name.startswith(("extractor_", "encoder_"))
-    }
-    if config.family == "wavlm":
-        return wavlm_model(**arguments, aux_num_out=None)
-    for name in _WAVLM_ONLY:
-        del arguments[name]
-    return wav2vec2_model(**arguments, aux_num_out=None)

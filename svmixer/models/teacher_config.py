@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from svmixer.limits import at_least, below_one
-from svmixer.models.config import FrontendConfig
+from svmixer.models.frontend_config import FrontendConfig
 
 Family = Literal["wavlm", "hubert", "wav2vec2"]
 
