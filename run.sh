@@ -92,6 +92,9 @@ fi
 if [ -n "$model" ]; then run_child "$root/tools/setup.sh" --extras ""; else run_child "$root/tools/setup.sh"; fi
 . "$root/path.sh"
 
+[ -z "$lowpass$channels" ] || [ "$last" -lt 5 ] ||
+    python -m svmixer check_conditions --lowpass "$lowpass" --channels "$channels"
+
 # Tasks end with this process, however it ends (see tools/run.pl).
 export DISPATCH_DRIVER_PID=$$
 

@@ -65,7 +65,7 @@ def write_description(model: SpeakerModel, directory: Path, precisions: list[str
         "format": FORMAT,
         "sample_rate": model.config.sample_rate,
         "window": model.window,
-        "embedding": model.config.backend.embedding,
+        "embedding": model.config.embedding_size,
         "threshold": None,
         "precisions": precisions,
     }

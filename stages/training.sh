@@ -30,7 +30,7 @@ choose_config() {
 # program. Stops if a set is not dumped. FILE is its configuration, ARGS what the user wants changed in it; `auto` is chosen by
 # what the student has LEARNED from.
 plan_training() {
-    local stage=$1 kind=$2 file=$3 args=$4 learned=$5 set markers=()
+    local stage=$1 kind=$2 file=$3 args=$4 learned=$5 set word markers=()
     spec=(--stage "$stage")
     for set in "$train_set" "$valid_set"; do
         markers+=("$dumpdir/$set/.done@dump")
@@ -52,6 +52,9 @@ plan_training() {
     # The user's options win.
     split_words "$args"
     options+=("${words[@]}")
+    for word in "${words[@]}"; do
+        if [[ $word =~ \.ya?ml$ ]]; then spec+=(--named "${word#--*=}"); fi
+    done
 }
 
 # run_training DIR NAME command…: dispatch the training in DIR, logged as DIR/NAME.log (NAME.<node>.log for several nodes).

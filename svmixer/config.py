@@ -196,6 +196,22 @@ def field_comments(cls: type) -> dict[str, str]:
     return comments
 
 
+def from_former(cls: Any, data: dict[str, Any]) -> dict[str, Any]:
+    """``data`` of an earlier version, with every section as its class's ``from_former`` brings it up to date.
+
+    What a class refuses, and keys that no field reads, stay as they are.
+    """
+    if hasattr(cls, "from_former"):
+        with contextlib.suppress(ValueError):
+            data = cls.from_former(data)
+    return {
+        key: from_former(inner, value)
+        if isinstance(value, dict) and dataclasses.is_dataclass(inner := _field_type(cls, key))
+        else value
+        for key, value in data.items()
+    }
+
+
 def _checked(hint: Any, value: Any, where: str, key: str) -> Any:
     """``value`` with files in the place of their names, and refused what msgspec would let pass."""
     hint = _without_none(hint)

@@ -29,7 +29,12 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _new_file(path)
+    try:
+        temporary = _new_file(path)
+    except OSError as error:
+        # The temporary name says nothing to anybody.
+        error.filename = str(path)
+        raise
     try:
         with _named(path):
             yield temporary

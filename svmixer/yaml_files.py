@@ -59,14 +59,17 @@ def _over(below: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
 
 def _placed(values: dict[str, Any], file: str | Path) -> dict[str, Any]:
     """The same with names of files that can be read from anywhere, instead of from beside ``file``."""
-    placed = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            value = _placed(value, file)
-        elif isinstance(value, str) and value.endswith(ENDINGS):
-            value = str(find_yaml(value, file).resolve())
-        placed[key] = value
-    return placed
+    return {key: _place(value, file) for key, value in values.items()}
+
+
+def _place(value: Any, file: str | Path) -> Any:
+    if isinstance(value, dict):
+        return _placed(value, file)
+    if isinstance(value, list):
+        return [_place(item, file) for item in value]
+    if isinstance(value, str) and value.endswith(ENDINGS):
+        return str(find_yaml(value, file).resolve())
+    return value
 
 
 def read_one(path: str | Path) -> dict[str, Any]:
@@ -99,9 +102,11 @@ def yaml_value(text: str) -> Any:
     """What ``yaml.safe_load`` makes of ``text``: plain values, never objects of other classes.
 
     Raises:
-        ValueError: no YAML, or values that are huge: a few lines can name billions of them by aliases.
+        ValueError: no YAML, a key that a mapping has twice, or values that are huge: a few lines can name
+            billions of them by aliases.
     """
     try:
+        _refuse_twice(yaml.compose(text, Loader=yaml.SafeLoader))
         value = yaml.safe_load(text)
     except (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError) as error:
         # PyYAML's constructors raise the others at values that do not fit their tags (``!!int ""``).
@@ -113,6 +118,30 @@ def yaml_value(text: str) -> Any:
         values += [*item, *item.values()] if isinstance(item, dict) else ()
         values += item if isinstance(item, (list, set, tuple)) else ()
     return value
+
+
+def _refuse_twice(root: yaml.Node | None) -> None:
+    """Refuse a mapping that has a key twice: YAML would take the last one and drop the others silently."""
+    waiting, seen = [root], set()
+    while waiting:
+        node = waiting.pop()
+        # Aliases lead to one node many times, or back to one around them.
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            waiting += node.value
+        elif isinstance(node, yaml.MappingNode):
+            lines: dict[str, int] = {}
+            for key, value in node.value:
+                waiting.append(value)
+                if not isinstance(key, yaml.ScalarNode):
+                    continue
+                line = key.start_mark.line + 1
+                if key.value in lines:
+                    both = f"lines {lines[key.value]} and {line}"
+                    raise ValueError(f"key '{key.value}' stands twice, in {both}")
+                lines[key.value] = line
 
 
 def find_yaml(name: str, base: str | Path) -> Path:

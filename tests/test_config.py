@@ -16,6 +16,7 @@ from svmixer.config import (
     save,
     to_dict,
 )
+from svmixer.yaml_files import read_yaml
 
 
 @dataclass(frozen=True)
@@ -292,3 +293,24 @@ def test_a_file_that_is_no_text_is_named(tmp_path):
 def test_nearest_names(name, found):
     known = ["data_dir", "weight", "json", "channel", "verify", "package_model"]
     assert nearest(name, known) == (f"did you mean '{found}'?" if found else "known: " + ", ".join(known))
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path):
+    (tmp_path / "a.yaml").write_text("loop: {lr: 1}\nname: a\nloop: {steps: 2}\n")
+    with pytest.raises(
+        ConfigError, match=r"a\.yaml: not valid YAML: key 'loop' stands twice, in lines 1 and 3"
+    ):
+        read_yaml(tmp_path / "a.yaml")
+    (tmp_path / "b.yaml").write_text("x: &x {a: 1}\ny: {<<: *x, a: 2}\nz: [*x, *x]\n")
+    assert read_yaml(tmp_path / "b.yaml")["y"] == {"a": 2}
+
+
+def test_files_in_lists_of_a_base_are_found_from_there(tmp_path):
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib/base.yaml").write_text("phases: [one.yaml, {lr: 2}]\n")
+    (tmp_path / "lib/one.yaml").write_text("lr: 1\n")
+    (tmp_path / "own.yaml").write_text("base: lib/base.yaml\n")
+    assert read_yaml(tmp_path / "own.yaml")["phases"] == [
+        str((tmp_path / "lib/one.yaml").resolve()),
+        {"lr": 2},
+    ]

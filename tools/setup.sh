@@ -104,6 +104,11 @@ main() {
     chosen=$(find_python)
     progress "virtual environment: $venv ($("$chosen" --version))"
     if [ -e "$venv" ] && ! "$venv/bin/python" -c '' 2>/dev/null; then
+        # Whatever else lies there is somebody's.
+        if [ ! -f "$venv/pyvenv.cfg" ] && [ ! -f "$stamp" ] && [ -n "$(ls -A "$venv")" ]; then
+            say "$venv is no virtual environment: remove it, or name another folder with --venv"
+            return 1
+        fi
         say "the environment at $venv does not start: installing it again"
         rm -rf "$venv"
     fi

@@ -118,6 +118,8 @@ class ChannelConfig:
         between(self, 0.0, 1.0, "prob", "agc_prob", "clip_prob", "loss_prob", "loss_share", "clip_ratio")
         if not self.families:
             raise ValueError("families: none given")
+        if len(set(self.families)) < len(self.families):
+            raise ValueError(f"families: one is given twice: {', '.join(self.families)}")
         for name in self.families:
             try:
                 use = CHANNELS[channel_name(name)].use

@@ -106,15 +106,6 @@ def _plain(error: Exception) -> str:
     return words.removeprefix("Error : ").rstrip(". ")
 
 
-def ffmpeg_read(source: str | BytesIO, container: str | None) -> tuple[np.ndarray, int]:
-    """The whole first audio stream as (np.float32 (C, N), rate); see :func:`ffmpeg_blocks`.
-
-    Raises:
-        AudioError: ``unreadable``.
-    """
-    return joined(ffmpeg_blocks(source, container))
-
-
 def joined(blocks: Iterable[tuple[np.ndarray, int]]) -> tuple[np.ndarray, int]:
     """Blocks of one recording one after the other, in little more memory than the result takes."""
     wave, rate, size = np.zeros((0, 1), np.float32), 0, 0

@@ -10,7 +10,6 @@ import contextlib
 import dataclasses
 import os
 import time
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from io import BytesIO
 from pathlib import Path
@@ -18,14 +17,11 @@ from typing import IO, Literal
 
 import numpy as np
 
-from svmixer.audio.checks import MIN_SECONDS, NO_CHANNEL, Downmix, check_length, check_not_empty, silence
+from svmixer.audio.checks import MIN_SECONDS, check_length
 from svmixer.audio.dumpset import RATE
-from svmixer.audio.errors import AudioError, about
-from svmixer.audio.originals import original_length
-from svmixer.audio.read import Mix, Recording, open_recording
-from svmixer.audio.resample import to_pcm16
-from svmixer.audio.share import NamedChannel, SourcePiece, Utterance, read_share, utterance_list
-from svmixer.audio.speech import trim_silence
+from svmixer.audio.errors import AudioError
+from svmixer.audio.pieces import RecordingCache, channel_error, original_length, utterance_pcm
+from svmixer.audio.share import Utterance, read_share, utterance_list
 from svmixer.fileio import atomic_path, atomic_write
 from svmixer.lists import ListError, find_source, parse_source, write_table
 from svmixer.lists.overlap import sound_lists, warn_of_overlap
@@ -34,9 +30,6 @@ from svmixer.log import get_logger
 logger = get_logger(__name__)
 
 DROPPED_HEADER = "utterance\treason\tsource\n"
-_CACHE_BYTES = 256 << 20
-OVERSHOOT = 1.5  # times full scale
-_CACHE_ENTRIES = 16
 _REPORT_EVERY = 10.0  # seconds between progress lines
 _WARNINGS = 20  # dropped utterances that the log names; the list has them all
 
@@ -100,95 +93,6 @@ class JobFiles:
             path.unlink(missing_ok=True)
             for half in path.parent.glob(f".{path.name}.*.tmp"):
                 half.unlink(missing_ok=True)
-
-
-class RecordingCache:
-    """The last few recordings: utterances cut from one in a row decode it once. Memory is bounded."""
-
-    def __init__(self, allow_pipes: bool):
-        self._allow_pipes = allow_pipes
-        self._entries: OrderedDict[str, Recording | AudioError] = OrderedDict()
-
-    def open(self, source: str) -> Recording:
-        """As :func:`open_recording`; a source that failed fails again without another try."""
-        entry = self._entries.pop(source, None)
-        if entry is None:
-            try:
-                entry = open_recording(source, allow_pipes=self._allow_pipes)
-            except AudioError as error:
-                entry = error
-        self._entries[source] = entry
-        while len(self._entries) > 1 and (len(self._entries) > _CACHE_ENTRIES or self._held() > _CACHE_BYTES):
-            self._entries.popitem(last=False)
-        if isinstance(entry, AudioError):
-            raise entry
-        return entry
-
-    def one_channel(self, piece: SourcePiece, channel: int | None) -> np.ndarray:
-        """A piece as np.float32 (N,) at 16 kHz: the mean of its channels, or the one that is named.
-
-        A whole recording is not kept for others, nor held in more than one channel.
-        """
-        if (piece.start, piece.end) != (0.0, -1.0):
-            return self.open(piece.source).one_channel(piece.start, piece.end, channel, RATE)
-        mix = Mix(Downmix(channel, piece.source), RATE)
-        recording = open_recording(piece.source, allow_pipes=self._allow_pipes, mix=mix)
-        if not recording.mixed:
-            return recording.one_channel(0.0, -1.0, channel, RATE)
-        with about(piece.source):
-            check_not_empty(recording.num_samples)
-            mix.downmix.check_cancelled()
-        return recording.fetch(0, recording.num_samples)[0]
-
-    def _held(self) -> int:
-        return sum(entry.held_bytes for entry in self._entries.values() if isinstance(entry, Recording))
-
-
-def utterance_pcm(
-    utterance: Utterance, cache: RecordingCache, *, trim: bool, min_seconds: float
-) -> np.ndarray:
-    """The pieces of an utterance at 16 kHz, each trimmed if asked, joined: np.int16 (N,).
-
-    Raises:
-        AudioError: a piece cannot be read, or the whole is too short or all zero.
-        ListError: a list names a channel that the recording does not have.
-    """
-    wave = np.concatenate([_piece_wave(piece, cache, trim, utterance.name) for piece in utterance.pieces])
-    check_length(len(wave), RATE, min_seconds)
-    peak = max(float(wave.max()), -float(wave.min()))
-    # Decoders and resampling overshoot full scale a little, which is cut off. What floating point holds
-    # further above it is brought down as a whole.
-    pcm = to_pcm16(wave / peak if peak > OVERSHOOT else wave)
-    if not pcm.any():
-        raise AudioError("all-zero", silence(len(pcm), RATE))
-    return pcm
-
-
-def _piece_wave(piece: SourcePiece, cache: RecordingCache, trim: bool, utterance: str) -> np.ndarray:
-    wave = _read_channel(piece, cache, utterance)
-    if trim:
-        start, end = trim_silence(wave, RATE)
-        wave = wave[start:end]
-    return wave
-
-
-def _read_channel(piece: SourcePiece, cache: RecordingCache, utterance: str) -> np.ndarray:
-    """The piece in the channel that its list names, if it names one."""
-    try:
-        return cache.one_channel(piece, piece.channel and piece.channel.index)
-    except AudioError as error:
-        if error.reason != NO_CHANNEL:
-            raise
-        missing = error
-    if piece.channel.taken and len(cache.open(piece.source).fetch(0, 1)) == 1:
-        return cache.one_channel(piece, None)
-    # Not one utterance dropped: lists that count from 1 would give the others the wrong speaker's channel.
-    raise _channel_error(piece.channel, utterance, f"{missing.what} ({piece.source})")
-
-
-def _channel_error(named: NamedChannel, utterance: str, what: str, repair: str | None = None) -> ListError:
-    # The line may be about the recording.
-    return ListError(f"utterance {utterance}: {what}", path=named.path, line=named.line, repair=repair)
 
 
 def dump_job(config: DumpConfig) -> None:
@@ -265,7 +169,7 @@ def _list_originals(share: Iterable[Utterance], config: DumpConfig, job: _Job) -
             source = piece.source
             if piece.channel and not piece.channel.taken:
                 what = "feats_type raw_copy cannot take a channel out of a recording"
-                raise _channel_error(piece.channel, utterance.name, what, "--feats_type raw")
+                raise channel_error(piece.channel, utterance.name, what, "--feats_type raw")
             num_samples = original_length(utterance.name, source, config.data_dir)
             check_length(num_samples, RATE, config.min_seconds)
             # A file whose name looks like a place in an archive: readers of dumps don't ask which it is.

@@ -17,7 +17,7 @@ from svmixer.lists import ListError, iter_table, parse_source, read_utt2spk
 RATE = 16000  # samples per second of every dump
 GRID = 320  # samples between the frames of front ends (20 ms), at which crops start
 _DIGITS = 18  # of numbers that 64 bits hold
-_MAX_OPEN = 256  # archives kept open; plain files are opened for each read
+MAX_OPEN = 256  # archives kept open; plain files are opened for each read
 
 
 class DumpSet:
@@ -121,7 +121,7 @@ class DumpSet:
             return self._open[path_index]
         path = os.fsdecode(self._paths[path_index])
         stream = open(path, "rb", buffering=0)  # noqa: SIM115 (outlives the call)
-        if keep and len(self._open) < _MAX_OPEN:
+        if keep and len(self._open) < MAX_OPEN:
             # Nothing is evicted: the descriptor another thread reads from must not become another file's.
             return self._open.setdefault(path_index, stream)
         return stream

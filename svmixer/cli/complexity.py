@@ -9,6 +9,7 @@ from typing import Any, Literal
 from svmixer.config import parse_args
 from svmixer.limits import at_least
 from svmixer.models.config import BackendConfig, ModelConfig, StudentConfig, WhitenedStatisticsConfig
+from svmixer.models.teacher_config import TeacherConfig
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class ComplexityConfig:
     statistics: WhitenedStatisticsConfig = field(default_factory=WhitenedStatisticsConfig)
     # Sampling rate of the waveforms in Hz.
     sample_rate: int = 16000
+    # A teacher's encoder in the student's place: a section or a YAML file.
+    teacher: TeacherConfig | None = None
     # table for people, json for programs.
     format: Literal["table", "json"] = "table"
     # The same as --format json.
@@ -44,7 +47,9 @@ def main(argv: list[str] | None = None) -> None:
     else:
         # A part that the options leave out has its default.
         student, backend = config.student or StudentConfig(), config.backend or BackendConfig()
-        model = ModelConfig(student, backend, config.whiten, config.statistics, config.sample_rate)
+        model = ModelConfig(
+            student, backend, config.whiten, config.statistics, config.sample_rate, config.teacher
+        )
         rows = list(model_rows(model))
     if config.json or config.format == "json":
         print(json.dumps(rows, indent=2))

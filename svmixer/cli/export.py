@@ -64,14 +64,19 @@ def write_directory(model: SpeakerModel, config: ExportConfig) -> SpeakerModel:
     """
     import torch
 
+    from svmixer.cli.package_model import CARD
+    from svmixer.inference.embedding_model import find_directory
     from svmixer.inference.onnx_model import DESCRIPTION, FILES
     from svmixer.models.io import load_model, read_speakers, save_model
 
     output, dtype = Path(config.output_dir), getattr(torch, config.weights)
-    # Graphs of an earlier export are not those of these weights.
-    for name in (DESCRIPTION, *FILES.values()):
+    source = find_directory(config.model, "model")
+    if output.resolve() == source.resolve():
+        raise SvmixerError(f"output_dir: {output} is the model itself; name another folder")
+    # Graphs and card of an earlier export are not those of these weights.
+    for name in (DESCRIPTION, CARD, *FILES.values()):
         (output / name).unlink(missing_ok=True)
-    save_model(model, output, read_speakers(config.model), dtype)
+    save_model(model, output, read_speakers(source), dtype)
     written = load_model(output)
     for name, value in model.state_dict().items():
         expected = value.to(dtype).to(value.dtype) if value.is_floating_point() else value

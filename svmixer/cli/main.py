@@ -30,6 +30,7 @@ VERBS = {
 }
 # What the shell stages call: program → module and function.
 STAGES = {
+    "check_conditions": "svmixer.stages.extract:check_conditions",
     "check_text": "svmixer.stages.data:check_text",
     "done": "svmixer.stages.done:main",
     "dump": "svmixer.stages.data:dump",

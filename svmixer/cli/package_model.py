@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from svmixer.config import parse_args
 from svmixer.export.card import model_card, write_card
-from svmixer.fileio import atomic_path, atomic_write, read_json, write_json
+from svmixer.fileio import read_json, write_json
 from svmixer.inference.embedding_model import ASSETS, ModelError
 from svmixer.inference.onnx_model import DESCRIPTION, FILES, read_description
 from svmixer.limits import positive
@@ -61,6 +61,8 @@ def package(config: PackageConfig) -> None:
             is taken; nothing is written then.
     """
     source, target = Path(config.export_dir), Path(config.assets_dir) / config.name
+    if target.resolve() == source.resolve():
+        raise ModelError(f"{target}: the export itself cannot be the place of its copy")
     if target.exists() and not config.force:
         raise ModelError(f"{target} is there already; --force true replaces it")
     names = ["config.yaml", WEIGHTS, "speakers.txt", FILES[config.graph]]
@@ -72,16 +74,19 @@ def package(config: PackageConfig) -> None:
             raise ModelError(
                 f"{source / name}: {size:.2f} MB, at most {config.max_megabytes:g} are wanted{hint}"
             )
-    shutil.rmtree(target, ignore_errors=True)
-    target.mkdir(parents=True)
+    # Whole or not at all, and the earlier one until then.
+    copy = target.with_name(f".{target.name}.tmp")
+    shutil.rmtree(copy, ignore_errors=True)
+    copy.mkdir(parents=True)
     for name in names:
-        with atomic_path(target / name) as temporary:
-            shutil.copyfile(source / name, temporary)
-    write_json(target / DESCRIPTION, description)
-    write_card(target / CARD, card)
-    with atomic_write(target / SUMS) as stream:
+        shutil.copyfile(source / name, copy / name)
+    write_json(copy / DESCRIPTION, description)
+    write_card(copy / CARD, card)
+    with open(copy / SUMS, "w", encoding="utf-8") as stream:
         for name in sorted([*names, DESCRIPTION, CARD]):
-            stream.write(f"{hashlib.sha256((target / name).read_bytes()).hexdigest()}  {name}\n")
+            stream.write(f"{hashlib.sha256((copy / name).read_bytes()).hexdigest()}  {name}\n")
+    shutil.rmtree(target, ignore_errors=True)
+    copy.rename(target)
     total = sum(path.stat().st_size for path in target.iterdir()) / 1e6
     logger.info(
         "%s: %.2f MB, of which %s", target, total, ", ".join(f"{n} {s:.2f}" for n, s in sizes.items())

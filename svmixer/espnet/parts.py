@@ -74,7 +74,7 @@ class SvMixerFrontend(AbsFrontend):
         ESPnet's poolings divide by the lengths that a frontend gives, even behind an encoder that leaves
         fewer frames; without lengths they count the frames that they see.
         """
-        frames = weighted_sum(states_of_any_length(self.student, input), self.w)
+        frames = weighted_sum(states_of_any_length(self.student, self.student.config, input), self.w)
         samples = input_lengths.tolist()
         if all(length == input.shape[1] for length in samples):
             return frames, None

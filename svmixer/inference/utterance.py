@@ -128,17 +128,6 @@ def unit_vector(vector: np.ndarray) -> np.ndarray:
     return unit_length(vector)
 
 
-def combine(embeddings: np.ndarray, protocol: Protocol) -> np.ndarray:
-    """Embeddings of an utterance's windows ``(W, D)`` → its one embedding ``(D,)``.
-
-    ``crops``: the mean of the rows after each is scaled to unit length. The dot product of two such vectors
-    is exactly the mean cosine over all pairs of their crops, the paper's score. ``whole`` and ``stream``: the
-    same, scaled to unit length again.
-    """
-    mean = unit_length(embeddings).sum(axis=0, dtype=np.float64) / len(embeddings)
-    return (mean if protocol == "crops" else unit_length(mean)).astype(np.float32)
-
-
 def embed_utterance(
     embed_windows: EmbedWindows,
     wave: np.ndarray | LongWave,
@@ -146,7 +135,7 @@ def embed_utterance(
     protocol: Protocol = "crops",
     num_crops: int = 10,
 ) -> np.ndarray:
-    """The embedding ``float32 (D,)`` of one utterance; see :func:`combine`.
+    """The embedding ``float32 (D,)`` of one utterance; see :func:`embed_utterances`.
 
     Args:
         embed_windows: windows ``float32 (W, window)`` → embeddings ``float32 (W, D)``; gets few at a time.

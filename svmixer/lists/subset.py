@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Collection
 from pathlib import Path
 
@@ -74,6 +75,12 @@ def partition_data_dir(
             is found before anything is written.
     """
     source, output_dir = Path(source), Path(output_dir)
+    for name in ("train", "valid", "test"):
+        if os.path.realpath(output_dir / name) == os.path.realpath(source):
+            raise ListError(
+                f"would be overwritten by its own part {name}: give another --output_dir, or rename it",
+                path=source,
+            )
     utt2spk = read_utt2spk(source / "utt2spk")
     spk2utt = spk2utt_from(utt2spk)
     test_trials = read_trials(source / "trials") if (source / "trials").exists() else None

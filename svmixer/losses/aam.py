@@ -158,4 +158,5 @@ def process_share(weight: Tensor) -> Tensor | float:
         return 1.0
     total = weight.detach().clone()
     torch.distributed.all_reduce(total)
-    return weight * torch.distributed.get_world_size() / total
+    # Where no process has any, nothing is divided by 0.
+    return weight * torch.distributed.get_world_size() / (total + (total == 0))

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from svmixer.losses.aam import process_share
 from svmixer.losses.config import DistillConfig, EmbeddingDistillConfig
 
 
@@ -174,8 +175,8 @@ class EmbeddingDistill(nn.Module):
             target: (B, E).
 
         Returns:
-            The scalar loss in float32, before the weight; 0 if no utterance (relational: no
-            two) has a target.
+            The scalar loss in float32, before the weight; 0 if no utterance (relational: no two of this
+            process) has a target.
         """
         there = target.ne(0.0).any(dim=1)
         with torch.autocast(embedding.device.type, enabled=False):
@@ -186,4 +187,6 @@ class EmbeddingDistill(nn.Module):
                 pairs = ~torch.eye(len(target), dtype=torch.bool, device=target.device)
                 found, wanted = (unit @ unit.T for unit in (F.normalize(embedding), F.normalize(target)))
                 distance = (found - wanted)[pairs].square()
-            return distance.sum() / max(distance.numel(), 1)
+            count = distance.new_tensor(float(distance.numel()))
+            mean = distance.sum() / count.clamp(min=1.0)
+            return mean * process_share(count) if self.training else mean

@@ -139,8 +139,8 @@ def _below(counts: np.ndarray) -> np.ndarray:
 def score_trials(embeddings: np.ndarray, enrol: np.ndarray, test: np.ndarray) -> np.ndarray:
     """Dot products of rows ``enrol (N,)`` and ``test (N,)`` of ``embeddings (U, D)``: ``(N,)``, six decimals.
 
-    With embeddings from ``svmixer.inference.utterance.combine`` this is the mean cosine over all pairs of
-    crops (protocol ``crops``) or the cosine (``whole``); nothing is normalised here.
+    With embeddings from :func:`svmixer.inference.utterance.embed_utterances` this is the mean cosine over all
+    pairs of crops (protocol ``crops``) or the cosine (``whole``); nothing is normalised here.
     """
     scores = np.empty(len(enrol), dtype=np.float64)
     for start in range(0, len(enrol), _TRIALS_AT_A_TIME):

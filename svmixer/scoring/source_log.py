@@ -38,6 +38,8 @@ class SourceLog:
 
     def __enter__(self) -> SourceLog:
         self._stream = open(self._path, "a", encoding="utf-8")
+        # The half line of a run that was killed would take the next one with it.
+        os.truncate(self._path, self._path.read_bytes().rfind(b"\n") + 1)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from svmixer.audio.dumpset import MAX_OPEN
 from svmixer.errors import SvmixerError
 from svmixer.fileio import atomic_write, read_json, write_json
 from svmixer.lists import parse_source, read_table, write_table
@@ -133,20 +133,25 @@ def load_embeddings(scp: dict[str, str], utterances: list[str], needed_by: str) 
 
 
 def _read(scp: dict[str, str], utterances: list[str]) -> Iterator[tuple[str, np.ndarray]]:
-    """Vectors in the order asked for; every ark stays open, as there are as many as jobs."""
-    with ExitStack() as stack:
-        arks: dict[str, Any] = {}
+    """Vectors in the order asked for; a number of archives stay open."""
+    arks: dict[str, Any] = {}
+    try:
         for utterance in utterances:
             source = parse_source(scp[utterance])
             if source.kind != "ark":
                 raise EmbeddingError(f"utterance {utterance}: expected ark:offset, found {scp[utterance]}")
             if source.path not in arks:
-                arks[source.path] = stack.enter_context(open(source.path, "rb"))
+                if len(arks) >= MAX_OPEN:
+                    arks.pop(next(iter(arks))).close()
+                arks[source.path] = open(source.path, "rb")  # noqa: SIM115 closed below
             try:
                 vector = read_vector(arks[source.path].fileno(), source.offset)
             except EmbeddingError as error:
                 raise EmbeddingError(f"{scp[utterance]}: utterance {utterance}: {error}") from None
             yield utterance, vector
+    finally:
+        for ark in arks.values():
+            ark.close()
 
 
 def read_vector(descriptor: int, offset: int) -> np.ndarray:

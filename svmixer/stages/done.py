@@ -7,6 +7,7 @@ compares is in ``.audio`` beside the marker (:mod:`svmixer.lists.audio_state`).
 
     done.py check MARKER --stage dump --input FILE… --config YAML… --option KEY=VALUE… --output FILE…
         exit 0 if that step is finished and current; a config brings the files that it names
+        --named YAML: a file that an option names, which is looked up from the first config
         --list FILE: like an input, but one that is not there has not changed
         --audio WAV_SCP: recordings, as they were at the `audio` of that marker
     done.py write MARKER (the same)
@@ -43,6 +44,8 @@ def describe(args: argparse.Namespace) -> dict:
         FileNotFoundError: an input or output is missing.
     """
     configs = [file for name in args.config for file in yaml_files(name)]
+    named = [os.path.relpath(find_yaml(name, args.config[0])) for name in args.named]
+    configs += [file for name in named for file in yaml_files(name) if file not in configs]
     content: dict = {
         "stage": args.stage,
         "inputs": {name: md5_file(name) for name in sorted(set(args.input))},
@@ -87,6 +90,8 @@ def yaml_files(name: str) -> list[str]:
             value = values.pop()
             if isinstance(value, dict):
                 values.extend(value.values())
+            elif isinstance(value, list):
+                values.extend(value)
             elif isinstance(value, str) and value.endswith(ENDINGS):
                 waiting.append(os.path.relpath(find_yaml(value, path)))
     return found
@@ -191,6 +196,7 @@ def main(argv: list[str] | None = None) -> None:
     for name, about in (
         ("input", "file that the step reads, one each"),
         ("config", "YAML file that it reads, with the files named there, one each"),
+        ("named", "YAML file that an option names, found as from the first config, one each"),
         ("option", "KEY=VALUE that its result depends on, one each"),
         ("output", "file that it writes, one each"),
         ("list", "input that may be missing: one that is gone has not changed, one each"),

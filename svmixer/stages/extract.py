@@ -63,9 +63,7 @@ class ExtractConfig(ScoringConfig):
             raise ValueError(f"job: {self.job} is not among 1 … {self.num_jobs}")
         if self.model in CONTROLS and not self.train_dir:
             raise ValueError("train_dir: the control needs a set of other speakers")
-        if self.lowpass_hz and not TRANSITION_HZ < self.lowpass_hz < RATE / 2:
-            limits = f"between {TRANSITION_HZ:g} and {RATE / 2:g} Hz"
-            raise ValueError(f"lowpass_hz: a frequency {limits}, or 0, found {self.lowpass_hz:g}")
+        check_lowpass("lowpass_hz", self.lowpass_hz)
         not_negative(self, "max_seconds", "ngpu")
         if self.channels:
             if self.lowpass_hz:
@@ -78,6 +76,46 @@ class ExtractConfig(ScoringConfig):
     def across(self, side: Side) -> AcrossChannels | None:
         """The channels that utterances for a side come through, None without any."""
         return parse_channels(self.channels, side) if self.channels else None
+
+
+@dataclass(frozen=True)
+class ConditionsConfig:
+    """Options of the check."""
+
+    # Band limits in Hz, separated by blanks.
+    lowpass: str = ""
+    # Pairs ENROL:TEST of channel families, separated by blanks.
+    channels: str = ""
+
+    def __post_init__(self) -> None:
+        for limit in self.lowpass.split():
+            check_lowpass("lowpass", float(limit))
+        self.pairs()
+
+    def pairs(self) -> list[AcrossChannels]:
+        """The channels."""
+        try:
+            return [parse_channels(pair, "both") for pair in self.channels.split()]
+        except ValueError as error:
+            raise ValueError(f"channels: {error}") from None
+
+
+def check_conditions(argv: list[str] | None = None) -> None:
+    """Refuse band limits and channels that stage 5 could not score, before hours of training."""
+    config = parse_args(ConditionsConfig, argv, check_conditions.__doc__)
+    for pair in config.pairs():
+        pair.prepare()
+
+
+def check_lowpass(option: str, limit: float) -> None:
+    """Refuse a band limit (Hz) that is outside what can be filtered out; 0 is none.
+
+    Raises:
+        ValueError: see there.
+    """
+    if limit and not TRANSITION_HZ < limit < RATE / 2:
+        limits = f"between {TRANSITION_HZ:g} and {RATE / 2:g} Hz"
+        raise ValueError(f"{option}: a frequency {limits}, or 0, found {limit:g}")
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -9,6 +9,7 @@ one saving interval and not the run.
 from __future__ import annotations
 
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -121,7 +122,7 @@ def check_compatible(
 ) -> None:
     """Compare a checkpoint with what is to be continued from it.
 
-    Options are compared elsewhere (:func:`svmixer.training.config.check_options`), but shapes also follow
+    Options are compared elsewhere (:func:`svmixer.training.run.check_options`), but shapes also follow
     from what no option says, as the number of training speakers or the teacher's size, and options may be
     allowed to change.
 
@@ -174,6 +175,8 @@ class BestCheckpoints:
 
     def offer(self, epoch: int, metric: float, state: dict[str, torch.Tensor]) -> bool:
         """Keep ``epoch`` if it is among the best (of two equal ones the earlier); True if it was kept."""
+        # NaN is neither lower nor higher than anything.
+        metric = math.inf if math.isnan(metric) else metric
         entries = sorted([*self.entries, (metric, epoch)])
         if (metric, epoch) not in entries[: self.keep]:
             return False

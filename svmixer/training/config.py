@@ -4,21 +4,18 @@ training is continued; nothing here imports torch."""
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from svmixer import config as configuration
 from svmixer.audio.augment_config import AugmentConfig
-from svmixer.config import ConfigError
+from svmixer.audio.dumpset import RATE
 from svmixer.distributed.config import DeviceConfig
-from svmixer.errors import SvmixerError
 from svmixer.limits import at_least, between, different, not_negative, positive
 from svmixer.log import get_logger
 from svmixer.losses.config import AAMConfig, DistillConfig, EmbeddingDistillConfig
 from svmixer.models.config import ModelConfig
-from svmixer.teachers.config import TeacherConfig
+from svmixer.models.teacher_config import TeacherConfig
+from svmixer.training.finetune import FinetuneConfig
 from svmixer.training.schedule import PhaseConfig, ScheduleConfig
-from svmixer.yaml_files import read_yaml
 
 logger = get_logger(__name__)
 
@@ -133,7 +130,9 @@ class TrainConfig:
     init_param: tuple[str, ...] = ()
     # start the student's front end from the teacher's, where shapes agree
     frontend_from_teacher: bool = False
-    freeze_frontend: bool = False  # keep the student's convolutional front end as it starts
+    freeze_frontend: bool = False  # keep the convolutional front end as it starts
+    # A teacher to fine-tune with the backend, in the student's place (stage 4).
+    finetune: FinetuneConfig = field(default_factory=FinetuneConfig)
     # Data sets, speeds, balance.
     data: DataConfig = field(default_factory=DataConfig)
     # Augmentation of the student's input.
@@ -161,12 +160,30 @@ class TrainConfig:
         if self.init_student and self.init_model:
             raise ValueError("init_model: not beside init_student (--init_distilled false leaves that out)")
         last, epochs = self.speaker.margin_epochs[1], self.loop.max_epochs
-        if last > epochs > 0 and not self.loop.phases:
+        steps = sum(phase.steps for phase in self.loop.phases)
+        if steps and self.loop.epoch_steps:
+            epochs = steps / self.loop.epoch_steps
+        if last > epochs > 0 and (self.loop.epoch_steps or not steps):
             raise ValueError(
-                f"speaker.margin_epochs: {last:g} epochs never come, loop.max_epochs is {epochs}"
+                f"speaker.margin_epochs: {last:g} epochs never come, the training has {epochs:g}"
             )
+        if self.model.sample_rate != RATE:
+            raise ValueError(
+                f"model.sample_rate: dumped speech has {RATE} Hz, found {self.model.sample_rate}"
+            )
+        if self.finetune.teacher:
+            self._check_finetune()
         if self.data.windows > 1 and self.teacher_cache.dir:
             raise ValueError("teacher_cache: has states of single windows, and data.windows is more than 1")
+
+    def _check_finetune(self) -> None:
+        clashing = ("teacher", "init_student", "frontend_from_teacher")
+        for name in clashing:
+            if getattr(self, name):
+                raise ValueError(
+                    f"{name}: not beside finetune.teacher, which stands in the student's place "
+                    "(--teacher none, --init_distilled false, --frontend_from_teacher false)"
+                )
 
 
 @dataclass(frozen=True)
@@ -203,86 +220,3 @@ class PretrainConfig:
         not_negative(self, "unmasked_weight")
         if self.mix_snr[0] > self.mix_snr[1]:
             raise ValueError(f"mix_snr: expected lowest and highest, found {self.mix_snr}")
-
-
-# Sections and keys that do not change what is computed.
-FREE = {
-    "device",
-    "output_dir",
-    "loop.allow_changes",
-    "loop.log_every",
-    "loop.save_every",
-    "loop.workers",
-}
-# Counts per process: what matters is the whole.
-BATCH = "loop.batch_size"
-
-
-def check_options(config: Any, folder: Path) -> list[str]:
-    """Refuse a configuration that would change the result of a training begun in ``folder``.
-
-    A key that the saved configuration has not got yet, because older code wrote it, has its default there.
-    The number of processes may change if ``batch_size`` does so that a batch of all processes stays as large.
-
-    Returns:
-        The options that changed and were allowed to.
-
-    Raises:
-        SvmixerError: options changed that matter, and ``loop.allow_changes`` is false; all are named.
-    """
-    saved = folder / "config.yaml"
-    if not (saved.exists() and (folder / "last.ckpt").exists()):
-        return []
-    changed = changes(saved, config)
-    if changed and not config.loop.allow_changes:
-        raise SvmixerError(
-            f"{folder} was trained with other options: {', '.join(changed)}. Use another --tag, --force "
-            "true to do it again, or --allow_changes true (--loop.allow_changes) to continue with the new"
-        )
-    if changed:
-        logger.warning("%s: continued with other options: %s", folder, ", ".join(changed))
-    return changed
-
-
-def changes(saved: Path, config: Any) -> list[str]:
-    """``key (old → new)`` of every option that matters and is not as in the file ``saved``."""
-    tree = read_yaml(saved)
-    gone = _remove_unknown(tree, configuration.to_dict(config), "")
-    try:
-        # What the file has not got takes its default.
-        old = _effective(configuration.from_dict(type(config), tree, str(saved)))
-    except ConfigError as error:
-        # A value that this code reads in another way.
-        return [*gone, str(error)]
-    new = _effective(config)
-    matter = [key for key in sorted(old.keys() | new.keys()) if not {key, key.split(".")[0]} & FREE]
-    changed = [key for key in matter if old.get(key) != new.get(key)]
-    return gone + [f"{key} ({old.get(key)} → {new.get(key)})" for key in changed]
-
-
-def _remove_unknown(old: dict[str, Any], new: dict[str, Any], prefix: str) -> list[str]:
-    """Take the keys that ``new`` has not got out of ``old``, and name them."""
-    gone = []
-    for key in list(old):
-        if key not in new:
-            gone.append(f"{prefix}{key} ({old.pop(key)} → no such option any more)")
-        elif isinstance(old[key], dict) and isinstance(new[key], dict):
-            gone += _remove_unknown(old[key], new[key], f"{prefix}{key}.")
-    return gone
-
-
-def _effective(config: Any) -> dict[str, Any]:
-    """Dotted key → value, with the batch size of all processes in place of that of one."""
-    flat = _flat(configuration.to_dict(config), "")
-    flat[f"{BATCH} of all processes"] = flat.pop(BATCH) * config.device.world
-    return flat
-
-
-def _flat(tree: dict[str, Any], prefix: str) -> dict[str, Any]:
-    flat = {}
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            flat.update(_flat(value, f"{prefix}{key}."))
-        else:
-            flat[prefix + key] = value
-    return flat

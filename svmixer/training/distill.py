@@ -57,7 +57,7 @@ class DistillTask(TeacherTask):
         self.teacher.numbers(self.module.distill.layers)
         self._open_cache()
         data = DataConfig(valid=config.data.valid, speeds=(1.0,))
-        self.valid_set = TrainSet(DumpSet(config.data.valid), data, None, config.model.student.window, 0)
+        self.valid_set = TrainSet(DumpSet(config.data.valid), data, None, config.model.window, 0)
 
     def validate(self, fabric: Fabric, module: nn.Module) -> dict[str, float]:
         """Mean distillation loss over crops that are the same after every epoch."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from svmixer.audio.dumpset import MAX_OPEN
 from svmixer.audio.resample import name_at_speed
 from svmixer.errors import SvmixerError
 from svmixer.lists import parse_source, read_table
@@ -107,6 +108,8 @@ class EmbeddingTargets:
         ark, offset = self._places[row].tolist()
         try:
             if ark not in self._open:
+                if len(self._open) >= MAX_OPEN:
+                    self._open.pop(next(iter(self._open))).close()
                 self._open[ark] = open(self.arks[ark], "rb")  # noqa: SIM115 for as long as the data are read
             vector = read_vector(self._open[ark].fileno(), offset).astype(np.float64)
             length = np.linalg.norm(vector)

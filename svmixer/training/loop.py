@@ -25,6 +25,7 @@ from svmixer.training.batch_norm import share_statistics, synchronise
 from svmixer.training.checkpoint import BestCheckpoints, check_compatible, load_newest, rotate
 from svmixer.training.config import LoopConfig
 from svmixer.training.data import BatchPlan
+from svmixer.training.finetune import group_lr
 from svmixer.training.metrics_log import MetricsLog, StepMetrics
 from svmixer.training.schedule import (
     PhaseConfig,
@@ -129,7 +130,7 @@ class Loop:
         while self.step < steps:
             lr = self.schedule.lr(self.total)
             for group in self.optimizer.param_groups:
-                group["lr"] = lr
+                group["lr"] = group_lr(group, lr, self.total / self.steps)
             self._take_step(loader, progress)
             if self.total % config.log_every == 0:
                 metrics = self.metrics.fetch(self.epoch, self.step)
@@ -167,11 +168,10 @@ class Loop:
         sys.exit(INTERRUPTED)
 
     def _new_optimizer(self) -> torch.optim.Optimizer:
-        trained = [p for p in self.task.module.parameters() if p.requires_grad]
-        config = self.config
+        groups, config = self.task.parameter_groups(), self.config
         if config.phases:
-            return make_optimizer(config.phases[self.phase], trained)
-        return make_optimizer(PhaseConfig(lr=config.lr, weight_decay=config.weight_decay), trained)
+            return make_optimizer(config.phases[self.phase], groups)
+        return make_optimizer(PhaseConfig(lr=config.lr, weight_decay=config.weight_decay), groups)
 
     def _change_phase(self) -> None:
         """Take the optimiser of the next step's phase, before a checkpoint can be written."""
@@ -248,7 +248,6 @@ class Loop:
                     "epoch": self.epoch,
                     "step": self.step,
                     "total": self.total,
-                    "stopped": self.stopped,
                 },
                 "sums": self.metrics.sums,
                 "world": self.world,
@@ -274,7 +273,8 @@ class Loop:
         self.metrics.sums = dict(tree["sums"])
         counters = tree["counters"]
         self.epoch, self.step, self.total = counters["epoch"], counters["step"], counters["total"]
-        self.stopped = counters["stopped"]
+        # By today's stop_after, which may have been allowed to change.
+        self.stopped = self.schedule.ended()
         if tree["world"] == self.world:
             states = {name: values[self.rank] for name, values in tree["random"].items()}
             set_random_state(states, self.fabric.device)

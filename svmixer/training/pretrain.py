@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,9 +26,11 @@ from svmixer.distributed.device import Fabric
 from svmixer.log import get_logger
 from svmixer.losses.aam import process_share
 from svmixer.models.frontend import start_as_mel
-from svmixer.teachers.config import TeacherConfig
-from svmixer.teachers.teacher import build_torchaudio, save_teacher
+from svmixer.models.teacher_config import TeacherConfig
+from svmixer.models.teacher_encoder import build_torchaudio
+from svmixer.teachers.teacher import save_teacher
 from svmixer.training.config import PretrainConfig
+from svmixer.training.task import trained_group
 
 logger = get_logger(__name__)
 
@@ -186,6 +189,9 @@ class PretrainTask:
 
     def balance(self) -> float:
         return 0.0
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        return trained_group(self.module)
 
     def setup(self, fabric: Fabric) -> None:
         """Nothing stands outside the trained module."""

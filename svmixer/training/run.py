@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import signal
 import sys
 import time
@@ -13,7 +14,6 @@ from types import FrameType
 from typing import IO, Any
 
 from svmixer import config as configuration
-from svmixer.audio.errors import AudioError
 from svmixer.devices import count_gpus
 from svmixer.distributed.device import make_fabric, start_processes
 from svmixer.distributed.signals import INTERRUPTED, STOP_SIGNALS, note_interruption
@@ -21,11 +21,23 @@ from svmixer.errors import SvmixerError
 from svmixer.fileio import write_json
 from svmixer.log import get_logger
 from svmixer.training.checkpoint import IncompatibleCheckpointError
-from svmixer.training.config import check_options
 from svmixer.training.loop import Loop
 from svmixer.training.task import Task
+from svmixer.yaml_files import ConfigError, read_yaml
 
 logger = get_logger(__name__)
+
+# Sections and keys that do not change what is computed.
+FREE = {
+    "device",
+    "output_dir",
+    "loop.allow_changes",
+    "loop.log_every",
+    "loop.save_every",
+    "loop.workers",
+}
+# Counts per process: what matters is the whole.
+BATCH = "loop.batch_size"
 
 
 def run_task(config: Any, task: Callable[[Any], Task]) -> None:
@@ -67,10 +79,13 @@ def run_task(config: Any, task: Callable[[Any], Task]) -> None:
         loop.run()
     except IncompatibleCheckpointError as error:
         raise SvmixerError(_incompatible(error, changed)) from None
-    except (AudioError, OSError) as error:
-        # A data worker hands over its whole traceback; what happened stands in the last line.
-        last = str(error).rstrip().rpartition("\n")[2]
-        raise SvmixerError(last.removeprefix(f"{AudioError.__module__}.AudioError: ")) from None
+    except (SvmixerError, OSError) as error:
+        # A data worker hands over its whole traceback; what happened stands in the last line, behind the name
+        # of the error's class.
+        text = str(error).rstrip()
+        if text.startswith("Caught "):
+            text = re.sub(r"^[\w.]+: ", "", text.rpartition("\n")[2])
+        raise SvmixerError(text) from None
     if fabric.global_rank == 0:
         write_json(folder / "summary.json", sizes)
         logger.info("finished %s after %.0f s", folder, time.perf_counter() - started)
@@ -124,3 +139,73 @@ def _lock(folder: Path, patience: float = 20.0) -> IO[str]:
     handle.write(f"pid {os.getpid()} on {os.uname().nodename}\n")
     handle.flush()
     return handle
+
+
+def check_options(config: Any, folder: Path) -> list[str]:
+    """Refuse a configuration that would change the result of a training begun in ``folder``.
+
+    A key that the saved configuration has not got yet, because older code wrote it, has its default there.
+    The number of processes may change if ``batch_size`` does so that a batch of all processes stays as large.
+
+    Returns:
+        The options that changed and were allowed to.
+
+    Raises:
+        SvmixerError: options changed that matter, and ``loop.allow_changes`` is false; all are named.
+    """
+    saved = folder / "config.yaml"
+    if not (saved.exists() and (folder / "last.ckpt").exists()):
+        return []
+    changed = changes(saved, config)
+    if changed and not config.loop.allow_changes:
+        raise SvmixerError(
+            f"{folder} was trained with other options: {', '.join(changed)}. Use another --tag, --force "
+            "true to do it again, or --allow_changes true (--loop.allow_changes) to continue with the new"
+        )
+    if changed:
+        logger.warning("%s: continued with other options: %s", folder, ", ".join(changed))
+    return changed
+
+
+def changes(saved: Path, config: Any) -> list[str]:
+    """``key (old → new)`` of every option that matters and is not as in the file ``saved``."""
+    tree = configuration.from_former(type(config), read_yaml(saved))
+    gone = _remove_unknown(tree, configuration.to_dict(config), "")
+    try:
+        # What the file has not got takes its default.
+        old = _effective(configuration.from_dict(type(config), tree, str(saved)))
+    except ConfigError as error:
+        # A value that this code reads in another way.
+        return [*gone, str(error)]
+    new = _effective(config)
+    matter = [key for key in sorted(old.keys() | new.keys()) if not {key, key.split(".")[0]} & FREE]
+    changed = [key for key in matter if old.get(key) != new.get(key)]
+    return gone + [f"{key} ({old.get(key)} → {new.get(key)})" for key in changed]
+
+
+def _remove_unknown(old: dict[str, Any], new: dict[str, Any], prefix: str) -> list[str]:
+    """Take the keys that ``new`` has not got out of ``old``, and name them."""
+    gone = []
+    for key in list(old):
+        if key not in new:
+            gone.append(f"{prefix}{key} ({old.pop(key)} → no such option any more)")
+        elif isinstance(old[key], dict) and isinstance(new[key], dict):
+            gone += _remove_unknown(old[key], new[key], f"{prefix}{key}.")
+    return gone
+
+
+def _effective(config: Any) -> dict[str, Any]:
+    """Dotted key → value, with the batch size of all processes in place of that of one."""
+    flat = _flat(configuration.to_dict(config), "")
+    flat[f"{BATCH} of all processes"] = flat.pop(BATCH) * config.device.world
+    return flat
+
+
+def _flat(tree: dict[str, Any], prefix: str) -> dict[str, Any]:
+    flat = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            flat.update(_flat(value, f"{prefix}{key}."))
+        else:
+            flat[prefix + key] = value
+    return flat

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from svmixer.limits import below_one, between, not_negative, positive
 
@@ -64,6 +64,10 @@ class Schedule:
         self.since_cut += 1
         if self.config.kind == "plateau" and self.since_cut >= self.config.patience:
             self.cuts, self.since_cut = self.cuts + 1, 0
+        return self.ended()
+
+    def ended(self) -> bool:
+        """Whether there were too many epochs without gain to go on."""
         return bool(self.config.stop_after) and self.bad_epochs >= self.config.stop_after
 
     def state_dict(self) -> dict[str, float | int]:
@@ -139,8 +143,10 @@ def locate(phases: tuple[PhaseConfig, ...], step: int) -> tuple[int, int]:
     raise ValueError("no phases")
 
 
-def make_optimizer(phase: PhaseConfig, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-    """A fresh optimiser of a phase."""
+def make_optimizer(
+    phase: PhaseConfig, parameters: list[nn.Parameter] | list[dict[str, Any]]
+) -> torch.optim.Optimizer:
+    """A fresh optimiser of a phase for parameters, or for groups of them."""
     import torch
 
     if phase.optimizer == "sgd":
@@ -166,6 +172,10 @@ class PhasedSchedule:
 
     def epoch_end(self, metric: float) -> bool:
         """Phases have their lengths: validation never stops them."""
+        return False
+
+    def ended(self) -> bool:
+        """See :meth:`epoch_end`."""
         return False
 
     def state_dict(self) -> dict[str, float | int]:

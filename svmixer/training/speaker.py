@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,11 @@ from svmixer.models.speaker_model import SpeakerModel
 from svmixer.models.student import Student
 from svmixer.scoring.metrics import evaluate
 from svmixer.scoring.utterances import dump_source
+from svmixer.teachers import load_teacher
 from svmixer.training.config import TrainConfig
 from svmixer.training.distill import HEADS
 from svmixer.training.embedding_targets import EmbeddingTargets
+from svmixer.training.finetune import layer_groups
 from svmixer.training.task import TeacherTask, tensors_under
 from svmixer.training.whitening import Whitener
 
@@ -60,7 +63,7 @@ class SpeakerObjective(nn.Module):
         self.speaker = build_speaker_loss(speaker, model.config.backend.embedding, len(counts), counts)
         self.distill = None
         if distill is not None and teacher_dim is not None:
-            self.distill = build_distill_loss(distill, model.config.student.hidden, teacher_dim)
+            self.distill = build_distill_loss(distill, model.config.hidden, teacher_dim)
         self.embeddings = embeddings
 
     def forward(self, batch: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
@@ -97,9 +100,15 @@ class SpeakerTask(TeacherTask):
     metric = "valid_eer"
 
     def __init__(self, config: TrainConfig) -> None:
+        source = load_teacher(config.finetune.teacher) if config.finetune.teacher else None
+        if source is not None:
+            config = replace(config, model=replace(config.model, teacher=source.config))
         super().__init__(config)
         self.model = SpeakerModel(config.model)
-        if config.init_student:
+        if source is not None:
+            set_tensors(self.model.student, source.model.state_dict(), config.finetune.teacher)
+            logger.info("fine-tuning the teacher %s", config.finetune.teacher)
+        elif config.init_student:
             initialise_student(self.model.student, config.init_student)
         elif not config.init_model:
             self._initialise_frontend(self.model.student)
@@ -133,6 +142,14 @@ class SpeakerTask(TeacherTask):
         path = Path(config.data.valid) / "trials"
         self.trials = read_trials(path)
         check_classes(self.trials, path)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        finetune = self.config.finetune
+        return (
+            layer_groups(self.module, self.model, finetune)
+            if finetune.teacher
+            else super().parameter_groups()
+        )
 
     def validate(self, fabric: Fabric, module: nn.Module) -> dict[str, float]:
         """EER (%) and minDCF on the validation trials; every rank embeds its share."""

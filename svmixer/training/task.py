@@ -16,6 +16,8 @@ from svmixer.distributed.device import Fabric
 from svmixer.errors import SvmixerError
 from svmixer.log import get_logger
 from svmixer.models.io import InitParam, init_param
+from svmixer.models.student import Student
+from svmixer.models.teacher_encoder import TeacherEncoder
 from svmixer.teachers import init_frontend_from_teacher, load_teacher
 from svmixer.training.config import TrainConfig
 from svmixer.training.data import TrainSet
@@ -35,10 +37,16 @@ class Task(Protocol):
     def dataset(self) -> Dataset: ...  # items addressed as (epoch, index)
     def speakers(self) -> Any: ...  # speaker number of every item, (items,)
     def balance(self) -> float: ...  # see sampler.epoch_order
+    def parameter_groups(self) -> list[dict[str, Any]]: ...  # what is trained, for the optimiser
     def setup(self, fabric: Fabric) -> None: ...  # moves the teacher, which is not in `module`
     def prepare(self, batch: dict[str, Tensor]) -> dict[str, Tensor]: ...  # adds the teacher's states
     def validate(self, fabric: Fabric, module: nn.Module) -> dict[str, float]: ...  # the same on every rank
     def finish(self, state: dict[str, Tensor], output_dir: Path) -> None: ...  # writes the final model
+
+
+def trained_group(module: nn.Module) -> list[dict[str, Any]]:
+    """All that is trained of a module as one group of an optimiser."""
+    return [{"params": [parameter for parameter in module.parameters() if parameter.requires_grad]}]
 
 
 class TeacherTask:
@@ -52,12 +60,12 @@ class TeacherTask:
         self.teacher = load_teacher(config.teacher) if config.teacher else None
         train = DumpSet(config.data.train)
         augmenter = Augmenter(config.augment, babble=train)
-        samples = config.model.student.window * config.data.windows
+        samples = config.model.window * config.data.windows
         self.train_set = TrainSet(train, config.data, augmenter, samples, config.loop.seed)
         # Weights must depend on the seed alone, not on what ran before.
         torch.manual_seed(config.loop.seed)
 
-    def _initialise_frontend(self, student: nn.Module) -> None:
+    def _initialise_frontend(self, student: Student) -> None:
         """Copy the teacher's front end, if the configuration says so."""
         if self.config.frontend_from_teacher:
             if self.teacher is None:
@@ -66,7 +74,7 @@ class TeacherTask:
             copied, skipped = len(report.copied), report.skipped or "none"
             logger.info("front end from the teacher: %d tensors copied, skipped: %s", copied, skipped)
 
-    def _freeze_frontend(self, student: nn.Module) -> None:
+    def _freeze_frontend(self, student: Student | TeacherEncoder) -> None:
         if self.config.freeze_frontend:
             student.conv_layers.requires_grad_(False)
 
@@ -86,6 +94,9 @@ class TeacherTask:
     def balance(self) -> float:
         return self.config.data.balance
 
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        return trained_group(self.module)
+
     def _open_cache(self) -> None:
         """Look at the directory of the teacher's states, if there shall be one; ``module`` is made before."""
         config = self.config.teacher_cache
@@ -102,7 +113,7 @@ class TeacherTask:
 
     def prepare(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Cut crops into windows, and add the teacher's states of the clean ones, if they are not there."""
-        window = self.config.model.student.window
+        window = self.config.model.window
         waves = {name: batch[name].view(-1, window) for name in ("noisy", "clean") if name in batch}
         batch = {**batch, **waves}
         if self.teacher is None or "teacher" in batch:

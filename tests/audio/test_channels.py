@@ -249,6 +249,7 @@ def test_the_page_has_the_same_table():
     ("data", "message"),
     [
         ({"family": ["gsm"]}, "unknown key 'channel.family'.*'families'"),
+        ({"families": ["gsm", "gsm"]}, "channel.families: one is given twice: gsm, gsm"),
         ({"families": ["gms"]}, "channel.families: no channel family 'gms'; did you mean 'gsm'"),
         (
             {"families": ["gsm", "opus"]},

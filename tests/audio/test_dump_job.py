@@ -10,10 +10,11 @@ import pytest
 import soundfile
 from audio_files import noise_pcm, tone, wav_bytes, write_wav
 
-from svmixer.audio import DumpSet, read_audio, to_mono_16k, to_pcm16
+from svmixer.audio import DumpSet, pieces, read_audio, to_mono_16k, to_pcm16
 from svmixer.audio import dump as dump_module
-from svmixer.audio.dump import DumpConfig, JobFiles, RecordingCache, dump_job
+from svmixer.audio.dump import DumpConfig, JobFiles, dump_job
 from svmixer.audio.merge import MergeConfig, merge_jobs
+from svmixer.audio.pieces import RecordingCache
 from svmixer.audio.share import job_range
 from svmixer.lists import ListError
 
@@ -172,8 +173,8 @@ def test_a_recording_is_decoded_once_for_neighbours(tmp_path, monkeypatch):
         opened.append(source)
         return read_open(source, **options)
 
-    read_open = dump_module.open_recording
-    monkeypatch.setattr(dump_module, "open_recording", counted)
+    read_open = pieces.open_recording
+    monkeypatch.setattr(pieces, "open_recording", counted)
     segments = {f"{r}{k}": f"{r} {k} {k + 1}" for r in "ab" for k in range(3)} | {
         "c1": "none 0 1",
         "c2": "none 1 2",
@@ -188,7 +189,7 @@ def test_a_recording_is_decoded_once_for_neighbours(tmp_path, monkeypatch):
 def test_the_cache_is_bounded(tmp_path, monkeypatch):
     for index in range(4):
         soundfile.write(tmp_path / f"{index}.ogg", tone(16000, 1.0), 16000)  # 64000 bytes as float
-    monkeypatch.setattr(dump_module, "_CACHE_BYTES", 150_000)
+    monkeypatch.setattr(pieces, "_CACHE_BYTES", 150_000)
     cache = RecordingCache(allow_pipes=False)
     first = cache.open("0.ogg")
     assert cache.open("1.ogg") is not first and cache.open("0.ogg") is first

@@ -14,7 +14,7 @@ import soundfile
 from audio_files import encode, noise_pcm, tone, wav_bytes, write_wav
 
 from svmixer.audio import AudioError, ark, open_wave, read_audio
-from svmixer.audio.originals import original_length
+from svmixer.audio.pieces import original_length
 from svmixer.lists import ListError, Source, find_source, parse_source
 from svmixer.lists.source import FileProbe
 

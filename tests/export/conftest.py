@@ -47,11 +47,11 @@ def model():
 @pytest.fixture(scope="session", autouse=True)
 def few_windows():
     """The quantiser reads every window for every part; weights of the toy model are small."""
-    from svmixer.export import int8, package, windows
+    from svmixer.export import check, int8, package
 
     with pytest.MonkeyPatch.context() as patch:
         for module, name, count in (
-            (package, "CHOOSING", 6), (package, "CHECKING", 16), (windows, "CHECKING", 16),
+            (package, "CHOOSING", 6), (package, "CHECKING", 16), (check, "CHECKING", 16),
             (int8, "LARGE", 256),
         ):  # fmt: skip
             patch.setattr(module, name, count)

@@ -213,3 +213,25 @@ def test_an_installation_has_the_models(export, tmp_path):
     assert {"mini/README.md", "mini/SHA256SUMS", "mini/model.int8.onnx", "wavlm_tiny/README.md"} <= set(
         packed
     )
+
+
+def test_an_export_is_not_replaced_by_itself(export, tmp_path):
+    source = export.rename(tmp_path / "mini")
+    before = {path.name: path.read_bytes() for path in source.iterdir()}
+    with pytest.raises(ModelError, match="cannot be the place of its copy"):
+        run(source, tmp_path, force=True)
+    assert {path.name: path.read_bytes() for path in source.iterdir()} == before
+
+
+def test_what_is_there_stays_until_the_copy_is_whole(export, tmp_path, monkeypatch):
+    run(export, tmp_path / "assets")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "assets/mini").iterdir()}
+
+    def full(*_: object) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(package_model, "write_card", full)
+    (export / "config.yaml").write_bytes(b"another")
+    with pytest.raises(OSError, match="No space"):
+        run(export, tmp_path / "assets", force=True)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "assets/mini").iterdir()} == before

@@ -136,3 +136,13 @@ def test_too_few_speakers(corpus, tmp_path):
     assert len(spk2utt_from(utt2spk)) == 5
     with pytest.raises(ListError, match="2 speakers must remain"):
         partition_data_dir(corpus, tmp_path / "data", valid_speakers=2, test_speakers=2)
+
+
+@pytest.mark.parametrize("part", ["train", "valid", "test"])
+def test_a_directory_is_not_divided_into_itself(data_dir, tmp_path, part):
+    source = data_dir.rename(tmp_path / part)
+    before = {path.name: path.read_bytes() for path in source.iterdir()}
+    with pytest.raises(ListError, match=f"would be overwritten by its own part {part}"):
+        partition_data_dir(source, tmp_path, valid_speakers=2, test_speakers=2)
+    assert {path.name: path.read_bytes() for path in source.iterdir()} == before
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == [part]

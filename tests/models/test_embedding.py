@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from averages import combine
 
-from svmixer.inference.utterance import combine, embed_utterance
+from svmixer.inference.utterance import embed_utterance
 from svmixer.inference.windows import utterance_windows
 
 WINDOW, FRAMES, HOP = 8000, 24, 320
@@ -14,18 +15,27 @@ def noise(num, seed=0):
     return (0.1 * np.random.default_rng(seed).standard_normal(num)).astype(np.float32)
 
 
+def embed_rows(rows, protocol):
+    """The embedding of an utterance whose windows have the embeddings ``rows (W, D)``."""
+    left = iter(rows)
+    wave = noise(len(rows) * WINDOW)
+    return embed_utterance(
+        lambda windows: np.stack([next(left) for _ in windows]), wave, WINDOW, protocol, len(rows)
+    )
+
+
 def test_dot_product_is_the_mean_cosine_of_all_pairs():
     first, second = torch.randn(10, 7), torch.randn(10, 7)
     pairs = torch.nn.functional.cosine_similarity(first[:, None], second[None, :], dim=2)
-    product = combine(first.numpy(), "crops") @ combine(second.numpy(), "crops")
+    product = embed_rows(first.numpy(), "crops") @ embed_rows(second.numpy(), "crops")
     np.testing.assert_allclose(product, pairs.mean(), atol=1e-6)
-    length = np.linalg.norm(combine(first.numpy(), "crops"))
+    length = np.linalg.norm(embed_rows(first.numpy(), "crops"))
     assert length < 0.9, "not unit length, or the mean would be lost"
 
 
 def test_whole_is_the_direction_of_the_same_vector():
     rows = (torch.randn(3, 7) * torch.tensor([1.0, 10.0, 100.0])[:, None]).numpy()
-    whole, crops = combine(rows, "whole"), combine(rows, "crops")
+    whole, crops = embed_rows(rows, "whole"), embed_rows(rows, "crops")
     np.testing.assert_allclose(whole, crops / np.linalg.norm(crops), rtol=1e-6)
 
 

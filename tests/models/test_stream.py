@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import soxr
+from averages import combine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from svmixer.inference.stream import EmbeddingStream
-from svmixer.inference.utterance import combine, embed_utterance
+from svmixer.inference.utterance import embed_utterance
 from svmixer.inference.windows import utterance_windows
 
 WINDOW, DIM = 50, 6

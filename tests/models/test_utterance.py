@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from averages import combine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,7 +13,6 @@ from svmixer.inference.utterance import (
     WINDOWS_AT_ONCE,
     Source,
     UtteranceError,
-    combine,
     embed_utterance,
     embed_utterances,
 )

@@ -102,3 +102,10 @@ def test_refuses_what_has_no_scatter(x, labels, message):
 def test_a_model_has_one_only_if_asked():
     plain = SpeakerModel(ModelConfig())
     assert plain.whitening is None and not any("whitening" in name for name in plain.state_dict())
+
+
+def test_a_scatter_that_is_not_full_says_what_to_change():
+    x, labels = cloud(speakers=2, each=2)
+    with pytest.raises(ValueError, match=r"4 embeddings do not fill their 6 dimensions: .*whiten\.shrinkage"):
+        Whitening(6).fit(x, labels, shrinkage=0.0)
+    Whitening(6).fit(x, labels, shrinkage=0.1)

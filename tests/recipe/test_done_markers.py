@@ -133,3 +133,18 @@ def test_a_replaced_recording_is_the_reason(work, capsys):
     run_program("done", ["write", "x/.done", *spec(), "--audio", "wav.scp"])
     (work / "call_12:30").write_bytes(b"2" * 100)
     assert "x is stale: recording call_12:30 changed after it was made; it is" in require(work, capsys)
+
+
+def test_files_named_in_lists_and_by_options_count(work, capsys):
+    (work / "conf/train.yaml").write_text("phases: [first.yaml]\n")
+    (work / "conf/first.yaml").write_text("lr: 1\n")
+    (work / "conf/augment.yaml").write_text("prob: 1\n")
+    named = [*spec(), "--named", "augment.yaml"]
+    run_program("done", ["write", "x/.done", *named])
+    assert check(*named) == 0
+    for name in ("first", "augment"):
+        (work / f"conf/{name}.yaml").write_text("lr: 0.5\n")
+        assert check(*named) == 1
+        assert f"configuration {name}.yaml changed" in capsys.readouterr().out
+    assert check(*spec(), "--named", "nowhere.yaml") == 1
+    assert "no such configuration file: nowhere.yaml" in capsys.readouterr().err

@@ -68,6 +68,20 @@ def corpus(tmp_path) -> Path:
     return folder
 
 
+def test_lists_that_lie_where_the_copies_go_are_left_alone(recipe, corpus, tmp_path):
+    work = tmp_path / "work"
+    mine = work / "data/all"
+    mine.mkdir(parents=True)
+    for name in ("wav.scp", "utt2spk"):
+        shutil.copy(corpus / name, mine / name)
+    before = contents(mine)
+    done = run(
+        recipe / "local/data.sh", "--wav_scp", "data/all/wav.scp", "--utt2spk", "data/all/utt2spk", cwd=work
+    )
+    assert done.returncode == 1 and "data/all/wav.scp lies in data/all, which is made anew" in done.stderr
+    assert contents(mine) == before
+
+
 def options(corpus: Path) -> list[object]:
     lists = ["--wav_scp", corpus / "wav.scp", "--utt2spk", corpus / "utt2spk"]
     return [*lists, "--valid_speakers", 2, "--test_speakers", 3, "--nj", 2]

@@ -51,7 +51,7 @@ def run(work: Path, *words: object) -> subprocess.CompletedProcess:
 def add(work: Path, **changes: str) -> subprocess.CompletedProcess:
     options = {"corpus_dir": "corpus", "utterances": "utts.txt", "prefix": "so", "data_dir": "data/valid"}
     words = [word for key, value in (options | changes).items() for word in (f"--{key}", value)]
-    return run(work, sys.executable, RECIPE / "local/add_speech.py", *words)
+    return run(work, sys.executable, RECIPE.parent / "sv1/local/add_speech.py", *words)
 
 
 @pytest.fixture
@@ -166,3 +166,17 @@ def test_embeddings_of_a_set_at_two_speeds(tmp_path, monkeypatch):
     np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1.0, atol=1e-5)
     missing = run(tmp_path, *helper, ".")
     assert missing.returncode == 1 and "pip download --no-deps resemblyzer" in missing.stderr
+
+
+def test_a_training_s_folders_are_fixed(tmp_path):
+    refused = run(tmp_path, RECIPE / "run.sh", "--expdir", "elsewhere")
+    assert refused.returncode == 1 and "are fixed for a training" in refused.stderr
+    assert not list(tmp_path.iterdir())
+    shown = run(tmp_path, RECIPE / "run.sh", "--tag", "x", "--help")
+    assert shown.returncode == 0 and "--stop_stage" in shown.stdout
+
+
+def test_validation_speakers_are_never_others(tmp_path):
+    missing = run(tmp_path, RECIPE / "local/data.sh", "--sets", "valid")
+    assert missing.returncode == 1 and "--speechocean762 DIR" in missing.stderr
+    assert not (tmp_path / "data").exists()

@@ -49,14 +49,23 @@ def work(tmp_path) -> Path:
         (folder / name).write_text(text)
     for name, samples, ending in zip(IDS, (16000, 20000, 24000), ("flac", "flac", "wav"), strict=True):
         write_utterance(tmp_path / "LibriSpeech/train-clean-100", name, samples, ending)
-    (tmp_path / "utts.txt").write_text("# three\n\n" + "\n".join(IDS) + "\n")
+    (tmp_path / "utts.txt").write_text(
+        "# three\n\n" + "".join(f"{name} {name.split('-')[0]}\n" for name in IDS)
+    )
     return tmp_path
 
 
 def add(work: Path, **changes: str) -> subprocess.CompletedProcess:
-    options = {"corpus_dir": "LibriSpeech", "utterances": "utts.txt", "data_dir": "data/train", **changes}
+    options = {
+        "corpus_dir": "LibriSpeech",
+        "utterances": "utts.txt",
+        "data_dir": "data/train",
+        "prefix": "libri",
+        "origin": "train-clean-100, https://www.openslr.org/12",
+        **changes,
+    }
     words = [word for key, value in options.items() for word in (f"--{key}", value)]
-    command = [sys.executable, RECIPE / "local/add_librispeech.py", *words]
+    command = [sys.executable, RECIPE / "local/add_speech.py", *words]
     return subprocess.run(command, cwd=work, capture_output=True, text=True)
 
 
@@ -66,7 +75,7 @@ def test_utterances_are_added_whole(work, monkeypatch):
     write_utterance(work / "LibriSpeech/train-clean-100", "26-495-0003", 8000)
     done = add(work)
     assert done.returncode == 0, done.stderr
-    assert "3 utterances of LibriSpeech added, 4 speakers in all" in done.stderr
+    assert "3 utterances added, 4 speakers in all" in done.stderr
     monkeypatch.chdir(work)
     new = {name: f"libri{name.split('-')[0]}-{name}" for name in IDS}
     wav, parts = read_table("data/train/wav.scp"), read_parts("data/train/parts")
@@ -101,9 +110,8 @@ def test_missing_utterances_are_counted(work):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("103-1240", "utts.txt:6: '103-1240' is no utterance of LibriSpeech"),
-        ("a-b-c", "utts.txt:6: 'a-b-c' is no utterance of LibriSpeech"),
-        (IDS[0], f"utts.txt:6: '{IDS[0]}' is listed twice"),
+        ("103-1240", "utts.txt:6: expected an utterance and a speaker"),
+        (f"{IDS[0]} 103", f"utts.txt:6: '{IDS[0]}' is listed twice"),
     ],
 )
 def test_a_bad_list_names_the_line(work, line, message):
@@ -115,9 +123,10 @@ def test_a_bad_list_names_the_line(work, line, message):
 
 def test_the_list_has_one_utterance_of_each_of_251_speakers():
     lines = (RECIPE / "conf/librispeech_utts.txt").read_text().splitlines()
-    names = [line for line in lines if not line.startswith("#")]
-    assert len(names) == 251 and names == sorted(names)
-    assert set(Counter(name.split("-")[0] for name in names).values()) == {1}
+    rows = [line.split() for line in lines if not line.startswith("#")]
+    assert len(rows) == 251 and rows == sorted(rows)
+    assert all(name.split("-")[0] == speaker for name, speaker in rows)
+    assert set(Counter(speaker for _, speaker in rows).values()) == {1}
 
 
 def test_without_the_corpus_stage_1_says_what_to_get(tmp_path):

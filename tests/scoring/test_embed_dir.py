@@ -279,6 +279,8 @@ def test_an_embedding_that_no_log_knows_is_made_again(audio, model_dir, tmp_path
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*.npy")}
     run(audio, out, model_dir)
     assert sum(path.stat().st_mtime_ns != time for path, time in before.items()) == 1
+    # The half line has not taken the next one with it.
+    assert sorted((out / "sources.tsv").read_text().splitlines()) == sorted(log.splitlines())
 
 
 def test_settings_that_cannot_be_read(audio, model_dir, tmp_path, capsys):

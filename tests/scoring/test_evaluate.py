@@ -47,7 +47,7 @@ def test_blocks_do_not_change_scores(seed, block):
     enrol, test = random.integers(0, 9, (2, 40))
     products = embeddings.astype(float) @ embeddings.astype(float).T
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_BLOCK", block)
+        patch.setattr(module, "_TRIALS_AT_A_TIME", block)
         scores = score_trials(embeddings, enrol, test)
     np.testing.assert_allclose(scores, products[enrol, test], atol=0.6e-6)
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from svmixer.scoring import bootstrap
+from svmixer.scoring import metrics
 from svmixer.scoring.metrics import eer_replicates, equal_error_rate, error_rates, percentile_interval
 
 
@@ -124,14 +124,14 @@ def test_order_of_trials_does_not_matter():
 def test_blocks_do_not_change_the_result(monkeypatch):
     scores, labels, pairs = random_trials(6)
     whole = eer_replicates(scores, labels, pairs, 33, seed=2)
-    monkeypatch.setattr(bootstrap, "_BLOCK", 7 * len(scores))
+    monkeypatch.setattr(metrics, "_WEIGHTS_AT_A_TIME", 7 * len(scores))
     np.testing.assert_array_equal(eer_replicates(scores, labels, pairs, 33, seed=2), whole)
 
 
 def test_memory_is_bounded_by_the_block(monkeypatch):
     """200 draws of 50,000 trials are 80 MB of weights, and several arrays of that size if taken at once."""
     scores, labels, pairs = random_trials(7, speakers=100, size=50_000)
-    monkeypatch.setattr(bootstrap, "_BLOCK", 1 << 20)
+    monkeypatch.setattr(metrics, "_WEIGHTS_AT_A_TIME", 1 << 20)
     tracemalloc.start()
     eer_replicates(scores, labels, pairs, 200, seed=0)
     peak = tracemalloc.get_traced_memory()[1]

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from svmixer import config as configuration
 from svmixer.audio import AudioError, DumpSet, read_audio
-from svmixer.audio.decode import ffmpeg_read
+from svmixer.audio.decode import ffmpeg_blocks, joined
 from svmixer.audio.dump import DumpConfig, dump_job
 from svmixer.audio.merge import MergeConfig, merge_jobs
 from svmixer.cli.main import run_program
@@ -191,14 +191,14 @@ def test_commands_run_in_the_stages_unless_forbidden(tmp_path):
 def test_a_playlist_is_no_recording(tmp_path):
     """FFmpeg knows formats that name other files, or addresses; none of them may be taken."""
     soundfile.write(tmp_path / "secret.mp3", TONE, 16000, format="MP3")
-    assert ffmpeg_read(str(tmp_path / "secret.mp3"), None)[0].shape[1] >= len(TONE)
+    assert joined(ffmpeg_blocks(str(tmp_path / "secret.mp3"), None))[0].shape[1] >= len(TONE)
     (tmp_path / "list.ffconcat").write_text("ffconcat version 1.0\nfile secret.mp3\n")
     (tmp_path / "list.m3u8").write_text(
         "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nsecret.mp3\n#EXT-X-ENDLIST\n"
     )
     for name in ("list.ffconcat", "list.m3u8"):
         with pytest.raises(AudioError, match="unreadable"):
-            ffmpeg_read(str(tmp_path / name), None)
+            joined(ffmpeg_blocks(str(tmp_path / name), None))
 
 
 SHELL = ["; mkdir PWNED", "$(mkdir PWNED)", "`mkdir PWNED`", "-rf", "| mkdir PWNED", "&& mkdir PWNED"]

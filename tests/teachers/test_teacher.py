@@ -6,8 +6,8 @@ from tiny import random_model, tiny_config
 
 from svmixer.models.config import FrontendConfig, StudentConfig
 from svmixer.models.student import Student
+from svmixer.models.teacher_encoder import normalise
 from svmixer.teachers import Teacher, init_frontend_from_teacher
-from svmixer.teachers.teacher import normalise
 
 DROPPING = {
     "encoder_projection_dropout": 0.5,

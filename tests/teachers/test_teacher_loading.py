@@ -5,13 +5,14 @@ import urllib.error
 import pytest
 import torch
 from tiny import SIZES, random_model, tiny_config
+from torchaudio import pipelines
 
 import svmixer
 from svmixer.config import ConfigError
 from svmixer.inference import embedding_model
 from svmixer.models.io import ModelError
+from svmixer.models.teacher_config import CONV_LAYERS
 from svmixer.teachers import load_teacher, save_teacher
-from svmixer.teachers.config import CONV_LAYERS
 from svmixer.teachers.teacher import bundle_config
 
 
@@ -61,8 +62,6 @@ def test_bad_directories(tmp_path):
 @pytest.fixture
 def bundle(monkeypatch):
     """A bundle of toy size under the name TOY_WAVLM, its weights at hand instead of on a server."""
-    from torchaudio import pipelines
-
     model = random_model(tiny_config())
     parameters = {
         **SIZES,
@@ -138,3 +137,28 @@ def test_a_large_model_without_layer_norm():
 def test_an_unknown_bundle_names_the_nearest():
     with pytest.raises(ModelError, match="no torchaudio bundle 'WAVLM_LARG'; did you mean 'WAVLM_LARGE'"):
         load_teacher("WAVLM_LARG")
+
+
+class Planted:
+    """Unpickled it makes a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+def test_a_bundle_s_file_is_read_as_tensors_alone(bundle, monkeypatch, tmp_path):
+    toy = bundle(False)
+    monkeypatch.undo()
+    monkeypatch.setattr(pipelines, "TOY_WAVLM", toy, raising=False)
+    monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path))
+    file = tmp_path / "checkpoints/toy.pth"
+    file.parent.mkdir()
+    torch.save(random_model(tiny_config()).state_dict(), file)
+    assert load_teacher("TOY_WAVLM").config.layers == 3
+    torch.save({"weight": Planted(tmp_path / "PWNED")}, file)
+    with pytest.raises(ModelError, match=r"TOY_WAVLM: .*checkpoints has another file"):
+        load_teacher("TOY_WAVLM")
+    assert not (tmp_path / "PWNED").exists()

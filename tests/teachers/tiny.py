@@ -2,7 +2,7 @@
 
 import torch
 
-from svmixer.teachers.config import TeacherConfig
+from svmixer.models.teacher_config import TeacherConfig
 from svmixer.teachers.teacher import build_torchaudio
 
 CONV_LAYERS = ((6, 10, 5), (8, 3, 2), (10, 3, 2), (8, 3, 2), (6, 3, 2), (8, 2, 2), (12, 2, 2))

@@ -9,7 +9,8 @@ import yaml
 from svmixer import config as configuration
 from svmixer.audio.augment import AugmentConfig, SourceConfig
 from svmixer.distributed.config import DeviceConfig
-from svmixer.training.config import LoopConfig, changes, check_options
+from svmixer.training.config import LoopConfig, TrainConfig
+from svmixer.training.run import changes, check_options
 from svmixer.yaml_files import read_yaml
 
 
@@ -116,3 +117,13 @@ def test_a_value_that_cannot_be_read_any_more_is_a_change(folder):
 def test_the_number_of_processes_may_change_if_the_whole_batch_does_not(folder, batch_size, device, changed):
     config = Options(loop=LoopConfig(batch_size=batch_size), device=device)
     assert changes(folder / "config.yaml", config) == changed
+
+
+def test_sizes_of_the_former_redimnet_are_no_change(tmp_path):
+    config = TrainConfig()
+    tree = configuration.to_dict(config)
+    former = ("bins", "channels", "strides", "blocks", "reduction", "kernels", "attention_channels")
+    tree["model"]["backend"]["redimnet"] = dict.fromkeys(former, 1)
+    saved = tmp_path / "config.yaml"
+    saved.write_text(yaml.safe_dump(tree))
+    assert changes(saved, config) == []

@@ -95,3 +95,10 @@ def test_files_that_two_checkpoints_name_survive(tmp_path):
     again = BestCheckpoints(tmp_path, keep=1)
     again.load_state_dict(best.state_dict())
     assert again.entries == [(1.0, 3)] and again.average()["w"][0] == 3.0
+
+
+def test_an_epoch_without_a_metric_is_the_worst(tmp_path):
+    best = BestCheckpoints(tmp_path, 1)
+    for epoch, metric in enumerate((float("nan"), 0.5, float("nan"), 0.4), 1):
+        best.offer(epoch, metric, {"x": torch.tensor([float(epoch)])})
+    assert best.state_dict() == [[0.4, 4]]

@@ -10,10 +10,13 @@ from torch.utils.data import DataLoader
 
 from svmixer.config import load, to_dict
 from svmixer.distributed.device import make_fabric
-from svmixer.training.config import PretrainConfig, TrainConfig
+from svmixer.losses.config import AAMConfig
+from svmixer.models.config import ModelConfig
+from svmixer.training.config import LoopConfig, PretrainConfig, TrainConfig
 from svmixer.training.distill import DistillTask
 from svmixer.training.loop import Loop
 from svmixer.training.pretrain import PretrainTask
+from svmixer.training.schedule import PhaseConfig
 from svmixer.training.speaker import SpeakerTask
 
 ROOT = Path(__file__).parents[2]
@@ -90,3 +93,16 @@ def test_one_step_of_pretraining(path, small, tmp_path):
     task = PretrainTask(config)
     loop = Loop(make_fabric(config.device, "32-true"), config.loop, task, tmp_path)
     one_step(loop, task)
+
+
+def test_another_rate_than_that_of_dumps_is_refused():
+    with pytest.raises(ValueError, match=r"model\.sample_rate: dumped speech has 16000 Hz, found 8000"):
+        TrainConfig(model=ModelConfig(sample_rate=8000))
+
+
+def test_a_margin_that_phases_never_reach_is_refused():
+    phases = (PhaseConfig(steps=20),)
+    with pytest.raises(ValueError, match=r"margin_epochs: 50 epochs never come, the training has 2"):
+        TrainConfig(
+            speaker=AAMConfig(margin_epochs=(0.0, 50.0)), loop=LoopConfig(phases=phases, epoch_steps=10)
+        )

@@ -119,3 +119,18 @@ def test_the_loss_is_part_of_the_whole_and_its_map_is_kept_beside_the_model(toy,
         load(TrainConfig, toy / "config.yaml", {**changed, "init_model": str(tmp_path / "out")})
     )
     assert torch.equal(again.module.embeddings.projection.weight, task.module.embeddings.projection.weight)
+
+
+def test_many_archives_are_not_all_open(tmp_path, monkeypatch):
+    from svmixer.training import embedding_targets
+
+    monkeypatch.setattr(embedding_targets, "MAX_OPEN", 2)
+    table = []
+    for number in range(5):
+        table += write_vectors(tmp_path / f"{number}.ark", [(f"u{number}", [1.0, float(number)])])
+    write_table(tmp_path / "vectors.scp", table)
+    config = EmbeddingDistillConfig(scp=str(tmp_path / "vectors.scp"))
+    targets = EmbeddingTargets(config, [f"u{number}" for number in range(5)])
+    assert len(targets._open) == 2
+    first = [targets[row].tolist() for row in range(5)]
+    assert first == [targets[row].tolist() for row in range(5)] and len(set(map(tuple, first))) == 5

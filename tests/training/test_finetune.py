@@ -69,6 +69,7 @@ def test_a_group_s_learning_rate_is_0_until_its_epoch():
     assert group_lr({}, 0.01, 0.0) == 0.01
 
 
+@pytest.mark.slow
 def test_layers_that_have_not_joined_stay_as_they_are(toy, tmp_path):
     one_epoch = ("--loop.max_epochs", "1", "--finetune.unfreeze_epochs", "0.4", "--loop.keep_best", "1")
     finish(command(toy, tmp_path, "train", *options(toy, *one_epoch)))
@@ -81,6 +82,7 @@ def test_layers_that_have_not_joined_stay_as_they_are(toy, tmp_path):
     assert {name.split(".")[3] for name in moved} == {"0", "1"}
 
 
+@pytest.mark.slow
 def test_it_is_a_system_and_a_teacher(tuned):
     model, teacher = svmixer.load_model(tuned / "model"), svmixer.load_teacher(tuned / "model")
     assert teacher.config == model.config.teacher and model.config.hidden == 12
@@ -93,6 +95,7 @@ def test_it_is_a_system_and_a_teacher(tuned):
     assert rows["wavlm"] == sum(value.numel() for value in teacher.model.state_dict().values())
 
 
+@pytest.mark.slow
 def test_it_is_exported(tuned, tmp_path):
     model = svmixer.load_model(tuned / "model")
     write_graph(model, tmp_path / "model.onnx")
@@ -101,11 +104,13 @@ def test_it_is_exported(tuned, tmp_path):
     np.testing.assert_allclose(found, model.embed_windows(windows), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_student_learns_from_it(toy, tuned, tmp_path):
     finish(command(toy, tmp_path, "distill", "--teacher", str(tuned / "model")))
     assert (tmp_path / "student.safetensors").exists()
 
 
+@pytest.mark.slow
 def test_a_student_is_no_teacher(toy, tmp_path):
     finish(command(toy, tmp_path, "train", *INSTEAD, "--loop.max_epochs", "0"))
     with pytest.raises(ModelError, match="which is no teacher; its embeddings can be targets"):

@@ -10,8 +10,8 @@ from toy import CONV
 
 from svmixer.audio.dumpset import DumpSet
 from svmixer.cli.main import run_program
+from svmixer.models.teacher_config import TeacherConfig
 from svmixer.teachers import load_teacher
-from svmixer.teachers.config import TeacherConfig
 from svmixer.training.pretrain import ClusterTargets, MaskedPrediction, fit_targets, mfcc, span_mask
 
 TINY = TeacherConfig(

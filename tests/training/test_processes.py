@@ -77,7 +77,9 @@ import torch, torch.distributed as dist
 from torch import nn
 from toy import CONV
 from svmixer.losses.aam import AAMSoftmax
-from svmixer.teachers.config import TeacherConfig
+from svmixer.losses.config import EmbeddingDistillConfig
+from svmixer.losses.distillation import EmbeddingDistill
+from svmixer.models.teacher_config import TeacherConfig
 from svmixer.training.batch_norm import share_statistics
 from svmixer.training.pretrain import MaskedPrediction
 
@@ -88,6 +90,10 @@ torch.set_default_dtype(torch.float64)
 
 class Fabric:
     world_size = world
+
+class Embeddings(EmbeddingDistill):
+    def forward(self, batch):
+        return super().forward(batch["x"], batch["target"]), {}
 
 class Speaker(AAMSoftmax):
     def forward(self, batch):
@@ -111,6 +117,11 @@ cases = [
     (MaskedPrediction(tiny, 5, unmasked_weight=0.5),
      {"wave": torch.randn(4, 8000), "target": torch.randint(5, (4, 24)), "mask": mask}, 1e-6),
 ]
+# Only one process has rows with a target.
+target = torch.randn(8, 3)
+target[1::2] = 0
+embeddings = Embeddings(EmbeddingDistillConfig(scp="x"), 5, 3)
+cases.append((embeddings, {"x": torch.randn(8, 5), "target": target}, 1e-6))
 for module, batch, most in cases:
     whole = {name: value.clone() for name, value in batch.items()}
     # The whole batch in every process: all weigh alike, as in one process.

@@ -111,3 +111,11 @@ def test_optimisers():
 def test_bad_phases(values, message):
     with pytest.raises(ConfigError, match=message):
         from_dict(LoopConfig, values, "here")
+
+
+def test_a_longer_patience_goes_on_after_an_early_end():
+    schedule = Schedule(ScheduleConfig(stop_after=2), 1.0, total_steps=100)
+    assert [schedule.epoch_end(metric) for metric in (1.0, 2.0, 3.0)] == [False, False, True]
+    longer = Schedule(ScheduleConfig(stop_after=5), 1.0, total_steps=100)
+    longer.load_state_dict(schedule.state_dict())
+    assert schedule.ended() and not longer.ended()

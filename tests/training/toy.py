@@ -9,7 +9,7 @@ import soundfile
 import torch
 import yaml
 
-from svmixer.teachers.config import TeacherConfig
+from svmixer.models.teacher_config import TeacherConfig
 from svmixer.teachers.teacher import build_torchaudio, save_teacher
 
 CONV = [[4, 10, 5], [4, 3, 2], [4, 3, 2], [4, 3, 2], [4, 3, 2], [4, 2, 2], [6, 2, 2]]

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # pocket2: a small SV-Mixer that hears voices through telephones and other devices, trained on 460 speakers. It needs corpora
-# (README.md), and a GPU to be done in minutes. Runs in the current directory with the folders data, dump and exp; all options of
-# the top-level run.sh can follow (--help lists them).
+# (README.md), and a GPU to be done in minutes. Runs in the current directory with the folders data, dump and exp. Options of the
+# top-level run.sh can follow (--help lists them), but with a training no other names of folders or experiments: its steps lead from
+# one to the next. --stage starts in the last of them, pocket2; --stop_stage data and dump end the preparation.
 set -euo pipefail
 
 recipe=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -26,21 +27,41 @@ main() {
         "${@:2}"
 }
 
-case " $* " in
-    *" --help "* | *" -h "* | *" --model "* | *" --model="*)
-        main pocket2 "$@"
-        exit
-        ;;
-esac
-if [ ! -f exp/pocket2_second/train/.done ]; then
-    main pocket2_first "$@" --stage data --stop_stage distill --teacher wavlm_tiny --distill_config conf/train_distill.yaml
-    # shellcheck disable=SC1091  # found through the folder of this file
-    . "$recipe/../../../path.sh"
-    [ -f "$embeddings" ] || python "$recipe/local/ge2e_embeddings.py" --resemblyzer data/resemblyzer --dump_dir dump/train \
-        --speeds '[0.9, 1.0, 1.1]' --output_dir "${embeddings%/*}"
-    for step in first second; do
-        main "pocket2_$step" "$@" --stage train --stop_stage train --teacher_embeddings "$embeddings" \
-            --train_config "conf/train_$step.yaml"
+# given NAME…: whether one of these options is on the command line.
+given() {
+    local name word
+    for name in "$@"; do
+        for word in "${arguments[@]}"; do
+            case $word in "--$name" | "--$name="*) return 0 ;; esac
+        done
     done
+    return 1
+}
+arguments=("$@")
+
+case " $* " in *" --help "* | *" -h "*) set -- --help ;; esac
+if [ "$*" = --help ] || given model stage; then
+    main pocket2 "$@"
+    exit
 fi
+if given tag expdir dumpdir datadir train_set valid_set; then
+    echo "run.sh: --tag, --expdir, --dumpdir, --datadir, --train_set and --valid_set are fixed for a training; they go with --model" >&2
+    exit 1
+fi
+if given stop_stage; then
+    main pocket2_first "$@" --skip_stages "distill train score report export"
+    exit
+fi
+main pocket2_first "$@" --stop_stage distill --teacher wavlm_tiny --distill_config conf/train_distill.yaml
+# shellcheck disable=SC1091  # found through the folder of this file
+. "$recipe/../../../path.sh"
+if [ ! -f "$embeddings" ] || ! cmp -s dump/train/.done "${embeddings%/*}/dump.done"; then
+    python "$recipe/local/ge2e_embeddings.py" --resemblyzer data/resemblyzer --dump_dir dump/train \
+        --speeds '[0.9, 1.0, 1.1]' --output_dir "${embeddings%/*}"
+    cp dump/train/.done "${embeddings%/*}/dump.done"
+fi
+for step in first second; do
+    main "pocket2_$step" "$@" --stage train --stop_stage train --teacher_embeddings "$embeddings" \
+        --train_config "conf/train_$step.yaml"
+done
 main pocket2 "$@"

@@ -47,6 +47,12 @@ require_int 0 seed
 all=$data_dir/all
 originals=()
 names=() # those of the copies, in the same order
+for file in "$wav_scp" "$utt2spk" "$segments" "$reco2file_and_channel" "$trials"; do
+    if [ -n "$file" ] && [ "$(realpath -m "${file%/*}")" = "$(realpath -m "$all")" ] && [[ $file == */* ]]; then
+        echo "${0##*/}: $file lies in $all, which is made anew: move your lists to another folder" >&2
+        exit 1
+    fi
+done
 rm -rf "$all"
 mkdir -p "$all"
 

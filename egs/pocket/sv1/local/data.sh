@@ -34,6 +34,6 @@ fi
 "$recipe/../../debian_voices/sv1/local/data.sh" --voices full --data_dir "$data_dir" --corpus_dir "$corpus_dir" \
     --download_dir "$download_dir" --rirs "$rirs" --sets "$sets" --nj "$nj"
 if [ -n "$librispeech" ] && [ "$librispeech" != none ]; then
-    python "$recipe/local/add_librispeech.py" --corpus_dir "$librispeech" --data_dir "$data_dir/train" \
-        --utterances "$recipe/conf/librispeech_utts.txt"
+    python "$recipe/local/add_speech.py" --corpus_dir "$librispeech" --prefix libri --data_dir "$data_dir/train" \
+        --utterances "$recipe/conf/librispeech_utts.txt" --origin "train-clean-100, https://www.openslr.org/12"
 fi

@@ -36,9 +36,14 @@ stop() {
     echo "${0##*/}: $*" >&2
     exit 1
 }
+# add_speech SET FOLDER PREFIX LIST ORIGIN: the utterances of conf/LIST, found below FOLDER.
+add_speech() {
+    python "$recipe/../sv1/local/add_speech.py" --corpus_dir "$2" --prefix "$3" --data_dir "$data_dir/$1" \
+        --utterances "$recipe/conf/$4" --origin "$5"
+}
 wanted() { [[ " ${sets:-$1} " == *" $1 "* ]]; }
 
-if wanted train && { [ -z "$librispeech" ] || [ -z "$speechocean762" ]; }; then
+if { wanted train && [ -z "$librispeech" ]; } || { { wanted train || wanted valid; } && [ -z "$speechocean762" ]; }; then
     stop "--local_data_opts '--librispeech DIR --speechocean762 DIR --noise_dir DIR --music_dir DIR' names the corpora:" \
         "https://www.openslr.org/12 (train-clean-100), https://www.openslr.org/101, and https://www.openslr.org/17 (MUSAN)"
 fi
@@ -47,15 +52,12 @@ if wanted train || wanted valid || wanted test || wanted rirs; then
         --download_dir "$download_dir" --rirs "$rirs" --sets "$sets" --nj "$nj"
 fi
 if wanted train; then
-    python "$recipe/local/add_speech.py" --corpus_dir "$librispeech" --prefix libri --data_dir "$data_dir/train" \
-        --utterances "$recipe/conf/librispeech_train.txt"
-    python "$recipe/local/add_speech.py" --corpus_dir "$speechocean762" --prefix so --data_dir "$data_dir/train" \
-        --utterances "$recipe/conf/speechocean762_train.txt"
+    add_speech train "$librispeech" libri librispeech_train.txt "train-clean-100, https://www.openslr.org/12"
+    add_speech train "$speechocean762" so speechocean762_train.txt "speechocean762, https://www.openslr.org/101"
 fi
-if wanted valid && [ -n "$speechocean762" ]; then
+if wanted valid; then
     rm -rf "$data_dir/valid"
-    python "$recipe/local/add_speech.py" --corpus_dir "$speechocean762" --prefix so --data_dir "$data_dir/valid" \
-        --utterances "$recipe/conf/speechocean762_valid.txt"
+    add_speech valid "$speechocean762" so speechocean762_valid.txt "speechocean762, https://www.openslr.org/101"
     svmixer make_trials --data_dir "$data_dir/valid"
 fi
 # list_recordings SET FOLDER: a set of all recordings below a folder.

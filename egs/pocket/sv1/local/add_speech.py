@@ -9,14 +9,7 @@ from pathlib import Path
 from svmixer.cli.main import failed
 from svmixer.config import parse_args
 from svmixer.errors import SvmixerError
-from svmixer.lists import (
-    ListError,
-    read_parts,
-    read_table,
-    write_parts,
-    write_spk2utt,
-    write_table,
-)
+from svmixer.lists import ListError, read_parts, read_table, write_parts, write_spk2utt, write_table
 from svmixer.log import get_logger
 
 logger = get_logger("add_speech")
@@ -36,6 +29,8 @@ class AddConfig:
     prefix: str
     # Data directory that is added to.
     data_dir: str = "data/train"
+    # Where the corpus comes from, for the message when some of it is missing.
+    origin: str = ""
 
 
 def read_list(path: Path) -> dict[str, str]:
@@ -57,7 +52,7 @@ def read_list(path: Path) -> dict[str, str]:
     return speakers
 
 
-def find_files(corpus: Path, utterances: dict[str, str]) -> dict[str, str]:
+def find_files(corpus: Path, utterances: dict[str, str], origin: str) -> dict[str, str]:
     """Utterance → file.
 
     Raises:
@@ -75,7 +70,7 @@ def find_files(corpus: Path, utterances: dict[str, str]) -> dict[str, str]:
     if missing:
         raise SvmixerError(
             f"{len(missing)} of {len(utterances)} utterances are not in {corpus}, the first is {missing[0]} "
-            f"({', '.join(ENDINGS)})"
+            f"({', '.join(ENDINGS)})" + (f"; they are part of {origin}" if origin else "")
         )
     return found
 
@@ -84,7 +79,7 @@ def add(config: AddConfig) -> None:
     """Write the lists of the data directory again, with the utterances."""
     data = Path(config.data_dir)
     speakers = read_list(Path(config.utterances))
-    files = find_files(Path(config.corpus_dir), speakers)
+    files = find_files(Path(config.corpus_dir), speakers, config.origin)
     data.mkdir(parents=True, exist_ok=True)
     there = (data / "wav.scp").exists()
     wav = read_table(data / "wav.scp") if there else {}
