@@ -120,7 +120,8 @@ cases = [
 # Only one process has rows with a target.
 target = torch.randn(8, 3)
 target[1::2] = 0
-embeddings = Embeddings(EmbeddingDistillConfig(scp="x"), 5, 3)
+# Its arithmetic is in float32, whatever it is given.
+embeddings = Embeddings(EmbeddingDistillConfig(scp="x"), 5, 3).float()
 cases.append((embeddings, {"x": torch.randn(8, 5), "target": target}, 1e-6))
 for module, batch, most in cases:
     whole = {name: value.clone() for name, value in batch.items()}
