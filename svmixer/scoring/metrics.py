@@ -231,7 +231,9 @@ def percentile_interval(values: np.ndarray, level: float = 0.95) -> tuple[float,
     return float(low), float(high)
 
 
-def _weighted_eer(counts: np.ndarray, targets: tuple, nontargets: tuple) -> np.ndarray:
+def _weighted_eer(
+    counts: np.ndarray, targets: tuple[np.ndarray, ...], nontargets: tuple[np.ndarray, ...]
+) -> np.ndarray:
     """Equal error rates ``(R,)``, as ``equal_error_rate`` defines them, with copies ``counts (R, S)``.
 
     ``targets`` and ``nontargets`` are pairs: speakers in order of score ``(N, 2)``, and the number of trials
