@@ -96,7 +96,7 @@ def test_the_whitening_is_fitted_on_windows(toy, first, monkeypatch):
         ({"init_student": "a", "init_model": "b"}, "init_model: not beside init_student"),
         (
             {"speaker.margin_epochs": "[2, 4]"},
-            "speaker.margin_epochs: 4 epochs never come, loop.max_epochs is 3",
+            "speaker.margin_epochs: 4 epochs never come, the training has 3",
         ),
         ({"data.windows": "0"}, "windows: must be at least 1"),
         ({"data.windows": "2", "teacher_cache.dir": "x"}, "teacher_cache: has states of single windows"),

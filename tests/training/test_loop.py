@@ -14,6 +14,7 @@ from svmixer.distributed.device import make_fabric
 from svmixer.errors import SvmixerError
 from svmixer.training.config import LoopConfig
 from svmixer.training.loop import Loop
+from svmixer.training.task import trained_group
 
 
 class Items(torch.utils.data.Dataset):
@@ -49,6 +50,9 @@ class Task:
 
     def balance(self):
         return 0.0
+
+    def parameter_groups(self):
+        return trained_group(self.module)
 
     def setup(self, fabric):
         pass
