@@ -4,7 +4,7 @@
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
-# true: leave out the tests that are slow or start a scheduler; false: run all.
+# true: leave out the tests that are slow, run shell stages or start a scheduler; false: run all.
 fast=false
 # true: run the static checks of tests/checks.sh first; false: the tests alone.
 checks=true
@@ -31,7 +31,7 @@ echo "== set-up: done, $((SECONDS - began)) s"
 [ "$checks" = false ] || bash tests/checks.sh || { failed=true; echo "== a check failed, see above; the tests follow"; }
 
 options=(--durations=15)
-[ "$fast" = false ] || options+=(-m "not slow and not cluster")
+[ "$fast" = false ] || options+=(-m "not slow and not recipe and not cluster")
 if [ "$jobs" -gt 1 ]; then
     # tests/conftest.py says what stays together and has put what takes longest first.
     options+=(-n "$jobs" --dist loadgroup --no-loadscope-reorder)
