@@ -13,6 +13,9 @@ import pytest
 
 from svmixer.distributed.rendezvous import FILE, Host, Rendezvous, RendezvousError, join
 
+# Most of the time is the start of processes.
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 
 # A process that says who it is, then does what the test asks for: ACTIONS[rank] is an exit status, "wait", or

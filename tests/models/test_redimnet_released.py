@@ -17,6 +17,8 @@ from svmixer.models.config import BackendConfig, RedimnetConfig
 from svmixer.models.io import InitParam, init_param
 from svmixer.models.released import SUM_OF_ONE, load_released_redimnet, released_name
 
+pytestmark = pytest.mark.slow
+
 RECORDED = json.loads((Path(__file__).parent / "redimnet_outputs.json").read_text())
 
 

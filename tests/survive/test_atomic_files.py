@@ -22,6 +22,8 @@ from svmixer.models.io import save_tensors
 from svmixer.scoring.vectors import write_vectors
 from svmixer.training.checkpoint import rotate, save_tree
 
+pytestmark = pytest.mark.slow
+
 UTTERANCES = [f"utterance-{number:04d}" for number in range(500)]
 TENSORS = {"a": torch.arange(3000.0), "b": torch.ones(2, 3, dtype=torch.int64)}
 

@@ -7,6 +7,9 @@ import sys
 
 import pytest
 
+# Most of the time is the start of processes.
+pytestmark = pytest.mark.slow
+
 
 def test_array_of_slurm(slurm_pl):
     call = slurm_pl.submitted("--max-jobs-run", 2, "JOB=2,5:7", "log/a.JOB.log", "true")

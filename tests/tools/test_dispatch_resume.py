@@ -4,6 +4,9 @@ import os
 
 import pytest
 
+# Most of the time is the start of processes.
+pytestmark = pytest.mark.slow
+
 # Counts its calls; fails where a file says so.
 TASK = ["bash", "-c", "echo JOB >> ran; ! [ -e fail.JOB ]"]
 

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+# Most of the time is the start of processes.
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 TABLES = """
 tables:

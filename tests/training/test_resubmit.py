@@ -4,6 +4,9 @@ import os
 import subprocess
 from pathlib import Path
 
+# Most of the time is the start of processes.
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 
 # Stands for a training: run n ends as line n of $1/ends says, with as many steps as line n of $1/steps.
