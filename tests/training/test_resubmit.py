@@ -4,6 +4,8 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
+
 # Most of the time is the start of processes.
 pytestmark = pytest.mark.slow
 
