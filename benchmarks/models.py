@@ -58,7 +58,8 @@ def build(kind: str, name: str) -> Any:
 
     from svmixer.models.config import StudentConfig
     from svmixer.models.student import Student
-    from svmixer.teachers.teacher import Teacher, build_torchaudio, bundle_config, load_teacher
+    from svmixer.models.teacher_encoder import build_torchaudio
+    from svmixer.teachers.teacher import Teacher, bundle_config, load_teacher
 
     if kind == "system":
         return build_system(name)

@@ -18,7 +18,8 @@ import torch
 
 from svmixer.config import load, parse_args
 from svmixer.lists import write_table
-from svmixer.teachers.teacher import build_torchaudio, bundle_config, save_teacher
+from svmixer.models.teacher_encoder import build_torchaudio
+from svmixer.teachers.teacher import bundle_config, save_teacher
 from svmixer.training.config import TrainConfig
 from svmixer.training.distill import DistillTask
 from svmixer.training.run import run_task

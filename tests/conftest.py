@@ -13,7 +13,16 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 # Folders whose tests share what takes long to make: schedulers, a run of the toy recipe, an export.
 SHARING = ("cluster", "recipe", "export")
 # Files of which each takes minutes: the last of them would leave the other processes idle.
-LONG = ("test_resume", "test_chaos", "test_tables", "test_long_lists", "test_mini_an4", "test_signals")
+LONG = (
+    "test_resume",
+    "test_tables",
+    "test_long_lists",
+    "test_espnet_task",
+    "test_mini_an4",
+    "test_speechocean762",
+)
+# Marks of tests that `tests/run.sh --fast true` leaves out.
+LEFT_OUT = {"slow", "recipe", "cluster"}
 
 
 # Fixtures that take so long that a test with one of them is slow.
@@ -67,7 +76,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Names the tests that ``tests/run.sh --fast true`` would be quicker without."""
     seconds: dict[str, float] = {}
     for report in itertools.chain.from_iterable(terminalreporter.stats.values()):
-        if isinstance(report, pytest.TestReport) and "slow" not in report.keywords:
+        if isinstance(report, pytest.TestReport) and not LEFT_OUT.intersection(report.keywords):
             seconds[report.nodeid] = seconds.get(report.nodeid, 0.0) + report.duration
     slow = sorted(((took, name) for name, took in seconds.items() if took > SLOW), reverse=True)
     if slow:

@@ -64,7 +64,7 @@ def write_directory(model: SpeakerModel, config: ExportConfig) -> SpeakerModel:
     """
     import torch
 
-    from svmixer.cli.package_model import CARD
+    from svmixer.export.card import CARD
     from svmixer.inference.embedding_model import find_directory
     from svmixer.inference.onnx_model import DESCRIPTION, FILES
     from svmixer.models.io import load_model, read_speakers, save_model

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from svmixer.config import parse_args
-from svmixer.export.card import model_card, write_card
+from svmixer.export.card import CARD, model_card, write_card
 from svmixer.fileio import read_json, write_json
 from svmixer.inference.embedding_model import ASSETS, ModelError
 from svmixer.inference.onnx_model import DESCRIPTION, FILES, read_description
@@ -23,7 +23,7 @@ from svmixer.log import get_logger
 
 logger = get_logger(__name__)
 
-WEIGHTS, CARD, SUMS = "model.safetensors", "README.md", "SHA256SUMS"
+WEIGHTS, SUMS = "model.safetensors", "SHA256SUMS"
 REPAIR = (
     "write the export again: stage 7 with --force true, or svmixer export --onnx true --model MODEL "
     "--output_dir {source} --test DUMP"
@@ -74,7 +74,7 @@ def package(config: PackageConfig) -> None:
             raise ModelError(
                 f"{source / name}: {size:.2f} MB, at most {config.max_megabytes:g} are wanted{hint}"
             )
-    # Whole or not at all, and the earlier one until then.
+    # Whole or not at all; the earlier one goes when the new one is in its place.
     copy = target.with_name(f".{target.name}.tmp")
     shutil.rmtree(copy, ignore_errors=True)
     copy.mkdir(parents=True)
@@ -85,8 +85,12 @@ def package(config: PackageConfig) -> None:
     with open(copy / SUMS, "w", encoding="utf-8") as stream:
         for name in sorted([*names, DESCRIPTION, CARD]):
             stream.write(f"{hashlib.sha256((copy / name).read_bytes()).hexdigest()}  {name}\n")
-    shutil.rmtree(target, ignore_errors=True)
+    earlier = target.with_name(f".{target.name}.earlier")
+    shutil.rmtree(earlier, ignore_errors=True)
+    if target.exists():
+        target.rename(earlier)
     copy.rename(target)
+    shutil.rmtree(earlier, ignore_errors=True)
     total = sum(path.stat().st_size for path in target.iterdir()) / 1e6
     logger.info(
         "%s: %.2f MB, of which %s", target, total, ", ".join(f"{n} {s:.2f}" for n, s in sizes.items())

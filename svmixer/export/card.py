@@ -10,6 +10,9 @@ from svmixer.inference.embedding_model import ModelError
 from svmixer.inference.onnx_model import FILES
 from svmixer.templates import render
 
+# Name of the card in a model directory.
+CARD = "README.md"
+
 
 class _Section(dict):
     """A part of a description; asking it for what it lacks raises ModelError with the key's full name."""

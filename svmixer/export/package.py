@@ -14,7 +14,7 @@ import torch
 
 import svmixer
 from svmixer.audio.dumpset import DumpSet
-from svmixer.export.card import model_card, write_card
+from svmixer.export.card import CARD, model_card, write_card
 from svmixer.export.check import (
     CHECKING,
     ParityError,
@@ -95,7 +95,7 @@ def write_export(
         checks[precision]["test"] = rates
     description["threshold"] = _threshold(description)
     write_json(directory / DESCRIPTION, description)
-    write_card(directory / "README.md", model_card(name, description))
+    write_card(directory / CARD, model_card(name, description))
     return description
 
 

@@ -72,6 +72,15 @@ def write_report(exp_dir: str | Path, system: str, notes: str = "") -> list[Resu
     return results
 
 
+def model_kind(exp_dir: str | Path) -> str:
+    """What the model that was trained in an experiment is: a distilled student or a fine-tuned teacher."""
+    from svmixer.models.config import ModelConfig
+
+    config = Path(exp_dir) / "train/model/config.yaml"
+    tuned = config.is_file() and load(ModelConfig, config).teacher is not None
+    return "fine-tuned teacher" if tuned else "distilled student"
+
+
 def to_html(text: str, folder: Path) -> str:
     """One HTML page of a Markdown text; images named relative to ``folder`` are put into the page itself."""
     import markdown

@@ -1,4 +1,4 @@
-"""Error rates of a detection task: equal error rate, minimum detection cost and the points of a DET curve.
+"""Error rates of a detection task: equal error rate, detection cost, points of a DET curve, speaker bootstrap.
 
 A trial is accepted when its score is **at or above** the threshold. The operating points are one per distinct
 score, plus "reject everything": trials with equal scores are always decided together, so no figure here
@@ -180,9 +180,8 @@ def eer_replicates(
 
     Trials that share a speaker are not independent, so speakers are resampled, not trials (the joint
     bootstrap of Poh and Bengio, ICASSP 2007; for pairs, the vertex bootstrap of Snijders and Borgatti, 1999).
-    One
-    replicate draws as many speakers as the list has, with replacement; speaker *s* comes ``c_s`` times. Each
-    copy stands for a person of its own with the same recordings:
+    One replicate draws as many speakers as the list has, with replacement; speaker *s* comes ``c_s`` times.
+    Each copy stands for a person of its own with the same recordings:
 
     - a trial within one speaker counts ``c_s`` times, once for each copy;
     - a trial between speakers *s* and *t* counts ``c_s · c_t`` times, once for each pair of copies;

@@ -17,8 +17,8 @@ class ReportConfig:
 
     # Experiment with score/, control/, distill/, train/ and run.json, as exp/TAG.
     exp_dir: str
-    # What its model is called in tables.
-    system: str = "distilled student"
+    # What its model is called in tables; empty: distilled student, or fine-tuned teacher.
+    system: str = ""
     # Markdown file printed under the table (what a recipe says about its data); empty = none.
     notes: str = ""
 
@@ -26,10 +26,11 @@ class ReportConfig:
 def main(argv: list[str] | None = None) -> None:
     """Command line; a user's mistake ends with one line and status 1."""
     config = parse_args(ReportConfig, argv, __doc__)
-    from svmixer.report.page import write_report
+    from svmixer.report.page import model_kind, write_report
 
     notes = Path(config.notes).read_text(encoding="utf-8") if config.notes else ""
-    results = write_report(config.exp_dir, config.system, notes)
+    system = config.system or model_kind(config.exp_dir)
+    results = write_report(config.exp_dir, system, notes)
     for result in results:
         logger.info(
             "%s, %s, %s: EER %.2f %%",

@@ -1,5 +1,4 @@
-"""Configurations of distillation, speaker training and pretraining, and which options may change when a
-training is continued; nothing here imports torch."""
+"""Configurations of distillation, speaker training and pretraining; nothing here imports torch."""
 
 from __future__ import annotations
 
@@ -10,14 +9,11 @@ from svmixer.audio.augment_config import AugmentConfig
 from svmixer.audio.dumpset import RATE
 from svmixer.distributed.config import DeviceConfig
 from svmixer.limits import at_least, between, different, not_negative, positive
-from svmixer.log import get_logger
 from svmixer.losses.config import AAMConfig, DistillConfig, EmbeddingDistillConfig
 from svmixer.models.config import ModelConfig
 from svmixer.models.teacher_config import TeacherConfig
 from svmixer.training.finetune import FinetuneConfig
 from svmixer.training.schedule import PhaseConfig, ScheduleConfig
-
-logger = get_logger(__name__)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
-"""From a configuration to a finished training: the frame that every training script shares."""
+"""From a configuration to a finished training: the frame that every training script shares, and which options
+may change when a training is continued."""
 
 from __future__ import annotations
 
@@ -80,17 +81,20 @@ def run_task(config: Any, task: Callable[[Any], Task]) -> None:
     except IncompatibleCheckpointError as error:
         raise SvmixerError(_incompatible(error, changed)) from None
     except (SvmixerError, OSError) as error:
-        # A data worker hands over its whole traceback; what happened stands in the last line, behind the name
-        # of the error's class.
-        text = str(error).rstrip()
-        if text.startswith("Caught "):
-            text = re.sub(r"^[\w.]+: ", "", text.rpartition("\n")[2])
-        raise SvmixerError(text) from None
+        raise SvmixerError(last_line(error)) from None
     if fabric.global_rank == 0:
         write_json(folder / "summary.json", sizes)
         logger.info("finished %s after %.0f s", folder, time.perf_counter() - started)
     if lock is not None:
         lock.close()
+
+
+def last_line(error: Exception) -> str:
+    """What an error says. A data worker hands over its whole traceback: what happened stands in the last
+    line, behind the name of the error's class.
+    """
+    text = str(error).rstrip()
+    return re.sub(r"^[\w.]+: ", "", text.rpartition("\n")[2]) if text.startswith("Caught ") else text
 
 
 def _incompatible(error: IncompatibleCheckpointError, changed: list[str]) -> str:

@@ -144,12 +144,9 @@ class SpeakerTask(TeacherTask):
         check_classes(self.trials, path)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        finetune = self.config.finetune
-        return (
-            layer_groups(self.module, self.model, finetune)
-            if finetune.teacher
-            else super().parameter_groups()
-        )
+        if not self.config.finetune.teacher:
+            return super().parameter_groups()
+        return layer_groups(self.module, self.model, self.config.finetune)
 
     def validate(self, fabric: Fabric, module: nn.Module) -> dict[str, float]:
         """EER (%) and minDCF on the validation trials; every rank embeds its share."""

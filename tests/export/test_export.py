@@ -29,8 +29,9 @@ from svmixer.export.graph import OPSET, GraphError, write_graph
 from svmixer.export.int8 import Quantiser, _part_of, find_parts
 from svmixer.export.package import write_export
 from svmixer.fileio import md5_file, write_json
+from svmixer.inference.embedding_model import ASSETS
 from svmixer.lists import Trials, write_table
-from svmixer.models.io import load_model, read_safetensors, save_model
+from svmixer.models.io import load_model, read_safetensors, read_speakers, save_model
 from svmixer.runtime import load_onnx
 
 pytestmark = pytest.mark.slow
@@ -308,3 +309,18 @@ def test_float16_weights(model, speech, tmp_path, capsys):
     with pytest.raises(SystemExit):
         run_program("export", ["--model", str(tmp_path / "large"), *options])
     assert "half/model.safetensors: the lowest cosine" in capsys.readouterr().err
+
+
+def test_an_export_does_not_overwrite_its_model(model, tmp_path):
+    save_model(model, tmp_path / "model", ["a", "b"])
+    before = {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()}
+    with pytest.raises(SystemExit):
+        run_program(
+            "export", ["--model", str(tmp_path / "model"), "--output_dir", str(tmp_path / "x/../model")]
+        )
+    assert {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()} == before
+
+
+def test_a_packaged_model_keeps_its_speakers(tmp_path):
+    run_program("export", ["--model", "pocket", "--output_dir", str(tmp_path / "out")])
+    assert read_speakers(tmp_path / "out") == read_speakers(ASSETS / "pocket") != []

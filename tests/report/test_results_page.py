@@ -8,12 +8,14 @@ import pytest
 from PIL import Image
 
 from svmixer.cli.main import run_program
+from svmixer.config import save
 from svmixer.fileio import read_json
 from svmixer.models.config import BackendConfig, EcapaConfig, FrontendConfig, ModelConfig, StudentConfig
 from svmixer.models.io import save_model
 from svmixer.models.speaker_model import SpeakerModel
+from svmixer.models.teacher_config import TeacherConfig
 from svmixer.report.compare import group_figures
-from svmixer.report.page import write_report
+from svmixer.report.page import model_kind, write_report
 from svmixer.report.results import Condition, ReportError, find_results, read_log
 from svmixer.scoring.result import score_set
 
@@ -179,3 +181,11 @@ def test_log_of_a_killed_and_resumed_training(tmp_path):
     path.write_text('{"step": 1}\nnonsense\n')
     with pytest.raises(ReportError, match=r"log\.jsonl:2: not a JSON record"):
         read_log(path)
+
+
+def test_a_fine_tuned_teacher_is_called_one(tmp_path):
+    kinds = {"distilled student": ModelConfig(), "fine-tuned teacher": ModelConfig(teacher=TeacherConfig())}
+    assert model_kind(tmp_path) == "distilled student"
+    for kind, config in kinds.items():
+        save(config, tmp_path / "train/model/config.yaml")
+        assert model_kind(tmp_path) == kind

@@ -288,3 +288,17 @@ def test_a_gpu_that_is_not_there_is_an_error(monkeypatch):
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
     with pytest.raises(EmbeddingError, match="--ngpu 0"):
         extract_cli._device(extract_cli.ExtractConfig("model", "data", "output", ngpu=1))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--channels", "amrnb:opsu"], "channels: no channel family 'opsu'; did you mean 'opus'?"),
+        (["--lowpass", "3800 9000"], "lowpass: a frequency between 200 and 8000 Hz, or 0, found 9000"),
+    ],
+)
+def test_conditions_are_checked_before_a_training(words, message, capsys):
+    run_program("check_conditions", ["--channels", "mulaw:gsm", "--lowpass", "3800"])
+    with pytest.raises(SystemExit):
+        run_program("check_conditions", words)
+    assert message in capsys.readouterr().err

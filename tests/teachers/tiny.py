@@ -3,7 +3,7 @@
 import torch
 
 from svmixer.models.teacher_config import TeacherConfig
-from svmixer.teachers.teacher import build_torchaudio
+from svmixer.models.teacher_encoder import build_torchaudio
 
 CONV_LAYERS = ((6, 10, 5), (8, 3, 2), (10, 3, 2), (8, 3, 2), (6, 3, 2), (8, 2, 2), (12, 2, 2))
 

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from svmixer.errors import SvmixerError
+from svmixer.training.run import last_line
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -31,3 +34,14 @@ def test_a_damaged_recording_ends_the_training_and_is_named(toy, workers, tmp_pa
     last = done.stderr.splitlines()[-1]
     assert last.startswith(f"error: utterance s00-000: {damaged}: unreadable: truncated: ")
     assert "1000 are there" in last
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("Caught E in DataLoader worker process 0.\nTraceback …\na.b.E: v.scp: bad\n", "v.scp: bad"),
+        ("v.scp: bad", "v.scp: bad"),
+    ],
+)
+def test_an_error_of_a_data_worker_is_its_last_line(text, line):
+    assert last_line(SvmixerError(text)) == line

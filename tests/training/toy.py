@@ -10,7 +10,8 @@ import torch
 import yaml
 
 from svmixer.models.teacher_config import TeacherConfig
-from svmixer.teachers.teacher import build_torchaudio, save_teacher
+from svmixer.models.teacher_encoder import build_torchaudio
+from svmixer.teachers.teacher import save_teacher
 
 CONV = [[4, 10, 5], [4, 3, 2], [4, 3, 2], [4, 3, 2], [4, 3, 2], [4, 2, 2], [6, 2, 2]]
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # pocket2: a small SV-Mixer that hears voices through telephones and other devices, trained on 460 speakers. It needs corpora
 # (README.md), and a GPU to be done in minutes. Runs in the current directory with the folders data, dump and exp. Options of the
-# top-level run.sh can follow (--help lists them), but with a training no other names of folders or experiments: its steps lead from
-# one to the next. --stage starts in the last of them, pocket2; --stop_stage data and dump end the preparation.
+# top-level run.sh can follow (--help lists them). A training is a chain of four experiments, so their names and folders are fixed.
+# --stage starts within the last of them, pocket2; --stop_stage (data or dump) ends the preparation.
 set -euo pipefail
 
 recipe=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
