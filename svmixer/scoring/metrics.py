@@ -1,4 +1,4 @@
-"""Error rates of a detection task: equal error rate, detection cost, points of a DET curve, speaker bootstrap.
+"""Error rates of detection: equal error rate, detection cost, points of a DET curve; speaker bootstrap.
 
 A trial is accepted when its score is **at or above** the threshold. The operating points are one per distinct
 score, plus "reject everything": trials with equal scores are always decided together, so no figure here
