@@ -22,6 +22,10 @@ VERBS = {
     "complexity": ("svmixer.cli.complexity:main", "Count parameters and MACs of a model."),
     "compare": ("svmixer.cli.experiments:compare", "Compare groups of runs with several seeds each."),
     "tables": ("svmixer.cli.experiments:tables", "List the runs of a table of experiments, or write it."),
+    "teacher_embeddings": (
+        "svmixer.cli.teacher_embeddings:main",
+        "Embed a dump by another system, as targets of a training.",
+    ),
     "export": ("svmixer.cli.export:main", "Write a trained model to hand on, as ONNX too."),
     "convert_released": ("svmixer.cli.convert:released", "Read the released PyTorch checkpoints."),
     "convert_redimnet": ("svmixer.cli.convert:redimnet", "Read a released ReDimNet to start from."),

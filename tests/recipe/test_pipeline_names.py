@@ -19,7 +19,7 @@ def test_the_word_for_a_task_s_number_in_every_path(finished, recipe, tmp_path):
     (tmp_path / "JOB recipe").symlink_to(recipe)
     result = run(
         tmp_path / "JOB recipe", work, "--model", f"{work}/JOB.model", "--stage", "2", "--datadir", "JOB",
-        "--dumpdir", "d/JOB", "--expdir", "JOB_", "--tag", "JOB8", "--lowpass", "",
+        "--dumpdir", "d/JOB", "--expdir", "JOB_", "--tag", "JOB8", "--lowpass", "", "--nj", "2",
     )  # fmt: skip
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
     assert sorted(path.name for path in work.iterdir()) == ["JOB", "JOB.model", "JOB_", "d"]

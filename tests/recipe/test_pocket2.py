@@ -159,9 +159,9 @@ def test_embeddings_of_a_set_at_two_speeds(tmp_path, monkeypatch):
     helper = (*helper, "--output_dir", "ge2e", "--speeds", "[0.9, 1.0]", "--resemblyzer")
     done = run(tmp_path, *helper, "package.whl")
     assert done.returncode == 0, done.stderr
-    table = read_table("ge2e/vectors.scp")
+    table = read_table("ge2e/embeddings.scp")
     assert set(table) == {"a-1", "a-1#sp0.9", "a-2", "a-2#sp0.9"}
-    rows = np.asarray(load_embeddings(table, list(table), "vectors.scp"))
+    rows = np.asarray(load_embeddings(table, list(table), "embeddings.scp"))
     assert rows.shape == (4, 256)
     np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1.0, atol=1e-5)
     missing = run(tmp_path, *helper, ".")

@@ -65,7 +65,7 @@ def command(recipe: Path, *more: str) -> list[str]:
     return [
         str(ROOT / "run.sh"), "--recipe", str(recipe), "--tag", "toy", "--teacher", str(recipe / "teacher"),
         "--distill_config", "conf/train.yaml", "--train_config", "conf/train.yaml", "--lowpass", "3800",
-        "--control", "true", "--onnx", "false", *more,
+        "--control", "true", "--onnx", "false", "--nj", "1", *more,
     ]  # fmt: skip
 
 

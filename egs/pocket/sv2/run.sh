@@ -6,7 +6,7 @@
 set -euo pipefail
 
 recipe=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-embeddings=exp/ge2e/vectors.scp
+embeddings=exp/ge2e/embeddings.scp
 
 # main TAG OPTION…: the pipeline with an experiment's name.
 main() {
@@ -55,11 +55,8 @@ fi
 main pocket2_first "$@" --stop_stage distill --teacher wavlm_tiny --distill_config conf/train_distill.yaml
 # shellcheck disable=SC1091  # found through the folder of this file
 . "$recipe/../../../path.sh"
-if [ ! -f "$embeddings" ] || ! cmp -s dump/train/.done "${embeddings%/*}/dump.done"; then
-    python "$recipe/local/ge2e_embeddings.py" --resemblyzer data/resemblyzer --dump_dir dump/train \
-        --speeds '[0.9, 1.0, 1.1]' --output_dir "${embeddings%/*}"
-    cp dump/train/.done "${embeddings%/*}/dump.done"
-fi
+python "$recipe/local/ge2e_embeddings.py" --resemblyzer data/resemblyzer --dump_dir dump/train --speeds '[0.9, 1.0, 1.1]' \
+    --output_dir "${embeddings%/*}"
 for step in first second; do
     main "pocket2_$step" "$@" --stage train --stop_stage train --teacher_embeddings "$embeddings" \
         --train_config "conf/train_$step.yaml"

@@ -8,8 +8,8 @@ resemblyzer` gets the wheel.
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import librosa
@@ -17,16 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from svmixer.audio.dumpset import DumpSet
-from svmixer.audio.resample import name_at_speed, speed_perturb
 from svmixer.cli.main import failed
 from svmixer.config import parse_args
 from svmixer.errors import SvmixerError
-from svmixer.lists import write_table
-from svmixer.log import Progress, get_logger
-from svmixer.scoring.vectors import write_vectors
-
-logger = get_logger("ge2e_embeddings")
+from svmixer.scoring.other_systems import embed_at_speeds
 
 FRAMES = 160  # of 10 ms in a partial utterance
 HOP = 160  # samples
@@ -45,7 +39,7 @@ class EmbeddingsConfig:
     dump_dir: str = "dump/train"
     # Playing speeds; utterances at another one than 1 are named utterance#sp0.9, as training asks for them.
     speeds: tuple[float, ...] = (1.0,)
-    # Folder that receives vectors.ark and vectors.scp.
+    # Folder that receives embeddings.scp and its archives.
     output_dir: str = "exp/ge2e"
 
 
@@ -101,34 +95,14 @@ def embed(model: GE2E, wave: np.ndarray) -> np.ndarray:
     return mean / np.linalg.norm(mean)
 
 
-def read_at_speed(dump: DumpSet, row: int, speed: float) -> np.ndarray:
-    """A whole utterance, (N,), played ``speed`` times as fast."""
-    samples = int(int(dump.num_samples[row]) / speed)
-    return speed_perturb(lambda start, count: dump.read(row, start, count), 0, samples, speed)
-
-
-def embed_set(config: EmbeddingsConfig) -> None:
-    """Embed every utterance, unless that has been done."""
-    folder = Path(config.output_dir)
-    dump, model = DumpSet(config.dump_dir), load(Path(config.resemblyzer))
-    folder.mkdir(parents=True, exist_ok=True)
-    items = [(row, speed) for speed in config.speeds for row in range(len(dump.utterances))]
-    progress = Progress(logger, len(items), "utterances")
-
-    def vectors() -> Iterator[tuple[str, np.ndarray]]:
-        for done, (row, speed) in enumerate(items, start=1):
-            yield name_at_speed(dump.utterances[row], speed), embed(model, read_at_speed(dump, row, speed))
-            progress.update(done)
-
-    write_table(folder / "vectors.scp", write_vectors(folder / "vectors.ark", vectors()))
-    logger.info("%s: %d vectors", folder / "vectors.scp", len(items))
-
-
 def main() -> None:
     """Command line; a user's mistake ends with one line and status 1."""
     config = parse_args(EmbeddingsConfig, description=__doc__)
     try:
-        embed_set(config)
+        model = load(Path(config.resemblyzer))
+        embed_at_speeds(
+            config.dump_dir, partial(embed, model), config.speeds, config.output_dir, {"system": "GE2E"}
+        )
     except (SvmixerError, OSError) as error:
         raise failed(str(error)) from None
 
