@@ -10,7 +10,10 @@ _told=' '
 
 run_child() {
     local status=0 child='' before mark=${SVMIXER_RUN_CHILD-}/$$
-    before=$(trap -p TERM INT HUP)
+    before=$(for signal in TERM INT HUP; do
+        handler=$(trap -p "$signal")
+        echo "${handler:-trap - $signal}"
+    done)
     trap 'told_to_stop=true; _tell_to_stop "$child"' TERM INT HUP
     SVMIXER_RUN_CHILD=$mark "$@" &
     child=$!
@@ -24,7 +27,7 @@ run_child() {
         _tell_leftovers "$mark"
         status=2
     fi
-    trap - TERM INT HUP
+    # One by one and at once: between no trap and the former one a second signal would end the script with a status of its own.
     eval "$before"
     return "$status"
 }

@@ -12,10 +12,10 @@ import numpy as np
 
 from svmixer.config import ConfigError, load
 from svmixer.fileio import atomic_write
+from svmixer.report.differences import GroupFigures, difference, group_figures
 from svmixer.report.page import render, without_places
 from svmixer.report.results import CONTROLS, MODEL, Condition, ReportError, Result, find_results, read_run
 from svmixer.report.tables import condition_name, protocol_name, with_interval
-from svmixer.scoring.metrics import eer_replicates, percentile_interval
 
 
 def group_costs(groups: dict[str, list[str]]) -> dict[str, dict[str, Any]]:
@@ -104,47 +104,6 @@ def plot_costs(panels: dict[str, Sequence[CostPoint]], path: str | Path) -> None
         )
         figure.tight_layout()
         save_figure(figure, path)
-
-
-@dataclass(frozen=True)
-class GroupFigures:
-    """Equal error rates of one group under one condition, in percent."""
-
-    # Of each run, in the order given.
-    eers: np.ndarray
-    # Of each bootstrap draw, averaged over the runs; NaN where the speakers are not known.
-    replicates: np.ndarray
-
-    @property
-    def mean(self) -> float:
-        """Mean over the runs."""
-        return float(self.eers.mean())
-
-    @property
-    def interval(self) -> tuple[float, float] | None:
-        """95 % interval of the mean over draws of speakers."""
-        return percentile_interval(self.replicates)
-
-
-def group_figures(results: Sequence[Result], replicates: int, seed: int) -> GroupFigures:
-    """Figures of the runs of one group under one condition; the draws depend on the trial list and the seed
-    alone.
-    """
-    draws = []
-    for result in results:
-        speakers = result.load_speakers()
-        if speakers is None:
-            draws.append(np.full(replicates, np.nan))
-        else:
-            draws.append(100 * eer_replicates(*result.load(), speakers, replicates, seed))
-    return GroupFigures(np.array([r.metrics["eer"] for r in results]), np.mean(draws, axis=0))
-
-
-def difference(first: GroupFigures, second: GroupFigures) -> tuple[float, tuple[float, float] | None]:
-    """Mean of the first group minus mean of the second, in points, and its 95 % interval over paired draws of
-    speakers.
-    """
-    return first.mean - second.mean, percentile_interval(first.replicates - second.replicates)
 
 
 def write_comparison(

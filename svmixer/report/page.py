@@ -14,6 +14,7 @@ import svmixer
 from svmixer import templates
 from svmixer.config import load
 from svmixer.fileio import atomic_write
+from svmixer.report.differences import control_differences
 from svmixer.report.results import MODEL, Result, find_results, read_log, read_run
 from svmixer.report.tables import list_table, result_table, table
 
@@ -56,6 +57,7 @@ def write_report(exp_dir: str | Path, system: str, notes: str = "") -> list[Resu
         results=results,
         notes=notes.strip(),
         bootstrap=known[0] if known else None,
+        differences=control_differences(results),
         run=run,
         options=[
             [f"`{name}`", f"`{without_places(str(value))}`"] for name, value in run.get("options", {}).items()

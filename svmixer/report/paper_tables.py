@@ -15,7 +15,7 @@ import numpy as np
 from svmixer.config import ConfigError, from_dict
 from svmixer.fileio import atomic_write
 from svmixer.limits import not_negative
-from svmixer.report.compare import GroupFigures, difference, group_figures
+from svmixer.report.differences import GroupFigures, difference, group_figures
 from svmixer.report.page import render
 from svmixer.report.results import MODEL, Result, find_results
 from svmixer.report.tables import protocol_name, with_interval

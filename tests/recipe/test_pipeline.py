@@ -37,7 +37,7 @@ def test_every_stage_leaves_what_it_promises(finished):
     assert (finished / words[0]).resolve() == ROOT / "run.sh" and words[1] == "--recipe"
     assert "\n./run.sh --recipe " in results and str(ROOT)[1:] not in results and record["first"] == 3
     assert len((exp / "commands.log").read_text().splitlines()) == 1
-    assert words[words.index("--lowpass") + 1] == "3800" and words[-1] == "false"
+    assert words[words.index("--lowpass") + 1] == "3800" and words[-4:-2] == ["--onnx", "false"]
     # The recipe lies outside of the working directory; its name has all that a shell acts upon.
     assert words[2].endswith(HOSTILE)
     # When the run began, not when it came to be recorded.

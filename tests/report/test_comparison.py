@@ -9,7 +9,8 @@ from svmixer.cli.main import run_program
 from svmixer.config import load, save
 from svmixer.fileio import read_json, write_json
 from svmixer.models.config import ModelConfig
-from svmixer.report.compare import GroupFigures, difference, group_figures, write_comparison
+from svmixer.report.compare import write_comparison
+from svmixer.report.differences import GroupFigures, difference, group_figures
 from svmixer.report.results import ReportError, Result
 from svmixer.scoring.metrics import eer_replicates, percentile_interval
 

@@ -7,7 +7,7 @@ import pytest
 
 from svmixer.cli.main import run_program
 from svmixer.config import ConfigError, load
-from svmixer.report.compare import group_figures
+from svmixer.report.differences import group_figures
 from svmixer.report.paper_tables import cell, read_tables, runs, write_tables
 from svmixer.report.results import find_results
 

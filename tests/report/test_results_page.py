@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -14,7 +15,7 @@ from svmixer.models.config import BackendConfig, EcapaConfig, FrontendConfig, Mo
 from svmixer.models.io import save_model
 from svmixer.models.speaker_model import SpeakerModel
 from svmixer.models.teacher_config import TeacherConfig
-from svmixer.report.compare import group_figures
+from svmixer.report.differences import group_figures
 from svmixer.report.page import model_kind, write_report
 from svmixer.report.results import Condition, ReportError, find_results, read_log
 from svmixer.scoring.result import score_set
@@ -58,6 +59,27 @@ def test_table_has_each_system_and_band(run_dir):
     assert "./run.sh --tag toy --seed 1" in text
     assert "Commit `0123456789abcdef0123456789abcdef01234567`, started 2030-01-02T03:04:05Z." in text
     assert "| `nj` | `2` |" in text
+
+
+@pytest.mark.slow
+def test_the_model_minus_each_control_on_the_same_draws(run_dir):
+    write_report(run_dir, "student")
+    text = (run_dir / "RESULTS.md").read_text()
+    rows = [row for row in rows_of(text, "test") if " minus " in row[1]]
+    assert [(row[1], row[2]) for row in rows] == [
+        ("student minus control, no model", "full band"),
+        ("student minus control, whitened", "full band"),
+        ("student minus control, no model", "below 3.8 kHz"),
+        ("student minus control, whitened", "below 3.8 kHz"),
+    ]
+    results = {(r.kind, r.condition.lowpass_hz): r for r in find_results(run_dir)}
+    draws = {key: group_figures([result], replicates=200, seed=0) for key, result in results.items()}
+    low, high = np.quantile(
+        draws["score", 3800.0].replicates - draws["control", 3800.0].replicates, [0.025, 0.975]
+    )
+    points = results["score", 3800.0].metrics["eer"] - results["control", 3800.0].metrics["eer"]
+    assert rows[2][3] == f"{points:.2f} [{low:.2f}, {high:.2f}] |" and points < 0
+    assert "both systems are scored on the same draws" in text
 
 
 @pytest.mark.slow
@@ -106,7 +128,7 @@ def test_html_holds_everything(run_dir):
     page = (run_dir / "report.html").read_text()
     assert len(re.findall(r'src="data:image/png;base64,[A-Za-z0-9+/=]{1000,}"', page)) == 3
     assert not re.search(r'(src|href)="(?!data:)', page)
-    assert page.count("<table>") == 3
+    assert page.count("<table>") == 4
     assert "<li>two</li>" in page
     assert "<title>Results of toy</title>" in page
 
