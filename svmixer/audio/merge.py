@@ -59,7 +59,7 @@ class MergeConfig:
 
 def merge_jobs(config: MergeConfig) -> None:
     """Write the lists of a dumped set: ``utt2num_samples``, ``dropped.tsv``, ``wav.scp``; and where the data
-    directory has them ``utt2spk``, ``spk2utt`` and ``trials``.
+    directory has them ``utt2spk``, ``spk2utt``, ``utt2session`` and ``trials``.
 
     Raises:
         ListError: a job has not finished or belongs to another dump, too much was dropped, a kept utterance
@@ -77,12 +77,14 @@ def merge_jobs(config: MergeConfig) -> None:
     _check_cap(config, dropped, len(names) + len(dropped))
 
     data, output, kept = Path(config.data_dir), Path(config.output_dir), set(names)
-    utt2spk = _kept_speakers(data / "utt2spk", kept)
+    utt2spk = _kept_rows(data / "utt2spk", kept, "speaker")
+    sessions = _kept_rows(data / "utt2session", kept, "session")
     trials = _kept_trials(data / "trials", kept, set(map(_name, dropped)))
     (output / "wav.scp").unlink(missing_ok=True)
     write_table(output / "utt2num_samples", zip(names, map(str, lengths), strict=True))
     _replace(output / "utt2spk", utt2spk, write_table)
     _replace(output / "spk2utt", utt2spk, write_spk2utt)
+    _replace(output / "utt2session", sessions, write_table)
     _replace(output / "trials", trials, write_trials)
     with atomic_write(output / "dropped.tsv") as stream:
         stream.writelines([DROPPED_HEADER, *dropped])
@@ -148,13 +150,13 @@ def _summary(dropped: list[str]) -> str:
     return ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items())) or "nothing dropped"
 
 
-def _kept_speakers(path: Path, kept: set[str]) -> dict[str, str] | None:
+def _kept_rows(path: Path, kept: set[str], what: str) -> dict[str, str] | None:
     if not path.exists():
         return None
     table = {utterance: speaker for utterance, speaker in read_utt2spk(path).items() if utterance in kept}
     if len(table) < len(kept):
         utterance = min(kept - table.keys())
-        raise ListError("no speaker", path=path, utterance=utterance, repair=fix_command(path))
+        raise ListError(f"no {what}", path=path, utterance=utterance, repair=fix_command(path))
     return table
 
 

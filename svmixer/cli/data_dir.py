@@ -8,6 +8,7 @@ from pathlib import Path
 from svmixer.config import parse_args
 from svmixer.limits import not_negative
 from svmixer.lists import (
+    ListError,
     fix_data_dir,
     make_trials,
     partition_data_dir,
@@ -107,6 +108,8 @@ class MakeTrialsConfig:
     data_dir: str
     # Lists in data_dir by speaker or utterance, e.g. "[spk2gender, utt2lang]"; impostors alike come first.
     attributes: tuple[str, ...] = ()
+    # List in data_dir, as utt2session: the two utterances of a target trial are of different sessions.
+    sessions: str = ""
     # Utterances of a speaker that take part.
     max_utterances: int = 20
     # Target trials of a speaker.
@@ -124,9 +127,15 @@ def trials(argv: list[str] | None = None) -> None:
     """Make trials for a data directory: target pairs of each speaker, as many impostor pairs, hard first."""
     config = parse_args(MakeTrialsConfig, argv, trials.__doc__)
     folder = Path(config.data_dir)
+    utt2spk = read_utt2spk(folder / "utt2spk")
+    sessions = read_utt2spk(folder / config.sessions) if config.sessions else None
+    missing = next((utterance for utterance in utt2spk if sessions and utterance not in sessions), None)
+    if missing is not None:
+        raise ListError("no session", path=folder / config.sessions, utterance=missing)
     rows = make_trials(
-        read_utt2spk(folder / "utt2spk"),
+        utt2spk,
         attributes=[read_table(folder / name) for name in config.attributes],
+        sessions=sessions,
         max_utterances=config.max_utterances,
         max_targets=config.max_targets,
         max_per_impostor=config.max_per_impostor,

@@ -22,6 +22,7 @@ def make_trials(
     utt2spk: Mapping[str, str],
     *,
     attributes: Sequence[Mapping[str, str]] = (),
+    sessions: Mapping[str, str] | None = None,
     max_utterances: int = 20,
     max_targets: int = 100,
     max_per_impostor: int = 20,
@@ -43,6 +44,7 @@ def make_trials(
         utt2spk: utterance → speaker.
         attributes: most important first; each maps speakers, or utterances (then a speaker has the value
             most of its utterances have), to a value. A speaker without a value shares it with nobody.
+        sessions: utterance → session; target trials are then of two sessions.
         max_utterances: utterances a speaker, at least 2.
         max_targets: target trials a speaker, at least 1.
         max_per_impostor: impostor trials between a speaker and one other before it is the next one's turn.
@@ -54,7 +56,7 @@ def make_trials(
         in byte order. There are fewer impostor trials than target trials only if there are too few pairs.
 
     Raises:
-        ListError: fewer than two speakers, or no speaker with two utterances.
+        ListError: fewer than two speakers, or no speaker with two utterances, or with two sessions.
         ValueError: a limit below its least value, or an attribute that no speaker has.
     """
     if max_utterances < 2 or max_targets < 1 or max_per_impostor < 1:
@@ -69,7 +71,12 @@ def make_trials(
     targets: set[Pair] = set()
     impostors: set[Pair] = set()
     for speaker, utterances in pool.items():
-        pairs = [(a, b) for i, a in enumerate(utterances) for b in utterances[i + 1 :]]
+        pairs = [
+            (a, b)
+            for i, a in enumerate(utterances)
+            for b in utterances[i + 1 :]
+            if sessions is None or sessions[a] != sessions[b]
+        ]
         targets.update(_draw(rng, pairs, max_targets))
         # Counted over all speakers so far: who comes later makes up for those with too few pairs.
         wanted = len(targets)
@@ -81,6 +88,8 @@ def make_trials(
             unfinished.append(_take_turns(decks, max_per_impostor, impostors, wanted))
         for rest in unfinished:
             _take_turns(rest, max_utterances**2, impostors, wanted)
+    if not targets:
+        raise ListError("no speaker has utterances of two sessions", path=path)
     rows = [(*pair, 1) for pair in targets] + [(*pair, 0) for pair in impostors]
     return Trials.from_rows((label, enrol, test) for enrol, test, label in sorted(rows))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from svmixer.limits import at_least
+from svmixer.limits import at_least, between, not_negative
 from svmixer.models.frontend_config import FrontendConfig
 from svmixer.models.teacher_config import TeacherConfig
 
@@ -186,7 +186,7 @@ class BackendConfig:
 
 @dataclass(frozen=True)
 class WhitenedStatisticsConfig:
-    """Statistics of the states that stand beside the backend's embedding, whitened."""
+    """Statistics of the states and of log-mel bands that stand beside the backend's embedding, whitened."""
 
     # Their share of the cosine of two embeddings; 0: there are none.
     share: float = 0.0
@@ -194,13 +194,23 @@ class WhitenedStatisticsConfig:
     states: tuple[int, ...] = (0, 1, 2)
     # Covariances between the first so many channels of state 0; 0: none.
     covariance: int = 0
+    # Log-mel bands of the waveform, whatever the front end is, whose mean and deviation they are, too.
+    bands: int = 0
+    # Upper edge of these bands in Hz: below 3700 a telephone changes little.
+    below_hz: float = 3700.0
 
     def __post_init__(self) -> None:
+        not_negative(self, "bands")
+        between(self, 100.0, 8000.0, "below_hz")
         if not 0 <= self.share < 1:
             raise ValueError(f"share must be at least 0 and below 1, found {self.share}")
-        if not self.states:
-            raise ValueError("states: at least one")
+        if not self.states and not self.bands:
+            raise ValueError("states: at least one, or bands")
         StatisticsConfig(self.states, self.covariance)
+
+    def size(self, hidden: int) -> int:
+        """How many values they are, with states of ``hidden`` channels."""
+        return statistics_size(hidden, len(self.states), self.covariance) + 2 * self.bands
 
 
 @dataclass(frozen=True)
@@ -259,6 +269,4 @@ class ModelConfig:
         """Values D of an embedding."""
         if not self.statistics.share:
             return self.backend.embedding
-        return self.backend.embedding + statistics_size(
-            self.hidden, len(self.statistics.states), self.statistics.covariance
-        )
+        return self.backend.embedding + self.statistics.size(self.hidden)

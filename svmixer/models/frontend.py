@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from svmixer.models.config import FrontendConfig
 from svmixer.models.layers import FrameConv, TimeGroupNorm
+from svmixer.models.spectrum_masks import SpectrumMasks
 
 RATE = 16000  # samples per second that the bands are laid out for
 PHASES = 4  # 0, 90, 180 and 270 degrees: a rectifier behind them loses neither half of a band's energy
@@ -61,7 +62,7 @@ def start_as_mel(weight: Tensor) -> None:
     weight.copy_(mel_wavelets(weight.shape[0], weight.shape[2]).unsqueeze(1))
 
 
-def mel_triangles(bands: int, bins: int) -> Tensor:
+def mel_triangles(bands: int, bins: int, highest: float = HIGHEST_HZ) -> Tensor:
     """Weights ``(bins, bands)`` of spectral powers at ``bins`` frequencies, evenly spaced from 0 to 8 kHz.
 
     A band rises from its lower neighbour's centre to its own, where it is 1, and falls to the upper one's. No
@@ -69,7 +70,7 @@ def mel_triangles(bands: int, bins: int) -> Tensor:
     """
     spacing = RATE / 2 / (bins - 1)
     frequencies = np.arange(bins) * spacing
-    edges = mel_centres(bands)
+    edges = mel_centres(bands, highest=highest)
     columns = []
     for low, centre, high in zip(edges[:-2], edges[1:-1], edges[2:], strict=True):
         rise, fall = max(centre - low, spacing), max(high - centre, spacing)
@@ -85,7 +86,10 @@ class LogMel(nn.Module):
     other layer, and costs what a convolution with 400 filters does.
     """
 
-    def __init__(self, bands: int, window: int, hop: int) -> None:
+    # What is laid over the bands in training; None: nothing.
+    masks: SpectrumMasks | None = None
+
+    def __init__(self, bands: int, window: int, hop: int, highest: float = HIGHEST_HZ) -> None:
         super().__init__()
         self.window, self.hop = window, hop
         points = 1 << (window - 1).bit_length()
@@ -94,14 +98,15 @@ class LogMel(nn.Module):
         waves = np.concatenate([np.cos(angle), np.sin(angle)], axis=1) * hann[:, None]
         # Made anew with every model: they are not part of what is saved.
         self.register_buffer("waves", torch.tensor(waves, dtype=torch.float32), persistent=False)
-        self.register_buffer("bands", mel_triangles(bands, points // 2 + 1), persistent=False)
+        self.register_buffer("bands", mel_triangles(bands, points // 2 + 1, highest), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Samples ``(B, N, 1)`` → ``(B, (N - window) // hop + 1, bands)``."""
         spectrum = x.squeeze(2).unfold(1, self.window, self.hop) @ self.waves
         real, imaginary = spectrum.chunk(2, dim=2)
         energy = (real.square() + imaginary.square()) @ self.bands
-        return ((energy + LEAST_ENERGY).log() + SHIFT) * SCALE
+        features = ((energy + LEAST_ENERGY).log() + SHIFT) * SCALE
+        return features if self.masks is None or not self.training else self.masks(features)
 
 
 @torch.no_grad()

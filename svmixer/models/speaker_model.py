@@ -85,10 +85,12 @@ class SpeakerModel(EmbeddingModule):
 
     def forward(self, wave: Tensor) -> Tensor:
         """Windows ``(B, window)`` → embeddings ``(B, D)``, not scaled to unit length."""
-        return self.from_states(self.student(wave))
+        return self.from_states(self.student(wave), wave)
 
-    def from_states(self, states: Tensor) -> Tensor:
-        """Hidden states ``(B, L + 1, T, H)`` → embeddings ``(B, D)``, not scaled to unit length."""
+    def from_states(self, states: Tensor, wave: Tensor) -> Tensor:
+        """Hidden states ``(B, L + 1, T, H)`` of windows ``(B, window)`` → embeddings ``(B, D)``, of any
+        length.
+        """
         embedding = self.backend(states)
         if self.whitening is not None:
             embedding = self.whitening(embedding)
@@ -96,7 +98,7 @@ class SpeakerModel(EmbeddingModule):
             return embedding
         # The cosine of two such rows is the mean of both cosines, weighted by their shares.
         share = self.config.statistics.share
-        both = F.normalize(embedding), F.normalize(self.statistics(states))
+        both = F.normalize(embedding), F.normalize(self.statistics(states, wave))
         return torch.cat([(1 - share) ** 0.5 * both[0], share**0.5 * both[1]], dim=1)
 
     def hidden_states(self, wave: Tensor) -> Tensor:

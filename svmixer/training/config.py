@@ -26,6 +26,9 @@ class DataConfig:
     speeds: tuple[float, ...] = (0.9, 1.0, 1.1)
     # 0: every utterance once an epoch; 1: every speaker equally often; between: in between
     balance: float = 0.0
+    # batches of pairs: two utterances of a speaker side by side, where possible of different sessions (the
+    # dump's utt2session)
+    session_pairs: bool = False
     # windows of the student that a training crop has, one after the other; their embeddings are averaged
     windows: int = 1
     # clean crops of each utterance (and speed) that the epochs take in turn; 0 cuts a new one in every epoch
@@ -40,6 +43,21 @@ class DataConfig:
         between(self, 0.0, 1.0, "balance")
         not_negative(self, "crops_per_utterance")
         at_least(self, 1, "windows")
+
+
+@dataclass(frozen=True)
+class SpectrumMasksConfig:
+    """SpecAugment: masks over log-mel bands and over time, in training alone."""
+
+    # Masks over bands and masks over time of each crop; 0: none.
+    count: int = 0
+    # Most neighbouring bands that a mask covers.
+    bands: int = 8
+    # Most neighbouring frames (20 ms) that a mask covers.
+    frames: int = 10
+
+    def __post_init__(self) -> None:
+        not_negative(self, "count", "bands", "frames")
 
 
 @dataclass(frozen=True)
@@ -133,6 +151,8 @@ class TrainConfig:
     data: DataConfig = field(default_factory=DataConfig)
     # Augmentation of the student's input.
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+    # Masks over the student's log-mel bands (front ends that begin with them).
+    spectrum_masks: SpectrumMasksConfig = field(default_factory=SpectrumMasksConfig)
     # Student and backend: sections or names of YAML files.
     model: ModelConfig = field(default_factory=ModelConfig)
     # The teacher's states on disk.
@@ -169,6 +189,10 @@ class TrainConfig:
             )
         if self.finetune.teacher:
             self._check_finetune()
+        if self.spectrum_masks.count and self.model.student.frontend.first_layer != "log_mel":
+            raise ValueError("spectrum_masks: the student's front end has no log-mel bands (first_layer)")
+        if self.data.session_pairs and self.loop.batch_size % 2:
+            raise ValueError(f"loop.batch_size: {self.loop.batch_size} utterances are no session_pairs")
         if self.data.windows > 1 and self.teacher_cache.dir:
             raise ValueError("teacher_cache: has states of single windows, and data.windows is more than 1")
 

@@ -88,7 +88,9 @@ class TrainSet(Dataset):
         return np.bincount(self.labels, minlength=len(self.names))
 
 
-def epoch_order(speakers: np.ndarray, seed: int, epoch: int, balance: float = 0.0) -> np.ndarray:
+def epoch_order(
+    speakers: np.ndarray, seed: int, epoch: int, balance: float = 0.0, sessions: np.ndarray | None = None
+) -> np.ndarray:
     """Item indices of one epoch, every speaker's items spread evenly over it.
 
     A plain permutation clusters speakers by chance; here each speaker's items take stratified random
@@ -100,6 +102,9 @@ def epoch_order(speakers: np.ndarray, seed: int, epoch: int, balance: float = 0.
         balance: 0 takes every item once; 1 takes every speaker equally often (items of small speakers
             repeat, those of large ones rotate from epoch to epoch); between, a speaker with n items takes a
             share proportional to n^(1 − balance).
+        sessions: session number of every item, (items,): the order is then one of pairs, items 2 k and
+            2 k + 1 being of one speaker and, as far as the speaker has several, of different sessions. Items
+            that are left over stand at the end.
 
     Returns:
         (items,) indices into ``speakers`` (about as many if ``balance`` > 0).
@@ -110,18 +115,43 @@ def epoch_order(speakers: np.ndarray, seed: int, epoch: int, balance: float = 0.
     take = np.maximum(1, np.round(share / share.sum() * len(speakers))).astype(np.int64)
     by_speaker = np.argsort(speakers, kind="stable")
     starts = np.cumsum(counts) - counts
-    order, position = [], []
+    order, position, rest = [], [], []
     for number in range(len(numbers)):
         items = by_speaker[starts[number] : starts[number] + counts[number]]
         rounds = -(-take[number] // counts[number])
         drawn = np.concatenate([rng.permutation(items) for _ in range(rounds)])[: take[number]]
+        if sessions is not None:
+            pairs = _across_sessions(drawn, sessions)
+            rest.append(pairs[len(pairs) // 2 * 2 :])
+            drawn = pairs[: len(pairs) // 2 * 2].reshape(-1, 2)
         order.append(drawn)
-        position.append((np.arange(take[number]) + rng.random(take[number])) / take[number])
-    return np.concatenate(order)[np.argsort(np.concatenate(position), kind="stable")]
+        position.append((np.arange(len(drawn)) + rng.random(len(drawn))) / max(1, len(drawn)))
+    spread = np.concatenate(order)[np.argsort(np.concatenate(position), kind="stable")]
+    return np.concatenate([spread.ravel(), *rest])
+
+
+def _across_sessions(drawn: np.ndarray, sessions: np.ndarray) -> np.ndarray:
+    """A speaker's items such that neighbours 2 k and 2 k + 1 are of different sessions, unless most of the
+    items are of one.
+    """
+    _, number, count = np.unique(sessions[drawn], return_inverse=True, return_counts=True)
+    # By session, the largest first; an item's partner stands half the row away, which is another session
+    # for every session that fills no more than half of it. Of an odd number the one in the middle is left.
+    ranked = drawn[np.lexsort((np.arange(len(drawn)), number, -count[number]))]
+    half = len(drawn) // 2
+    paired = np.stack([ranked[:half], ranked[len(ranked) - half :]], axis=1).ravel()
+    return np.concatenate([paired, ranked[half : len(ranked) - half]])
 
 
 def epoch_batches(
-    order: np.ndarray, batch_size: int, accumulate: int, rank: int, world: int, epoch: int, skip: int = 0
+    order: np.ndarray,
+    batch_size: int,
+    accumulate: int,
+    rank: int,
+    world: int,
+    epoch: int,
+    skip: int = 0,
+    together: int = 1,
 ) -> list[list[tuple[int, int]]]:
     """Batches of (epoch, item) for one rank.
 
@@ -131,13 +161,14 @@ def epoch_batches(
 
     Args:
         skip: optimiser steps of this epoch that are done already.
+        together: items in a row that stay on one rank; divides ``batch_size``.
     """
     step = batch_size * world * accumulate
     batches = []
     for start in range(skip * step, len(order) - step + 1, step):
         for part in range(accumulate):
             first = start + part * batch_size * world
-            chunk = order[first : first + batch_size * world][rank::world]
+            chunk = order[first : first + batch_size * world].reshape(-1, together)[rank::world].ravel()
             batches.append([(epoch, int(item)) for item in chunk])
     return batches
 
@@ -164,6 +195,8 @@ class BatchPlan:
     # This process, and how many there are.
     rank: int
     world: int
+    # Session number of every item, for batches of pairs: see epoch_order.
+    sessions: np.ndarray | None = None
 
     @property
     def utterances_per_step(self) -> int:
@@ -173,7 +206,7 @@ class BatchPlan:
     @cached_property
     def steps(self) -> int:
         """Optimiser steps of one pass; every pass has as many as the first."""
-        order = epoch_order(self.speakers, self.seed, 1, self.balance)
+        order = epoch_order(self.speakers, self.seed, 1, self.balance, self.sessions)
         return steps_per_epoch(len(order), self.batch_size, self.accumulate, self.world)
 
     def batches(self, first: int, last: int) -> list[list[tuple[int, int]]]:
@@ -185,10 +218,11 @@ class BatchPlan:
         batches: list[list[tuple[int, int]]] = []
         while first < last:
             done, skip = divmod(first, self.steps)
-            order = epoch_order(self.speakers, self.seed, done + 1, self.balance)
+            order = epoch_order(self.speakers, self.seed, done + 1, self.balance, self.sessions)
             part = epoch_batches(
-                order, self.batch_size, self.accumulate, self.rank, self.world, done + 1, skip
-            )
+                order, self.batch_size, self.accumulate, self.rank, self.world, done + 1, skip,
+                together=1 if self.sessions is None else 2,
+            )  # fmt: skip
             taken = min(last - first, self.steps - skip)
             batches += part[: taken * self.accumulate]
             first += taken

@@ -52,6 +52,7 @@ class DistillTask(TeacherTask):
         student = Student(config.model.student)
         self._initialise_frontend(student)
         self._freeze_frontend(student)
+        self._mask_spectrum(student)
         self._init_param(nn.ModuleDict({"student": student}))
         self.module = DistillObjective(student, config.distill, self.teacher.config.hidden)
         self.teacher.numbers(self.module.distill.layers)

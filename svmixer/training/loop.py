@@ -57,7 +57,7 @@ class Loop:
         self.rank, self.world = fabric.global_rank, fabric.world_size
         self.plan = BatchPlan(
             task.speakers(), config.seed, task.balance(), config.batch_size, config.accumulate, self.rank,
-            self.world,
+            self.world, task.sessions(),
         )  # fmt: skip
         if self.plan.steps == 0:
             raise SvmixerError(

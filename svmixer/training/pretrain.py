@@ -190,6 +190,9 @@ class PretrainTask:
     def balance(self) -> float:
         return 0.0
 
+    def sessions(self) -> None:
+        return None
+
     def parameter_groups(self) -> list[dict[str, Any]]:
         return trained_group(self.module)
 

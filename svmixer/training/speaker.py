@@ -113,6 +113,7 @@ class SpeakerTask(TeacherTask):
         elif not config.init_model:
             self._initialise_frontend(self.model.student)
         self._freeze_frontend(self.model.student)
+        self._mask_spectrum(self.model.student)
         self.whitener = Whitener(
             self.model, self.train_set, config.whiten, config.loop.seed, config.loop.batch_size
         )

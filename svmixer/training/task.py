@@ -14,8 +14,10 @@ from svmixer.audio.augment import Augmenter
 from svmixer.audio.dumpset import DumpSet
 from svmixer.distributed.device import Fabric
 from svmixer.errors import SvmixerError
+from svmixer.lists import ListError, read_utt2spk
 from svmixer.log import get_logger
 from svmixer.models.io import InitParam, init_param
+from svmixer.models.spectrum_masks import SpectrumMasks
 from svmixer.models.student import Student
 from svmixer.models.teacher_encoder import TeacherEncoder
 from svmixer.teachers import init_frontend_from_teacher, load_teacher
@@ -36,7 +38,8 @@ class Task(Protocol):
 
     def dataset(self) -> Dataset: ...  # items addressed as (epoch, index)
     def speakers(self) -> Any: ...  # speaker number of every item, (items,)
-    def balance(self) -> float: ...  # see sampler.epoch_order
+    def balance(self) -> float: ...  # see epoch_order
+    def sessions(self) -> Any: ...  # session number of every item for batches of pairs, or None
     def parameter_groups(self) -> list[dict[str, Any]]: ...  # what is trained, for the optimiser
     def setup(self, fabric: Fabric) -> None: ...  # moves the teacher, which is not in `module`
     def prepare(self, batch: dict[str, Tensor]) -> dict[str, Tensor]: ...  # adds the teacher's states
@@ -74,6 +77,11 @@ class TeacherTask:
             copied, skipped = len(report.copied), report.skipped or "none"
             logger.info("front end from the teacher: %d tensors copied, skipped: %s", copied, skipped)
 
+    def _mask_spectrum(self, student: Student | TeacherEncoder) -> None:
+        masks = self.config.spectrum_masks
+        if masks.count:
+            student.conv_layers[0].masks = SpectrumMasks(masks.count, masks.bands, masks.frames)
+
     def _freeze_frontend(self, student: Student | TeacherEncoder) -> None:
         if self.config.freeze_frontend:
             student.conv_layers.requires_grad_(False)
@@ -93,6 +101,23 @@ class TeacherTask:
 
     def balance(self) -> float:
         return self.config.data.balance
+
+    def sessions(self) -> np.ndarray | None:
+        """Of ``utt2session`` in the training set's folder, whatever the speed, for batches of pairs.
+
+        Raises:
+            ListError: there is no such list, or an utterance is not in it.
+        """
+        data, utterances = self.config.data, self.train_set.dump.utterances
+        if not data.session_pairs:
+            return None
+        path = Path(data.train) / "utt2session"
+        table = read_utt2spk(path)
+        missing = next((utterance for utterance in utterances if utterance not in table), None)
+        if missing is not None:
+            raise ListError("no session", path=path, utterance=missing)
+        names = [table[utterance] for utterance in utterances]
+        return np.tile(np.unique(names, return_inverse=True)[1], len(data.speeds))
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         return trained_group(self.module)

@@ -41,10 +41,10 @@ class Whitener:
     def fit(self) -> None:
         """Fit it to the model's weights of now, unless that was the last thing done here."""
         model = self.model
-        # Each whitening, and what it is fitted on, of the states.
-        parts: list[tuple[Whitening, Callable[[Tensor], Tensor]]] = []
+        # Each whitening, and what it is fitted on, of the states and the windows.
+        parts: list[tuple[Whitening, Callable[[Tensor, Tensor], Tensor]]] = []
         if model.whitening is not None:
-            parts.append((model.whitening, model.backend))
+            parts.append((model.whitening, lambda states, _wave: model.backend(states)))
         if model.statistics is not None:
             parts.append((model.statistics.whitening, model.statistics.pool))
         if not parts:
@@ -63,7 +63,7 @@ class Whitener:
                 wave = batch["noisy"].to(model.device).view(-1, model.window)
                 states = model.student(wave)
                 for found, (_, function) in zip(rows, parts, strict=True):
-                    found.append(function(states))
+                    found.append(function(states, wave))
                 labels.append(batch["label"].to(model.device).repeat_interleave(windows))
                 progress.update(sum(map(len, labels)))
         for found, (whitening, _) in zip(rows, parts, strict=True):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from audio_files import noise_pcm, write_wav
 
@@ -166,3 +168,13 @@ def test_merging_twice_gives_the_same(tmp_path):
 def test_impossible_options(options, message):
     with pytest.raises(ValueError, match=message):
         MergeConfig("data", "dump", **options)
+
+
+def test_sessions_go_with_the_kept_utterances(data):
+    (data / "utt2session").write_text("".join(f"{name} {name[2]}\n" for name in NAMES))
+    dump()
+    merge_jobs(MergeConfig("data", "dump", num_jobs=2, max_drop=0.2))
+    assert Path("dump/utt2session").read_text() == "a-1 1\na-2 2\nb-1 1\nb-2 2\n"
+    (data / "utt2session").write_text("a-1 1\na-2 2\nc-1 1\n")
+    with pytest.raises(ListError, match=r"utt2session.*b-1.*no session"):
+        merge_jobs(MergeConfig("data", "dump", num_jobs=2, max_drop=0.2))

@@ -136,3 +136,16 @@ def test_impostors_are_spread_over_the_speakers():
     # 30 impostor trials have 60 sides, about two a speaker.
     assert counts.total() == 60
     assert max(counts.values()) <= 7
+
+
+def test_targets_of_two_sessions():
+    utt2spk = {f"{s}-{n}": s for s in "abc" for n in range(4)}
+    sessions = {name: "1" if name[0] == "c" or int(name[2:]) < 2 else "2" for name in utt2spk}
+    trials = make_trials(utt2spk, sessions=sessions)
+    rows = list(trials.rows())
+    targets = {(a, b) for label, a, b in rows if label}
+    # Speaker c has one session.
+    assert targets == {(f"{s}-{m}", f"{s}-{n}") for s in "ab" for m in (0, 1) for n in (2, 3)}
+    assert sum(label == 0 for label, _, _ in rows) == len(targets)
+    with pytest.raises(ListError, match="no speaker has utterances of two sessions"):
+        make_trials(utt2spk, sessions=dict.fromkeys(utt2spk, "1"))

@@ -83,3 +83,47 @@ def test_a_stretch_goes_through_passes():
     assert plan.steps == 3 and plan.utterances_per_step == 4
     passes = [epoch_batches(epoch_order(speakers, 5, n), 2, 2, 0, 1, n) for n in (1, 2, 3)]
     assert plan.batches(2, 7) == passes[0][4:] + passes[1] + passes[2][:2]
+
+
+def neighbours(order, values):
+    """The values of items 2 k and 2 k + 1 of an order, (pairs, 2)."""
+    return values[order[: len(order) // 2 * 2].reshape(-1, 2)]
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2)), min_size=1, max_size=60), st.integers(1, 4))
+def test_pairs_are_of_one_speaker_and_of_two_sessions_where_that_is_possible(items, epoch):
+    speakers, sessions = np.array(items).T
+    order = epoch_order(speakers, 0, epoch, sessions=sessions)
+    assert sorted(order.tolist()) == list(range(len(items)))
+    pairs = sum(count // 2 for count in np.bincount(speakers))
+    found = order[: 2 * pairs].reshape(-1, 2)
+    assert (speakers[found[:, 0]] == speakers[found[:, 1]]).all()
+    for speaker in np.unique(speakers):
+        counts = np.bincount(sessions[speakers == speaker])
+        same = sum(sessions[a] == sessions[b] for a, b in found if speakers[a] == speaker)
+        # What the largest session has beyond half of the items can only meet its own.
+        assert same <= max(0, counts.max() - counts.sum() // 2)
+
+
+def test_pairs_of_a_batch_stay_on_one_rank():
+    speakers, sessions = np.repeat(np.arange(6), 4), np.tile([0, 0, 1, 1], 6)
+    plans = [BatchPlan(speakers, 0, 0.0, 4, 1, rank, 2, sessions) for rank in (0, 1)]
+    whole = BatchPlan(speakers, 0, 0.0, 8, 1, 0, 1, sessions).batches(0, 3)
+    parts = [plan.batches(0, 3) for plan in plans]
+    for step in range(3):
+        assert sorted(whole[step]) == sorted(parts[0][step] + parts[1][step])
+    for batch in whole + parts[0] + parts[1]:
+        items = np.array([item for _, item in batch])
+        pairs = neighbours(items, speakers)
+        assert (pairs[:, 0] == pairs[:, 1]).all()
+        pairs = neighbours(items, sessions)
+        assert (pairs[:, 0] != pairs[:, 1]).all()
+
+
+def test_pairs_of_repeated_items():
+    """With balance a speaker's two items come several times: still one of each session in every pair."""
+    speakers, sessions = np.array([0] * 20 + [1, 1]), np.array([0, 1] * 10 + [0, 1])
+    order = epoch_order(speakers, 0, 1, balance=1.0, sessions=sessions)
+    assert np.bincount(speakers[order]).tolist() == [11, 11]
+    small = order[:20].reshape(-1, 2)[speakers[order[:20:2]] == 1]
+    assert len(small) == 5 and (sessions[small[:, 0]] != sessions[small[:, 1]]).all()

@@ -8,8 +8,12 @@ from torch import Tensor, nn
 from svmixer.errors import SvmixerError
 from svmixer.models.backends.ecapa import floored_root
 from svmixer.models.config import BackendConfig, WhitenedStatisticsConfig, statistics_size
+from svmixer.models.frontend import LogMel, to_level
 from svmixer.models.layers import FrameBatchNorm, state_weights, weighted_sum
 from svmixer.models.whitening import Whitening
+
+# Samples of a frame of the log-mel bands and from one to the next (25 and 10 ms); level of a window in dB.
+BAND_WINDOW, BAND_HOP, BAND_LEVEL = 400, 160, -20.0
 
 
 class LinearBackend(nn.Module):
@@ -69,7 +73,8 @@ class StatisticsBackend(nn.Module):
 
 
 class WhitenedStatistics(nn.Module):
-    """Mean and deviation of chosen states, covariances of state 0, whitened: nothing is trained on labels.
+    """Mean and deviation of chosen states and of log-mel bands, covariances of state 0, whitened: nothing is
+    trained on labels.
 
     Statistics of what stands right behind the filterbank tell speakers apart with hardly any training; what a
     backend has learned holds across channels. Side by side they err less than either.
@@ -83,16 +88,19 @@ class WhitenedStatistics(nn.Module):
         super().__init__()
         check_statistics(config.states, config.covariance, states, hidden)
         self.config = config
-        self.whitening = Whitening(statistics_size(hidden, len(config.states), config.covariance))
+        self.bands = LogMel(config.bands, BAND_WINDOW, BAND_HOP, config.below_hz) if config.bands else None
+        self.whitening = Whitening(config.size(hidden))
 
-    def pool(self, states: Tensor) -> Tensor:
-        """``(B, L + 1, T, H)`` → what is whitened, ``(B, D)``."""
+    def pool(self, states: Tensor, wave: Tensor) -> Tensor:
+        """States ``(B, L + 1, T, H)`` of windows ``(B, N)`` → what is whitened, ``(B, D)``."""
         chosen = [states[:, index] for index in self.config.states]
+        if self.bands is not None:
+            chosen.append(self.bands(to_level(wave, BAND_LEVEL).unsqueeze(2)))
         return pool(chosen, states[:, 0], self.config.covariance)
 
-    def forward(self, states: Tensor) -> Tensor:
-        """``(B, L + 1, T, H)`` → ``(B, D)``, not scaled to unit length."""
-        return self.whitening(self.pool(states))
+    def forward(self, states: Tensor, wave: Tensor) -> Tensor:
+        """States ``(B, L + 1, T, H)`` of windows ``(B, N)`` → ``(B, D)``, not scaled to unit length."""
+        return self.whitening(self.pool(states, wave))
 
 
 def check_statistics(chosen: tuple[int, ...], covariance: int, states: int, hidden: int) -> None:
