@@ -16,6 +16,9 @@ seeds=0
 expdir=exp
 # The page to write.
 output=tables.md
+# Configurations of stages 3 and 4; empty takes the recipe's.
+distill_config=
+train_config=
 # Test sets, separated by blanks; empty takes the recipe's.
 test_sets=
 # true: print every command and run none.
@@ -42,6 +45,8 @@ failed=()
 while IFS=$'\x1f' read -r -u 3 tag seed teacher distill_args train_args; do
     command=("$recipe/run.sh" --tag "$tag" --seed "$seed" --expdir "$expdir" --nj "$nj" --ngpu "$ngpu" --stop_stage score
         --control false --lowpass "")
+    [ -z "$distill_config" ] || command+=(--distill_config "$distill_config")
+    [ -z "$train_config" ] || command+=(--train_config "$train_config")
     [ -z "$teacher" ] || command+=(--teacher "$teacher")
     [ -z "$distill_args" ] || command+=(--distill_args "$distill_args")
     [ -z "$train_args" ] || command+=(--train_args "$train_args")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +14,7 @@ from torch.utils.data import Dataset
 from svmixer.audio.augment import Augmenter
 from svmixer.audio.dumpset import GRID, DumpSet
 from svmixer.audio.resample import name_at_speed, speed_perturb
+from svmixer.distributed.signals import STOP_SIGNALS
 from svmixer.errors import SvmixerError
 from svmixer.training.config import DataConfig
 from svmixer.training.embedding_targets import EmbeddingTargets
@@ -86,6 +88,14 @@ class TrainSet(Dataset):
     def counts(self) -> np.ndarray:
         """Items of each label, (labels,)."""
         return np.bincount(self.labels, minlength=len(self.names))
+
+
+def ignore_signals(_worker: int) -> None:
+    """What a data worker begins with. Schedulers and ``timeout`` signal the whole process group: the workers
+    must outlive the save.
+    """
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def epoch_order(

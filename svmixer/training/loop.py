@@ -24,7 +24,7 @@ from svmixer.log import TrainingProgress, get_logger
 from svmixer.training.batch_norm import share_statistics, synchronise
 from svmixer.training.checkpoint import BestCheckpoints, check_compatible, load_newest, rotate
 from svmixer.training.config import LoopConfig
-from svmixer.training.data import BatchPlan
+from svmixer.training.data import BatchPlan, ignore_signals
 from svmixer.training.finetune import group_lr
 from svmixer.training.metrics_log import MetricsLog, StepMetrics
 from svmixer.training.schedule import (
@@ -216,7 +216,7 @@ class Loop:
             self.task.dataset(),
             batch_sampler=batches,
             num_workers=self.config.workers,
-            worker_init_fn=_ignore_signals,
+            worker_init_fn=ignore_signals,
             # A generator of its own keeps the loader's base seed off the global random state, which dropout
             # draws from.
             generator=torch.Generator().manual_seed(0),
@@ -283,9 +283,3 @@ class Loop:
             torch.manual_seed((self.config.seed + self.total) * 1000 + self.rank)
             logger.info("begun by %d processes, continued by %d", tree["world"], self.world)
         logger.info("resumed at epoch %d, step %d of %d", self.epoch, self.step, self.steps)
-
-
-def _ignore_signals(_worker: int) -> None:
-    # Schedulers and `timeout` signal the whole process group: the workers must outlive the save.
-    for number in STOP_SIGNALS:
-        signal.signal(number, signal.SIG_IGN)

@@ -115,8 +115,9 @@ class SpeakerTask(TeacherTask):
         self._freeze_frontend(self.model.student)
         self._mask_spectrum(self.model.student)
         self.whitener = Whitener(
-            self.model, self.train_set, config.whiten, config.loop.seed, config.loop.batch_size
-        )
+            self.model, self.train_set, config.whiten, config.loop.seed, config.loop.batch_size,
+            config.loop.workers,
+        )  # fmt: skip
         counts = self.train_set.counts().tolist()
         teacher_dim = self.teacher.config.hidden if self.teacher is not None else None
         embeddings = None

@@ -15,7 +15,7 @@ from svmixer.log import Progress, get_logger
 from svmixer.models.speaker_model import SpeakerModel, evaluating
 from svmixer.models.whitening import Whitening
 from svmixer.training.config import WhitenConfig
-from svmixer.training.data import TrainSet, epoch_order
+from svmixer.training.data import TrainSet, epoch_order, ignore_signals
 
 logger = get_logger(__name__)
 
@@ -28,13 +28,20 @@ class Whitener:
         data: crops, augmented as for training.
         seed: of the choice of crops.
         batch_size: crops that go through the model together.
+        workers: processes that cut and augment them; 0: none but this.
     """
 
     def __init__(
-        self, model: SpeakerModel, data: TrainSet, config: WhitenConfig, seed: int, batch_size: int
+        self,
+        model: SpeakerModel,
+        data: TrainSet,
+        config: WhitenConfig,
+        seed: int,
+        batch_size: int,
+        workers: int = 0,
     ) -> None:
         self.model, self.data, self.config = model, data, config
-        self.seed, self.batch_size = seed, batch_size
+        self.seed, self.batch_size, self.workers = seed, batch_size, workers
         # Digest of the weights that the whitening was last fitted for.
         self._fitted = ""
 
@@ -59,7 +66,10 @@ class Whitener:
         progress = Progress(logger, len(items) * windows, "crops for the whitening")
         batches = [items[start : start + self.batch_size] for start in range(0, len(items), self.batch_size)]
         with evaluating(model):
-            for batch in DataLoader(self.data, batch_sampler=batches):
+            loader = DataLoader(
+                self.data, batch_sampler=batches, num_workers=self.workers, worker_init_fn=ignore_signals
+            )
+            for batch in loader:
                 wave = batch["noisy"].to(model.device).view(-1, model.window)
                 states = model.student(wave)
                 for found, (_, function) in zip(rows, parts, strict=True):

@@ -160,7 +160,7 @@ def test_every_student_preset_builds(path):
 def test_every_backend_preset_builds(path):
     config = configuration.load(BackendConfig, path)
     with torch.device("meta"):
-        # The moments' size is that of svmixer_light, which they are for.
-        size = {"layers": 2, "hidden": 192, "group_width": 64} if config.statistics.states else {"layers": 1}
+        # The size of moments is that of svmixer_light, which they are for.
+        size = {"layers": 4, "hidden": 192, "group_width": 64} if config.statistics.states else {"layers": 1}
         model = SpeakerModel(ModelConfig(student=StudentConfig(**size), backend=config)).to("meta")
         assert model(meta(2, model.window)).shape == (2, config.embedding)

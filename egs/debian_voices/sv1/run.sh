@@ -14,8 +14,8 @@ exec "$recipe/../../../run.sh" \
     --aug_sets rirs \
     --local_data_opts "--voices compact" \
     --teacher wavlm_tiny \
-    --distill_config conf/train_distill.yaml \
-    --train_config conf/train_speaker.yaml \
+    --distill_config conf/train_distill_light.yaml \
+    --train_config conf/train_speaker_light.yaml \
     --lowpass 3800 \
     --control true \
     --recipe_defaults end \

@@ -5,4 +5,5 @@ set -euo pipefail
 
 recipe=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
-exec "$recipe/../../../tools/run_tables.sh" --recipe "$recipe" --output docs/tables.md "$@"
+exec "$recipe/../../../tools/run_tables.sh" --recipe "$recipe" --output docs/tables.md \
+    --distill_config conf/train_distill.yaml --train_config conf/train_speaker.yaml "$@"
