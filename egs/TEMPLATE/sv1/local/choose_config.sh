@@ -4,7 +4,7 @@
 #
 # Few speakers are enough to learn which directions of an embedding differ within speakers, not to learn the embedding itself:
 # with 34 and with 300 speakers, training on their labels made validation speakers worse epoch by epoch, and the distilled
-# student's statistics, whitened, were best (docs/results.md, docs/light.md, egs/pocket/sv1/README.md).
+# student's statistics, whitened, were best (docs/results.md, egs/pocket/sv1/README.md).
 set -euo pipefail
 recipe=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck disable=SC1091  # found through the folder of this file
@@ -22,7 +22,7 @@ config=
 many_speakers=300
 # Utterances that a speaker must have to count as one of them.
 utterances=10
-# Least number of steps of a distillation: as many as in the default recipe (docs/light.md).
+# Least number of steps of a distillation: as many as in the default recipe.
 steps=220
 # Least number of steps between two validations: smaller sets get longer epochs.
 epoch_steps=20
