@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from svmixer.cli.main import run_program
-from svmixer.lists import read_trials, write_table
+from svmixer.lists import read_table, read_trials, write_table
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -55,6 +55,20 @@ def test_make_trials(data_dir, capsys):
     with pytest.raises(SystemExit):
         run_program("make_trials", [*options, "--max_utterances", "1"])
     assert "max_utterances must be at least 2" in capsys.readouterr().err
+
+
+def test_make_trials_across_sessions(data_dir, capsys):
+    names = [line.split()[0] for line in (data_dir / "utt2spk").read_text().splitlines()]
+    write_table(data_dir / "utt2session", {name: str(number % 2) for number, name in enumerate(names)})
+    options = ["--data_dir", str(data_dir), "--sessions", "utt2session"]
+    run_program("make_trials", options)
+    session = read_table(data_dir / "utt2session")
+    rows = list(read_trials(data_dir / "trials").rows())
+    assert all(session[a] != session[b] for label, a, b in rows if label)
+    write_table(data_dir / "utt2session", {names[0]: "1"})
+    with pytest.raises(SystemExit):
+        run_program("make_trials", options)
+    assert f"utt2session: utterance {names[1]}: no session" in capsys.readouterr().err
 
 
 def test_partition(data_dir, tmp_path, capsys):

@@ -1,3 +1,4 @@
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -5,9 +6,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from svmixer.config import load
+from svmixer.config import ConfigError, load
 from svmixer.distributed.config import DeviceConfig
 from svmixer.distributed.device import make_fabric
+from svmixer.lists import ListError
 from svmixer.models.io import ModelError, load_model, save_model, save_tensors
 from svmixer.models.student import Student
 from svmixer.training.config import TrainConfig
@@ -177,3 +179,33 @@ def test_a_student_starts_from_the_lower_layers_of_a_deeper_one(toy, tmp_path):
     save_tensors(shallow.state_dict(), tmp_path / "shallow.safetensors")
     with pytest.raises(ModelError, match=r"shallow.safetensors: .*missing layers\.2\."):
         initialise_student(deep, tmp_path / "shallow.safetensors")
+
+
+def test_session_pairs_come_from_the_list_beside_the_dump(toy, tmp_path):
+    shutil.copytree(toy / "train", tmp_path / "train")
+    names = [line.split()[0] for line in (tmp_path / "train/utt2spk").read_text().splitlines()]
+    (tmp_path / "train/utt2session").write_text("".join(f"{name} {int(name[-1]) % 2}\n" for name in names))
+    more = {"data.session_pairs": "true", "data.train": str(tmp_path / "train")}
+    task = SpeakerTask(load(TrainConfig, toy / "config.yaml", more))
+    expected = [int(name[-1]) % 2 for name in names]
+    # At both speeds.
+    assert task.sessions().tolist() == 2 * expected
+    (tmp_path / "train/utt2session").write_text(f"{names[0]} 0\n")
+    with pytest.raises(ListError, match=f"{names[1]}.*no session"):
+        task.sessions()
+    assert SpeakerTask(load(TrainConfig, toy / "config.yaml")).sessions() is None
+    with pytest.raises(ConfigError, match=r"loop\.batch_size: 3 utterances are no session_pairs"):
+        load(TrainConfig, toy / "config.yaml", {"data.session_pairs": "true", "loop.batch_size": "3"})
+
+
+def test_spectrum_masks_are_laid_over_the_student_s_bands_in_both_stages(toy):
+    frontend = "{channels: [20], kernels: [400], strides: [320], norm: layer_norm, first_layer: log_mel}"
+    more = {
+        "model.student.frontend": frontend, "frontend_from_teacher": "false", "model.student.layers": "1",
+        "spectrum_masks": "{count: 2, bands: 4, frames: 5}", "teacher": "", "distill.layers": "[1]",
+    }  # fmt: skip
+    task = SpeakerTask(load(TrainConfig, toy / "config.yaml", more))
+    masks = task.model.student.conv_layers[0].masks
+    assert (masks.count, masks.bands, masks.frames) == (2, 4, 5)
+    with pytest.raises(ConfigError, match="spectrum_masks: the student's front end has no log-mel bands"):
+        load(TrainConfig, toy / "config.yaml", {"spectrum_masks.count": "1"})
