@@ -18,12 +18,14 @@ recipe=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$recipe/../../../tools/parse_options.sh"
 . "$recipe/../../../tools/run_child.sh"
 
-with=() without=()
+with=() without=() control=true
 for seed in $seeds; do
     for teacher in wavlm_tiny none; do
         tag=compare_${teacher}_seed$seed
         run_child "$recipe/run.sh" --tag "$tag" --expdir "$expdir" --teacher "$teacher" --seed "$seed" --nj "$nj" \
-            --ngpu "$ngpu" --stop_stage score
+            --ngpu "$ngpu" --stop_stage score --control "$control"
+        # The controls are the same beside every run.
+        control=false
         if [ "$teacher" = none ]; then without+=("$expdir/$tag"); else with+=("$expdir/$tag"); fi
     done
 done
