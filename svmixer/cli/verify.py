@@ -5,12 +5,14 @@ format, rate, length and number of channels; each may be a file that `svmixer en
 (.npy, .npz, .scp). Prints the decision, the cosine, the threshold, and what speaks against relying on it.
 
 Exit status: 0 when there is a decision, whichever; 1 when a recording or model cannot be read, or a recording
-has no speech; 2 for a command line that makes no sense.
+has no speech; 2 for a command line that makes no sense. With --exit_status true 0 means one speaker and 3 two
+speakers.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -19,6 +21,9 @@ from svmixer.errors import SvmixerError, UsageError
 from svmixer.inference.embedding_model import DEFAULT_MODEL
 from svmixer.inference.verification import check_threshold, enrol, verify
 from svmixer.limits import not_negative
+
+# Exit status for two speakers, if it is asked for.
+TWO_SPEAKERS = 3
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,8 @@ class VerifyConfig:
     format: Literal["text", "json"] = "text"
     # The same as --format json.
     json: bool = False
+    # true: the exit status is 3 when they are two speakers, for scripts.
+    exit_status: bool = False
 
     def __post_init__(self) -> None:
         if self.threshold is not None:
@@ -68,7 +75,10 @@ def main(argv: list[str] | None = None) -> None:
     if config.json or config.format == "json":
         names = {"enrolled": config.files[:-1], "test": config.files[-1], "weights": str(model.weights)}
         print(json.dumps({**asdict(verdict), **names}, ensure_ascii=False))
-        return
-    same = "one speaker" if verdict.same else "two speakers"
-    unsure = f"; unsure: {'; '.join(verdict.doubts)}" if verdict.doubts else ""
-    print(f"{same}: cosine {verdict.score:.4f}, threshold {verdict.threshold:.4f}{unsure}")
+    else:
+        same = "one speaker" if verdict.same else "two speakers"
+        unsure = f"; unsure: {'; '.join(verdict.doubts)}" if verdict.doubts else ""
+        print(f"{same}: cosine {verdict.score:.4f}, threshold {verdict.threshold:.4f}{unsure}")
+    if config.exit_status and not verdict.same:
+        sys.stdout.flush()
+        raise SystemExit(TWO_SPEAKERS)

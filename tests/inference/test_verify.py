@@ -60,6 +60,20 @@ def test_embeddings_that_cannot_be_compared(bad):
         enrol([np.ones(2), bad])
 
 
+def test_the_decision_as_exit_status(tmp_path, capsys):
+    for name, vector in (("one", [1.0, 0.0]), ("two", [0.6, 0.8])):
+        np.save(tmp_path / f"{name}.npy", np.float32(np.pad(vector, (0, 1450))))
+    files = [str(tmp_path / "one.npy"), str(tmp_path / "two.npy"), "--model", "pocket"]
+    run_program("verify", [*files, "--threshold", "0.5", "--exit_status", "true"])
+    run_program("verify", [*files, "--threshold", "0.7"])
+    with pytest.raises(SystemExit) as stop:
+        run_program("verify", [*files, "--threshold", "0.7", "--exit_status", "true"])
+    assert stop.value.code == 3
+    assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == [
+        "one speaker", "two speakers", "two speakers",
+    ]  # fmt: skip
+
+
 @pytest.fixture
 def assets(tmp_path, monkeypatch):
     """A package that comes with a teacher alone, and an empty working directory."""
