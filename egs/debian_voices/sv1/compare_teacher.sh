@@ -32,7 +32,7 @@ done
 
 . "$recipe/../../../path.sh"
 join() { local IFS=,; echo "$*"; }
-python -m svmixer compare --output "$output" --title "What the teacher gives" \
+python -m svmixer compare --output "$output" --title "The default run, with and without its teacher" \
     --notes <(cat "$recipe/conf/notes.md" "$recipe/conf/history.md") \
     --runs "{with teacher: [$(join "${with[@]}")], without teacher: [$(join "${without[@]}")]}"
 echo "written: $output"
