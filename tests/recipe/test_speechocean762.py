@@ -268,8 +268,8 @@ def test_all_stages(work, corpus):
     opts = f"--corpus_dir {corpus} --speakers {work}/speakers.tsv --rirs 2"
     small = "--device.threads 1 --loop.max_epochs 1 --loop.batch_size 4 --loop.workers 1"
     done = run(
-        work, RECIPE / "run.sh", "--local_data_opts", opts, "--nj", 1, "--onnx", "false", "--control", "false",
-        "--distill_args", small, "--train_args", f"{small} --loop.keep_best 1",
+        work, RECIPE / "run.sh", "--local_data_opts", opts, "--nj", 1, "--onnx", "false",
+        "--control", "false", "--distill_args", small, "--train_args", f"{small} --loop.keep_best 1",
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     exp = work / "exp/speechocean762"
