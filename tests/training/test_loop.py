@@ -51,6 +51,9 @@ class Task:
     def balance(self):
         return 0.0
 
+    def sessions(self):
+        return None
+
     def parameter_groups(self):
         return trained_group(self.module)
 
