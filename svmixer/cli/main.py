@@ -56,6 +56,8 @@ TORCH = (
     "torch", "scipy", "av", "kaldiio", "safetensors", "humanfriendly", "jinja2", "matplotlib", "markdown",
 )  # fmt: skip
 TRAINING = ("distill", "export", "launch", "pretrain", "train")
+# How often a thread of a training looks whether the others are done before it sleeps.
+SPIN_COUNT = "1000"
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -94,6 +96,8 @@ def run_program(name: str, argv: list[str]) -> None:
         SystemExit: the program was given something that it cannot use, which it says in a line a fault.
     """
     module, _, function = PROGRAMS[name].partition(":")
+    if name in TRAINING:
+        wait_briefly()
     try:
         getattr(import_module(module), function)(argv)
     except BrokenPipeError:
@@ -111,6 +115,17 @@ def run_program(name: str, argv: list[str]) -> None:
             f"svmixer {name} needs {error.name}, which is not installed: "
             f"tools/setup.sh, or pip install 'svmixer[{extras}]'"
         ) from None
+
+
+def wait_briefly() -> None:
+    """Let OpenMP's threads sleep soon where they wait for one another, unless the user says how they wait.
+
+    Without a limit they spin for milliseconds at every operation. Beside a busy process of somebody else that
+    takes the processor from the very thread they wait for (docs/training_speed.md). GNU's library reads the
+    variable when PyTorch loads it.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
 
 
 def failed(message: str, status: int = 1) -> SystemExit:
