@@ -19,6 +19,7 @@ VERBS = {
     "fix_data_dir": ("svmixer.cli.data_dir:fix", "Repair the lists of a data directory."),
     "partition_data_dir": ("svmixer.cli.data_dir:partition", "Divide a data directory by speaker."),
     "make_trials": ("svmixer.cli.data_dir:trials", "Make trials for a data directory."),
+    "calibrate": ("svmixer.cli.calibrate:main", "Give an export log-likelihood ratios and operating points."),
     "metrics": ("svmixer.cli.score_metrics:main", "Error rates of anybody's score file."),
     "complexity": ("svmixer.cli.complexity:main", "Count parameters and MACs of a model."),
     "compare": ("svmixer.cli.experiments:compare", "Compare groups of runs with several seeds each."),
