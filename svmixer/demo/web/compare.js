@@ -4,7 +4,7 @@ import { Chart } from "./chart.js";
 import { hearFile, onFiles } from "./files.js";
 import { RecordButton } from "./record_button.js";
 import { rank } from "./svmixer/svmixer.js";
-import { showNotes, showRanking, verdictOf } from "./view.js";
+import { captionOf, heardOf, showNotes, showRanking, verdictOf } from "./view.js";
 
 const HOP_SECONDS = 0.5; // from one window to the next while somebody speaks
 
@@ -25,7 +25,7 @@ export function setUpCompare(app) {
   const restart = () => {
     heard = null;
     chart.clear();
-    find("chart-caption").hidden = true;
+    find("chart-caption").textContent = "";
     show();
     return true;
   };
@@ -43,18 +43,20 @@ export function setUpCompare(app) {
   }
 
   function onState({ seconds, speech, doubts, embedding, latest }) {
-    say(`${seconds.toFixed(1)} s, ${speech.toFixed(1)} s of it speech.`);
+    say(heardOf(seconds, speech));
     if (!embedding) return;
     heard = { embedding, doubts, final: false };
     show();
     const { ranking } = against(embedding);
     if (!latest || !ranking.length) return;
-    chart.add(seconds, against(latest).ranking, ranking[0].threshold, ranking[0].name);
-    find("chart-caption").hidden = false;
+    const [{ name, threshold }] = ranking;
+    const last = against(latest).ranking;
+    chart.add(seconds, last, threshold, name);
+    find("chart-caption").textContent = captionOf(last, name);
   }
 
   function finish(result) {
-    say(`${result.seconds.toFixed(1)} s, ${result.speech.toFixed(1)} s of it speech.`);
+    say(heardOf(result.seconds, result.speech));
     heard = { embedding: result.embedding, doubts: result.doubts, final: true };
     show();
   }

@@ -2,7 +2,7 @@
 
 import { hearFile, onFiles } from "./files.js";
 import { RecordButton } from "./record_button.js";
-import { showPeople } from "./view.js";
+import { heardOf, showPeople } from "./view.js";
 
 const find = (id) => document.getElementById(id);
 
@@ -23,7 +23,7 @@ export function setUpEnrol(app) {
       name.focus();
       return false;
     },
-    onState: ({ seconds, speech }) => say(`${seconds.toFixed(1)} s, ${speech.toFixed(1)} s of it speech.`),
+    onState: ({ seconds, speech }) => say(heardOf(seconds, speech)),
     onResult: (heard) => add(name.value.trim(), heard).then(() => (name.value = "")),
     onError: (error) => say(`Not enrolled: ${error.message}`, true),
     onChange: app.listening,

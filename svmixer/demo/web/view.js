@@ -25,6 +25,11 @@ export function showPeople(list, people, onDelete) {
   );
 }
 
+/** How much was heard. */
+export function heardOf(seconds, speech) {
+  return `${seconds.toFixed(1)} s heard, ${speech.toFixed(1)} s of it speech.`;
+}
+
 /** The enrolled by score: bars from zero, with a mark at the threshold. */
 export function showRanking(list, ranking) {
   list.replaceChildren(
@@ -47,13 +52,19 @@ export function showRanking(list, ranking) {
   );
 }
 
-/** The verdict in words; `final` is false while somebody is still speaking. */
+/** The verdict in words. */
 export function verdictOf({ best, ranking }) {
   if (!ranking.length) return "Nobody is enrolled yet.";
   const [{ name, score, threshold }] = ranking;
   if (threshold === null) return `Nearest: ${name}, cosine ${score.toFixed(4)}. There is no threshold.`;
   const figures = `cosine ${score.toFixed(4)}, threshold ${threshold.toFixed(4)}`;
   return best === null ? `Nobody of the enrolled. Nearest: ${name}, ${figures}` : `${name}: ${figures}`;
+}
+
+/** What a chart of the last windows shows: who they sound like most, and whose line is in colour. */
+export function captionOf([{ name, score }], first) {
+  const now = `Last three seconds: ${name}, ${score.toFixed(4)}.`;
+  return `${now} The line in colour is ${first}, who leads over all; the dashed one is the threshold.`;
 }
 
 /** What speaks against relying on a result. */
