@@ -280,7 +280,7 @@ def test_a_telephone(browser, address, audio, scheme):
     compare(page, audio / "test.wav")
     assert len(names(page)) == 1
     assert page.evaluate("document.documentElement.scrollWidth") == 360
-    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    ground = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
     brightness = np.mean([int(part) for part in re.findall(r"\d+", ground)])
     assert brightness > 200 if scheme == "light" else brightness < 60
     context.close()
