@@ -14,7 +14,7 @@ require_bool force
 . "$root/path.sh"
 
 # in_python CODE [ARGUMENT]: with that module as `web`.
-in_python() { python -c "import sys; from svmixer.demo import onnxruntime_web as web; $1" "${@:2}"; }
+in_python() { python -c $'import sys\nfrom svmixer.demo import onnxruntime_web as web\n'"$1" "${@:2}"; }
 
 version=$(in_python 'print(web.VERSION)')
 if [ "$force" = false ] && in_python 'web.runtime_files()' 2>/dev/null; then
@@ -25,6 +25,9 @@ command -v npm >/dev/null || { echo "vendor_web.sh: npm is not on PATH (Debian: 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 echo "[vendor] fetching onnxruntime-web $version, 33 MB"
-npm pack --silent --pack-destination "$work" "onnxruntime-web@$version" >/dev/null
-in_python 'web.unpack(sys.argv[1])' "$work/onnxruntime-web-$version.tgz"
+npm pack --loglevel error --pack-destination "$work" "onnxruntime-web@$version" >/dev/null
+in_python 'try:
+    web.unpack(sys.argv[1])
+except web.RuntimeMissingError as error:
+    sys.exit(f"vendor_web.sh: {error}")' "$work/onnxruntime-web-$version.tgz"
 echo "[vendor] svmixer/demo/vendor: $(du -sh "$root/svmixer/demo/vendor" | cut -f1)"

@@ -35,12 +35,14 @@ def contents() -> dict[str, int]:
 
 def test_another_archive_is_refused(tmp_path):
     before = contents()
-    npm = 'echo "$@" >"$0.words"; echo no archive >"$4/onnxruntime-web-' + VERSION + '.tgz"'
+    npm = 'echo "$@" >"$0.words"; echo no archive >"$5/onnxruntime-web-' + VERSION + '.tgz"'
     done = vendor(tmp_path, npm, "--force", "true")
-    assert done.returncode == 1 and f"not the archive of onnxruntime-web {VERSION}" in done.stderr
+    assert done.returncode == 1
+    assert done.stderr.startswith("vendor_web.sh: ") and len(done.stderr.splitlines()) == 1
+    assert f"not the archive of onnxruntime-web {VERSION}" in done.stderr
     words = (tmp_path / "tools/npm.words").read_text().split()
-    assert words[:3] == ["pack", "--silent", "--pack-destination"]
-    assert words[4] == f"onnxruntime-web@{VERSION}"
+    assert words[:4] == ["pack", "--loglevel", "error", "--pack-destination"]
+    assert words[5] == f"onnxruntime-web@{VERSION}"
     assert contents() == before
 
 
