@@ -27,7 +27,7 @@ def directory(name: str) -> str:
 
 def waves() -> dict[str, tuple[np.ndarray, int]]:
     """Name → channels, rate: odd lengths, below a window, several windows, pauses, other rates."""
-    paused = np.concatenate([voice(LOW, 2, 50001), np.zeros(3 * RATE, np.float32), voice(LOW, 3, 20003)])
+    paused = np.concatenate([voice(LOW, 2, 50001), np.zeros(9 * RATE, np.float32), voice(LOW, 3, 20003)])
     return {
         "window": (voice(LOW, 0, 48000), RATE),
         "odd": (voice(HIGH, 1, 77777), RATE),

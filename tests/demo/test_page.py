@@ -236,13 +236,62 @@ def test_enrolling_by_microphone_and_keyboard(page, audio):
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.id") == "enrol-record"
     page.keyboard.press("Space")
-    playwright.expect(page.locator("#enrol-status")).to_have_text(
-        re.compile(r"^[4-9]\.\d s heard, "), timeout=WAIT
-    )
+    progress = page.locator("#enrol-progress")
+    playwright.expect(progress).to_have_text(re.compile(r"^[4-9]\.\d s heard, "), timeout=WAIT)
     page.locator("#enrol-record").press("Space")
     playwright.expect(page.locator("#people .name")).to_have_text(["Ann"], timeout=WAIT)
     compare(page, audio / "ann.wav")
     assert names(page) == ["Ann"] and page.locator("#verdict").inner_text().startswith("Ann: cosine")
+
+
+def test_a_microphone_that_cannot_be_used(page):
+    page.evaluate(
+        """() => {
+          const refuse = () => Promise.reject(new DOMException("Permission denied", "NotAllowedError"));
+          navigator.mediaDevices.getUserMedia = refuse;
+        }"""
+    )
+    page.locator("#listen").click()
+    words = "Not compared: the microphone cannot be used: Permission denied"
+    playwright.expect(page.locator("#compare-status")).to_have_text(words)
+    assert page.locator("#announce").inner_text() == words
+    for control in ("#listen", "#enrol-record", "#compare-file", "#enrol-files"):
+        assert page.locator(control).is_enabled()
+
+
+def test_nothing_is_heard_in_silence(page):
+    page.evaluate(
+        """() => {
+          // Noise of -80 dB: a microphone that is switched off.
+          const context = new AudioContext();
+          const buffer = context.createBuffer(1, context.sampleRate, context.sampleRate);
+          buffer.getChannelData(0).forEach((_, n, samples) => (samples[n] = 1e-4 * (2 * Math.random() - 1)));
+          const source = new AudioBufferSourceNode(context, { buffer, loop: true });
+          const target = context.createMediaStreamDestination();
+          source.connect(target);
+          source.start();
+          navigator.mediaDevices.getUserMedia = async () => target.stream;
+        }"""
+    )
+    page.locator("#listen").click()
+    playwright.expect(page.locator("#compare-status")).to_have_text(
+        re.compile(r"^[1-9]\.\d s heard, 0\.0 s of it speech\."), timeout=WAIT
+    )
+    page.locator("#listen").click()
+    playwright.expect(page.locator("#compare-status")).to_have_text(
+        "Not compared: no speech: nothing in it is louder than -60 dB of full scale", timeout=WAIT
+    )
+
+
+def test_a_model_that_is_missing(browser, address):
+    context = browser.new_context()
+    page = context.new_page()
+    page.route("**/site.json", lambda route: route.fulfill(status=404))
+    page.goto(address)
+    loading = page.locator("#loading")
+    playwright.expect(loading).to_have_text(re.compile("^The model cannot be loaded: site.json: 404"))
+    assert page.locator("#listen").is_disabled()
+    context.close()
 
 
 def test_people_are_forgotten_or_kept(context, page, address, audio):

@@ -7,12 +7,16 @@ import http.client
 import io
 import json
 import re
+import signal
 import socket
+import subprocess
+import sys
 import tarfile
 import threading
 from pathlib import Path
 
 import pytest
+from node_side import needs_runtime
 
 from svmixer.cli.main import run_program
 from svmixer.demo import onnxruntime_web
@@ -201,6 +205,16 @@ def test_other_directories_are_left_alone(tmp_path, site):
     assert (tmp_path / "mine/thesis.tex").is_file()
     (tmp_path / "empty").mkdir()
     write_site(site, tmp_path / "empty")
+
+
+@needs_runtime
+def test_ctrl_c_ends_it_quietly():
+    command = [sys.executable, "-m", "svmixer", "demo", "--browser", "false"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as demo:
+        assert demo.stdout.readline().startswith("http://127.0.0.1:")
+        demo.send_signal(signal.SIGINT)
+        rest, faults = demo.communicate(timeout=30)
+    assert (demo.returncode, rest, faults) == (0, "", "")
 
 
 @pytest.mark.parametrize("port", ["-1", "65536"])

@@ -61,7 +61,10 @@ export function setUpCompare(app) {
     show();
   }
 
-  const fail = (error) => say(`Not compared: ${error.message}`, true);
+  function fail(error) {
+    say(`Not compared: ${error.message}`, true);
+    announce(status.textContent);
+  }
 
   new RecordButton(app.engine, find("listen"), find("compare-level"), {
     hop: Math.round(HOP_SECONDS * app.description.sample_rate),

@@ -11,6 +11,7 @@ export function setUpEnrol(app) {
   const name = find("name");
   const status = find("enrol-status");
   const say = (words, error = false) => {
+    find("enrol-progress").textContent = "";
     status.textContent = words;
     status.classList.toggle("error", error);
   };
@@ -18,12 +19,14 @@ export function setUpEnrol(app) {
   new RecordButton(app.engine, find("enrol-record"), find("enrol-level"), {
     hop: app.description.window,
     ready: () => {
+      say("");
       if (name.value.trim()) return true;
       say("Type a name first.", true);
       name.focus();
       return false;
     },
-    onState: ({ seconds, speech }) => say(heardOf(seconds, speech)),
+    // Not told to screen readers, several times a second.
+    onState: ({ seconds, speech }) => (find("enrol-progress").textContent = heardOf(seconds, speech)),
     onResult: (heard) => add(name.value.trim(), heard).then(() => (name.value = "")),
     onError: (error) => say(`Not enrolled: ${error.message}`, true),
     onChange: app.listening,

@@ -15,7 +15,9 @@ const FILES = ["enrol-files", "compare-file"];
 const find = (id) => document.getElementById(id);
 
 async function start() {
-  const site = await fetch("site.json").then((answer) => answer.json());
+  const answer = await fetch("site.json");
+  if (!answer.ok) throw new Error(`site.json: ${answer.status} ${answer.statusText}`);
+  const site = await answer.json();
   const engine = new Engine();
   const { description, precision } = await engine.call("load", { directory: "model/" });
   const people = new People(site.sha256);

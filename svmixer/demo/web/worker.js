@@ -1,7 +1,9 @@
 // The model in a thread of its own, so that the page stays quick. Messages are {id, call, args}; the answers
 // {id, result} or {id, error}, in the order of the calls.
 
-import { load } from "./svmixer/svmixer.js";
+import { AudioError, load } from "./svmixer/svmixer.js";
+
+const QUIET = "nothing in it is louder than -60 dB of full scale";
 
 // ONNX Runtime does not tell how much memory it has taken, so what it makes is kept in sight.
 const memories = [];
@@ -47,6 +49,7 @@ const calls = {
 
   async finish() {
     await stream.finish();
+    if (stream.numSamples && stream.speech === 0) throw new AudioError("no speech", QUIET);
     return { ...state(), embedding: await stream.embedding() };
   },
 };
