@@ -11,6 +11,7 @@ from voices import HIGH, LOW, RATE, voice
 from svmixer.audio.checks import as_channels, check_rate, one_channel
 from svmixer.audio.errors import AudioError
 from svmixer.audio.speech import SpeechMeter
+from svmixer.inference.stream import EmbeddingStream
 from svmixer.inference.windows import PROTOCOLS, repeat_pad, utterance_starts
 from svmixer.runtime import enrol, verify
 
@@ -97,6 +98,48 @@ def test_speech_is_counted_alike(tmp_path):
         assert found[name] == [pytest.approx(meter.share(), abs=1e-9), meter.steady()], name
     assert found["tone"] == [1, True] and found["speech"][1] is False
     assert found["pauses"][0] == pytest.approx(1 / 3, abs=0.02)
+
+
+WINDOW = 320
+
+
+def ends(windows: np.ndarray) -> np.ndarray:
+    """A model whose embedding shows where its window lay."""
+    return np.concatenate([windows[:, :3], windows[:, -3:], windows.mean(axis=1, keepdims=True)], axis=1)
+
+
+def test_streams_have_the_same_windows(tmp_path):
+    rng = np.random.default_rng(0)
+    wave = rng.standard_normal(1200).astype(np.float32)
+    cases = [
+        (int(n), hop, step)
+        for n in (300, 319, 320, 321, 640, 1200)
+        for hop in (320, 20, 7)
+        for step in (1, 37, 900)
+    ]
+    code = """
+    const ends = (window) => {
+      const mean = window.reduce((sum, sample) => sum + sample, 0) / window.length;
+      return Float32Array.of(...window.slice(0, 3), ...window.slice(-3), mean);
+    };
+    const model = { window: 320, sampleRate: 1000, embedWindows: async (windows) => windows.map(ends) };
+    const found = [];
+    for (const [count, hop, step] of data) {
+      const stream = new sv.EmbeddingStream(model, { hop });
+      const wave = array("wave").slice(0, count);
+      for (let at = 0; at < count; at += step) await stream.push(wave.slice(at, at + step));
+      await stream.finish();
+      found.push([stream.windows, stream.numSamples, await stream.embedding()]);
+    }
+    return found;
+    """
+    found = run_js(tmp_path, code, cases, wave=wave)
+    for (count, hop, step), (windows, samples, embedding) in zip(cases, found, strict=True):
+        stream = EmbeddingStream(ends, WINDOW, hop)
+        for at in range(0, count, step):
+            stream.push(wave[at : min(at + step, count)])
+        assert (windows, samples) == (stream.windows, count)
+        np.testing.assert_allclose(embedding, stream.embedding(), atol=2e-6, err_msg=f"{count} {hop} {step}")
 
 
 def test_enrolment_and_verdicts_are_the_same(tmp_path):
