@@ -22,7 +22,9 @@ from voices import HIGH, LOW, RATE, voice
 
 from svmixer.runtime import load_onnx
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: .[browser]")
+playwright = pytest.importorskip(
+    "playwright.sync_api", reason="playwright is not installed: pip install '.[browser]'"
+)
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 pytestmark = [
