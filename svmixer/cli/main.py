@@ -15,6 +15,7 @@ VERBS = {
     "verify": ("svmixer.cli.verify:main", "Say whether recordings are of one speaker."),
     "enrol": ("svmixer.cli.enrol:main", "Enrol a speaker from one or more recordings."),
     "embed": ("svmixer.cli.embed:main", "Write speaker embeddings of audio files or of a directory."),
+    "demo": ("svmixer.cli.demo:main", "Try a model in the browser, by microphone or files."),
     "validate_data_dir": ("svmixer.cli.data_dir:validate", "Check the lists of a data directory."),
     "fix_data_dir": ("svmixer.cli.data_dir:fix", "Repair the lists of a data directory."),
     "partition_data_dir": ("svmixer.cli.data_dir:partition", "Divide a data directory by speaker."),
