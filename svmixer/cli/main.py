@@ -15,6 +15,7 @@ VERBS = {
     "verify": ("svmixer.cli.verify:main", "Say whether recordings are of one speaker."),
     "enrol": ("svmixer.cli.enrol:main", "Enrol a speaker from one or more recordings."),
     "embed": ("svmixer.cli.embed:main", "Write speaker embeddings of audio files or of a directory."),
+    "make_data_dir": ("svmixer.cli.data_dir:make", "Make the lists of a folder for each speaker."),
     "validate_data_dir": ("svmixer.cli.data_dir:validate", "Check the lists of a data directory."),
     "fix_data_dir": ("svmixer.cli.data_dir:fix", "Repair the lists of a data directory."),
     "partition_data_dir": ("svmixer.cli.data_dir:partition", "Divide a data directory by speaker."),
@@ -44,6 +45,8 @@ STAGES = {
     "distill": "svmixer.stages.training:distill",
     "train": "svmixer.stages.training:train",
     "pretrain": "svmixer.stages.training:pretrain",
+    "advice": "svmixer.stages.advice:main",
+    "expected_time": "svmixer.stages.expected_time:main",
     "extract": "svmixer.stages.extract:main",
     "cohort": "svmixer.stages.score:cohort",
     "score": "svmixer.stages.score:score",
@@ -55,7 +58,7 @@ PROGRAMS = {verb: place for verb, (place, _) in VERBS.items()} | STAGES
 TORCH = (
     "torch", "scipy", "av", "kaldiio", "safetensors", "humanfriendly", "jinja2", "matplotlib", "markdown",
 )  # fmt: skip
-TRAINING = ("distill", "export", "launch", "pretrain", "train")
+TRAINING = ("distill", "expected_time", "export", "launch", "pretrain", "train")
 
 
 def main(argv: list[str] | None = None) -> None:
