@@ -9,17 +9,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
+from torch.utils.data import DataLoader
 
 from svmixer.distributed.device import make_fabric
+from svmixer.models.speaker_model import evaluating
 from svmixer.training.config import TeacherCacheConfig, TrainConfig
+from svmixer.training.data import ignore_signals
 from svmixer.training.loop import Loop
 from svmixer.training.speaker import SpeakerTask
 from svmixer.training.task import TeacherTask
-from svmixer.training.whitening import Whitener
 
-# Optimiser steps that are timed; crops of a short and of a longer whitening.
+# Optimiser steps that are timed, and batches that only go through the model.
 STEPS = 8
-CROPS = (64, 320)
+BATCHES = 6
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Expected:
 
 
 def expected_time(config: TrainConfig, make_task: Callable[[TrainConfig], TeacherTask]) -> Expected:
-    """Build the training, take some of its steps, validate once, and reckon from there.
+    """Build the training, take some of its steps, embed some crops, and reckon from there.
 
     Nothing is kept. A training that stops early, or waits for a disk or for other programs later on, takes
     another time.
@@ -56,41 +58,44 @@ def expected_time(config: TrainConfig, make_task: Callable[[TrainConfig], Teache
         loop = Loop(fabric, config.loop, task, folder)
         other = time.perf_counter() - started
         step = loop.time_step(STEPS) if loop.limit else 0.0
-        loop.module.eval()
-        epochs = max(1, math.ceil(loop.limit / loop.steps))
-        if isinstance(task, SpeakerTask):
-            # Once more for the average of the best epochs.
-            other += _whitening_seconds(task) * (epochs + bool(loop.limit))
-        other += epochs * _seconds(lambda: _validate(loop, task))
+    epochs = max(1, math.ceil(loop.limit / loop.steps))
+    if isinstance(task, SpeakerTask):
+        # The best epochs are averaged, and whitened once more.
+        whitenings = (epochs + bool(loop.limit)) * bool(task.model.whitening or task.model.statistics)
+        crops = epochs * _validated(task) + whitenings * config.whiten.crops
+        other += crops * _crop_seconds(loop, task)
+    else:
+        other += epochs * _seconds_of_validation(loop, task)
     return Expected(loop.limit, step, other)
 
 
-def _whitening_seconds(task: SpeakerTask) -> float:
-    """Of one whitening: a part that every one has, and a part for each crop."""
-    short, long = (_seconds(_whitener(task, crops).fit) for crops in CROPS)
-    per_crop = max(0.0, long - short) / (CROPS[1] - CROPS[0])
-    # What remains is fitted, so that the validation has nothing to fit.
-    task.whitener = _whitener(task, CROPS[0])
-    task.whitener.fit()
-    if task.model.whitening is None and task.model.statistics is None:
-        return 0.0
-    return short + per_crop * (task.config.whiten.crops - CROPS[0])
+def _validated(task: SpeakerTask) -> int:
+    """Crops of the validation's utterances; of whole ones as many as are scored by default."""
+    return len(task.trials.utterances) * task.config.valid.num_crops
 
 
-def _whitener(task: SpeakerTask, crops: int) -> Whitener:
-    config = task.config
-    return Whitener(
-        task.model, task.train_set, replace(config.whiten, crops=crops), config.loop.seed,
-        config.loop.batch_size, config.loop.workers,
-    )  # fmt: skip
+def _crop_seconds(loop: Loop, task: SpeakerTask) -> float:
+    """What a training crop takes until it is an embedding."""
+    size, workers = task.config.loop.batch_size, task.config.loop.workers
+    # Data workers have prepared these before the first one is asked for.
+    ahead = 2 * workers + 1
+    batches = loop.plan.batches(0, ahead + BATCHES)
+    loader = iter(
+        DataLoader(task.dataset(), batch_sampler=batches, num_workers=workers, worker_init_fn=ignore_signals)
+    )
+    with evaluating(task.model):
+        for _ in range(ahead):
+            next(loader)
+        started, crops = time.perf_counter(), 0
+        for batch in loader:
+            task.model(batch["noisy"].to(task.model.device).view(-1, task.model.window))
+            crops += size
+    return (time.perf_counter() - started) / crops
 
 
-def _validate(loop: Loop, task: TeacherTask) -> None:
+def _seconds_of_validation(loop: Loop, task: TeacherTask) -> float:
+    started = time.perf_counter()
+    loop.module.eval()
     with torch.no_grad():
         task.validate(loop.fabric, loop.module)
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    work()
     return time.perf_counter() - started

@@ -11,13 +11,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from toy_recipe import HOSTILE, ROOT, without_privileges
+from toy_recipe import HOSTILE, copy_checkout, without_privileges
 from voices import write_folders
 
 from svmixer.lists import read_table, read_utt2spk
 
 pytestmark = pytest.mark.recipe
-PARTS = ("conf", "egs/TEMPLATE", "stages", "svmixer", "tools", "cmd.sh", "path.sh", "run.sh", "setup.cfg")
 
 
 def files(folder: Path) -> dict[str, tuple[int, int]]:
@@ -34,12 +33,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def installation(tmp_path_factory) -> Path:
     """A copy of the checkout that nobody can write."""
     root = tmp_path_factory.mktemp("shared") / "my installation"
-    for name in PARTS:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        copy(ROOT / name, root / name)
-    for cache in list(root.rglob("__pycache__")):
-        shutil.rmtree(cache)
+    copy_checkout(root)
     subprocess.run(["chmod", "-R", "a-w", root], check=True)
     return root
 

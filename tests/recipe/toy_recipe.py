@@ -30,6 +30,18 @@ done
 """
 
 
+def copy_checkout(root: Path) -> None:
+    """What a recipe of one's own needs of the checkout."""
+    names = ("conf", "egs/TEMPLATE", "stages", "svmixer", "tools", "cmd.sh", "path.sh", "run.sh", "setup.cfg")
+    for name in names:
+        target = root / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / name, target)
+
+
 def write_recipe(folder: Path) -> None:
     """Lists, audio behind a symbolic link, configurations and a random teacher, in a new folder."""
     import yaml

@@ -31,7 +31,7 @@ def test_the_sum():
 
 
 class FakeClock:
-    """Every step of the loop takes 2 s, a validation 5 s, a whitening 1 s and 0.1 s a crop."""
+    """Time that passes only where it is made to."""
 
     def __init__(self, monkeypatch):
         self.now = 0.0
@@ -48,17 +48,16 @@ class FakeClock:
 @pytest.mark.slow
 @pytest.mark.parametrize("epochs", [3, 0])
 def test_what_is_reckoned(toy, monkeypatch, tmp_path, epochs):
+    """Every step takes 2 s, a validation of the distillation 5 s, a batch of four embeddings 0.4 s."""
+    from svmixer.models.speaker_model import SpeakerModel
     from svmixer.training.distill import DistillTask
     from svmixer.training.loop import Loop
     from svmixer.training.speaker import SpeakerTask
-    from svmixer.training.whitening import Whitener
 
     clock = FakeClock(monkeypatch)
-    fit = clock.passing(lambda self: None, lambda self: 1.0 + 0.1 * self.config.crops)
     monkeypatch.setattr(Loop, "_take_step", clock.passing(Loop._take_step, 2.0))
-    for task in (SpeakerTask, DistillTask):
-        monkeypatch.setattr(task, "validate", clock.passing(lambda *words: {}, 5.0))
-    monkeypatch.setattr(Whitener, "fit", fit)
+    monkeypatch.setattr(DistillTask, "validate", clock.passing(lambda *words: {}, 5.0))
+    monkeypatch.setattr(SpeakerModel, "forward", clock.passing(SpeakerModel.forward, 0.4))
     overrides = {"loop.max_epochs": epochs, "loop.workers": 0, "whiten.crops": 1000}
     config = load(TrainConfig, toy / "config.yaml", overrides)
     monkeypatch.chdir(tmp_path)
@@ -66,13 +65,26 @@ def test_what_is_reckoned(toy, monkeypatch, tmp_path, epochs):
     # 24 utterances at two speeds, four a step.
     assert found.steps == 12 * epochs
     assert found.step_seconds == (pytest.approx(2.0) if epochs else 0.0)
-    # One whitening more than epochs if something is trained: that of the average.
-    whitenings = 4 if epochs else 1
-    assert found.other_seconds == pytest.approx(101.0 * whitenings + 5.0 * max(1, epochs))
+    # Two crops of nine utterances are validated after every epoch, and whitened for before; one whitening
+    # more if something is trained, that of the average.
+    crops = 18 * max(1, epochs) + 1000 * (4 if epochs else 1)
+    assert found.other_seconds == pytest.approx(0.1 * crops)
     if epochs:
         distilled = expected_time(config, DistillTask)
         assert (distilled.steps, distilled.other_seconds) == (36, pytest.approx(15.0))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_without_a_whitening_only_validations_are_embedded(toy, monkeypatch):
+    from svmixer.models.speaker_model import SpeakerModel
+    from svmixer.training.speaker import SpeakerTask
+
+    clock = FakeClock(monkeypatch)
+    monkeypatch.setattr(SpeakerModel, "forward", clock.passing(SpeakerModel.forward, 0.4))
+    overrides = {"loop.max_epochs": 0, "loop.workers": 0, "model.whiten": False}
+    found = expected_time(load(TrainConfig, toy / "config.yaml", overrides), SpeakerTask)
+    assert found.other_seconds == pytest.approx(1.8)
 
 
 @pytest.mark.slow
