@@ -57,13 +57,14 @@ def expected_time(config: TrainConfig, make_task: Callable[[TrainConfig], Teache
     with tempfile.TemporaryDirectory() as folder:
         loop = Loop(fabric, config.loop, task, folder)
         other = time.perf_counter() - started
-        step = loop.time_step(STEPS) if loop.limit else 0.0
+        step = loop.time_step(min(STEPS, loop.limit)) if loop.limit else 0.0
     epochs = max(1, math.ceil(loop.limit / loop.steps))
     if isinstance(task, SpeakerTask):
         # The best epochs are averaged, and whitened once more.
         whitenings = (epochs + bool(loop.limit)) * bool(task.model.whitening or task.model.statistics)
         crops = epochs * _validated(task) + whitenings * config.whiten.crops
-        other += crops * _crop_seconds(loop, task)
+        batches = min(BATCHES, math.ceil(crops / config.loop.batch_size))
+        other += crops * _crop_seconds(loop, task, batches)
     else:
         other += epochs * _seconds_of_validation(loop, task)
     return Expected(loop.limit, step, other)
@@ -74,14 +75,14 @@ def _validated(task: SpeakerTask) -> int:
     return len(task.trials.utterances) * task.config.valid.num_crops
 
 
-def _crop_seconds(loop: Loop, task: SpeakerTask) -> float:
-    """What a training crop takes until it is an embedding."""
+def _crop_seconds(loop: Loop, task: SpeakerTask, batches: int) -> float:
+    """What a training crop takes until it is an embedding, by so many batches."""
     size, workers = task.config.loop.batch_size, task.config.loop.workers
-    # Data workers have prepared these before the first one is asked for.
-    ahead = 2 * workers + 1
-    batches = loop.plan.batches(0, ahead + BATCHES)
+    # Data workers have prepared these in advance.
+    ahead = min(batches, 2 * workers + 1)
+    plan = loop.plan.batches(0, ahead + batches)[: ahead + batches]
     loader = iter(
-        DataLoader(task.dataset(), batch_sampler=batches, num_workers=workers, worker_init_fn=ignore_signals)
+        DataLoader(task.dataset(), batch_sampler=plan, num_workers=workers, worker_init_fn=ignore_signals)
     )
     with evaluating(task.model):
         for _ in range(ahead):

@@ -107,9 +107,9 @@ class Loop:
     def time_step(self, steps: int) -> float:
         """Seconds that an optimiser step takes, the mean of ``steps``; nothing is written.
 
-        Some come before that are not counted: data workers have prepared their batches in advance.
+        Others come before that are not counted: data workers have prepared their batches in advance.
         """
-        ahead = 2 * self.config.workers + 1
+        ahead = min(steps, 2 * self.config.workers + 1)
         progress = TrainingProgress(logger, 1, 1, steps, 0, self.plan.utterances_per_step)
         loader = iter(self._loader(self.plan.batches(0, ahead + steps)))
         self.module.train()
