@@ -17,17 +17,18 @@ from voices import write_folders
 from svmixer.fileio import read_json
 from svmixer.lists import read_table
 
-pytestmark = [pytest.mark.slow, pytest.mark.recipe]
+pytestmark = [pytest.mark.slow, pytest.mark.recipe, pytest.mark.timeout(1800)]
 
 PAGE = (ROOT / "docs/own_data.md").read_text(encoding="utf-8")
 # The first blocks of shell code: whose voice it is; a recipe, and its run.
 WHO, TRAIN = (
     block.splitlines() for block in re.findall(r"^```sh\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)[:2]
 )
-# What makes the training very small.
+# What makes the training very small; a student of two steps is no model for graphs in 8 bits.
 SMALL = (
-    "--nj", "1", "--distill_args", "--loop.max_epochs 1 --loop.epoch_steps 2 --device.threads 1",
-    "--train_args", "--whiten.crops 400 --whiten.shrinkage 0.5 --device.threads 1",
+    "--onnx", "false", "--nj", "1",
+    "--distill_args", "--loop.max_epochs 1 --loop.epoch_steps 2 --device.threads 1",
+    "--train_args", "--whiten.crops 64 --device.threads 1",
 )  # fmt: skip
 
 
@@ -117,7 +118,9 @@ def test_everything_lies_in_the_recipe_and_the_model_can_be_used(home, trained):
     assert not {"data", "dump", "exp"} & {path.name for path in (home / "checkout").iterdir()}
     assert [path.name for path in (home / "checkout/egs").iterdir()] == ["TEMPLATE"]
     one, other = (home / f"checkout/recordings/voice03/{number}.wav" for number in (0, 1))
-    said = type_in(home, f"svmixer verify --model exp/mycorpus/export {one} {other}", cwd="mycorpus")
+    said = type_in(
+        home, f"svmixer verify --model exp/mycorpus/export --threshold 0.1 {one} {other}", cwd="mycorpus"
+    )
     assert re.match(r"(one speaker|two speakers): cosine -?\d\.\d{4}, threshold ", said)
 
 

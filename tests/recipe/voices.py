@@ -36,7 +36,8 @@ def utterance(speaker: int, number: int, seconds: float = 3.0) -> np.ndarray:
             wave = lfilter([1], [1, -2 * radius * np.cos(angle), radius**2], wave)
         pieces.append(wave / np.abs(wave).max() * np.hanning(samples))
     wave = lfilter(room, [1], np.concatenate(pieces)[: int(seconds * RATE)])
-    return 0.3 * wave / np.abs(wave).max()
+    # Silence between syllables is never quite silent.
+    return 0.3 * wave / np.abs(wave).max() + 0.002 * rng.standard_normal(len(wave))
 
 
 def write_folders(folder: Path, speakers: int, utterances: int, seconds: float = 3.0) -> None:
