@@ -16,6 +16,7 @@ VERBS = {
     "enrol": ("svmixer.cli.enrol:main", "Enrol a speaker from one or more recordings."),
     "embed": ("svmixer.cli.embed:main", "Write speaker embeddings of audio files or of a directory."),
     "demo": ("svmixer.cli.demo:main", "Try a model in the browser, by microphone or files."),
+    "make_data_dir": ("svmixer.cli.data_dir:make", "Make the lists of a folder for each speaker."),
     "validate_data_dir": ("svmixer.cli.data_dir:validate", "Check the lists of a data directory."),
     "fix_data_dir": ("svmixer.cli.data_dir:fix", "Repair the lists of a data directory."),
     "partition_data_dir": ("svmixer.cli.data_dir:partition", "Divide a data directory by speaker."),
@@ -46,6 +47,8 @@ STAGES = {
     "distill": "svmixer.stages.training:distill",
     "train": "svmixer.stages.training:train",
     "pretrain": "svmixer.stages.training:pretrain",
+    "advice": "svmixer.stages.advice:main",
+    "expected_time": "svmixer.stages.expected_time:main",
     "extract": "svmixer.stages.extract:main",
     "cohort": "svmixer.stages.score:cohort",
     "score": "svmixer.stages.score:score",
@@ -60,6 +63,7 @@ TORCH = (
 TRAINING = ("distill", "export", "launch", "pretrain", "train")
 # How often a thread of a training looks whether the others are done before it sleeps.
 SPIN_COUNT = "1000"
+TRAINING = ("distill", "expected_time", "export", "launch", "pretrain", "train")
 
 
 def main(argv: list[str] | None = None) -> None:

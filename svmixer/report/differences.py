@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from svmixer.report.results import CONTROLS, MODEL, Result
+from svmixer.report.results import BASELINE, CONTROLS, MODEL, Result
 from svmixer.report.tables import with_interval
 from svmixer.scoring.metrics import eer_replicates, percentile_interval
 
@@ -54,15 +54,15 @@ def difference(first: GroupFigures, second: GroupFigures) -> tuple[float, tuple[
 
 
 def control_differences(results: Sequence[Result]) -> list[list[str]]:
-    """Rows (set, what minus what, band, points with interval): the model minus each control, under every
-    condition that both were scored under with the same trials and protocol.
+    """Rows (set, what minus what, band, points with interval): the model minus the baseline and each control,
+    under every condition that both were scored under with the same trials and protocol.
     """
     rows = []
     for model in (result for result in results if result.kind == MODEL and result.metrics["bootstrap"]):
         drawn = model.metrics["bootstrap"]["replicates"], model.metrics["bootstrap"]["seed"]
         figures = None
         for other in results:
-            if other.kind not in CONTROLS or _scored(other) != _scored(model):
+            if other.kind not in (BASELINE, *CONTROLS) or _scored(other) != _scored(model):
                 continue
             figures = figures or group_figures([model], *drawn)
             points = with_interval(*difference(figures, group_figures([other], *drawn)))

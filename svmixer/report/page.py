@@ -15,7 +15,7 @@ from svmixer import templates
 from svmixer.config import load
 from svmixer.fileio import atomic_write
 from svmixer.report.differences import control_differences
-from svmixer.report.results import MODEL, Result, find_results, read_log, read_run
+from svmixer.report.results import BASELINE, MODEL, Result, find_results, read_log, read_run
 from svmixer.report.tables import list_table, result_table, table
 
 FILTERS = {
@@ -37,8 +37,8 @@ def write_report(exp_dir: str | Path, system: str, notes: str = "") -> list[Resu
     """Write ``RESULTS.md``, ``report.html`` and ``plots/*.png`` into an experiment; returns its results.
 
     Args:
-        exp_dir: experiment with ``score/*`` and, as far as they exist, ``control*/*``, ``distill`` and
-            ``train`` logs, ``run.json``.
+        exp_dir: experiment with ``score/*`` and, as far as they exist, ``baseline/score/*``, ``control*/*``,
+            ``distill`` and ``train`` logs, ``run.json``.
         system: what its model is called in tables.
         notes: Markdown of the recipe, printed right under the table.
 
@@ -57,6 +57,7 @@ def write_report(exp_dir: str | Path, system: str, notes: str = "") -> list[Resu
         results=results,
         notes=notes.strip(),
         bootstrap=known[0] if known else None,
+        baseline=next((result.system for result in results if result.kind == BASELINE), ""),
         differences=control_differences(results),
         run=run,
         options=[
