@@ -1,10 +1,12 @@
 """run.json and commands.log: which run's record stays, and that the page of results says the same."""
 
 import json
+import platform
 import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from svmixer.fileio import read_json
@@ -58,6 +60,16 @@ def test_a_run_is_recorded_once(tmp_path):
     record(tmp_path, 2, 5)
     assert (tmp_path / "run.json").read_bytes() == before
     assert log(tmp_path) == ["1", "2"]
+
+
+def test_the_environment_and_what_the_options_would_be(tmp_path):
+    words = ["--command", "./run.sh", "--commit", "c", "--started", "day 1", "--first", "3"]
+    main(["--exp_dir", str(tmp_path), *words, "--option", "nj=4", "--default", "nj=2", "--default", "tag="])
+    run = read_json(tmp_path / "run.json")
+    assert run["options"] == {"nj": "4"} and run["defaults"] == {"nj": "2", "tag": ""}
+    found = run["environment"]
+    assert found["numpy"] == np.__version__ and found["Python"] == platform.python_version()
+    assert platform.node() not in found.values()
 
 
 def test_records_of_earlier_versions_are_those_of_trainings(tmp_path):
