@@ -21,6 +21,7 @@ VERBS = {
     "make_trials": ("svmixer.cli.data_dir:trials", "Make trials for a data directory."),
     "metrics": ("svmixer.cli.score_metrics:main", "Error rates of anybody's score file."),
     "complexity": ("svmixer.cli.complexity:main", "Count parameters and MACs of a model."),
+    "report": ("svmixer.cli.report:main", "Write the report of an experiment, or compare several."),
     "compare": ("svmixer.cli.experiments:compare", "Compare groups of runs with several seeds each."),
     "tables": ("svmixer.cli.experiments:tables", "List the runs of a table of experiments, or write it."),
     "teacher_embeddings": (
@@ -47,13 +48,13 @@ STAGES = {
     "extract": "svmixer.stages.extract:main",
     "cohort": "svmixer.stages.score:cohort",
     "score": "svmixer.stages.score:score",
-    "report": "svmixer.stages.report:main",
     "record_run": "svmixer.stages.record_run:main",
 }
 PROGRAMS = {verb: place for verb, (place, _) in VERBS.items()} | STAGES
 # Modules that the extra [torch] brings, and programs that it is not enough for.
 TORCH = (
     "torch", "scipy", "av", "kaldiio", "safetensors", "humanfriendly", "jinja2", "matplotlib", "markdown",
+    "plotly",
 )  # fmt: skip
 TRAINING = ("distill", "export", "launch", "pretrain", "train")
 

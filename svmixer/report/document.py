@@ -1,0 +1,190 @@
+"""Reports as one HTML file that needs nothing else: of one experiment, or of several side by side."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import gzip
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+import svmixer
+from svmixer.fileio import atomic_write
+from svmixer.report.differences import Draws, control_differences
+from svmixer.report.eer_figures import condition_figure, cost_figure, group_figure
+from svmixer.report.experiment import (
+    TRAININGS,
+    Experiment,
+    changed_options,
+    read_experiment,
+    teacher_experiment,
+)
+from svmixer.report.figure import Figure
+from svmixer.report.hardest import CLIP_BYTES, CLIP_SECONDS, WrongTrial, clips, wrong_trials
+from svmixer.report.headline import headlines
+from svmixer.report.places import without_places
+from svmixer.report.rendering import render
+from svmixer.report.results import Result
+from svmixer.report.score_figures import Drawn, det_figure, drawn, histogram_figure, reliability_figure
+from svmixer.report.tables import complexity_rows, list_rows, result_rows
+from svmixer.report.training_figures import curve_figure, similarity_figure, weight_figure
+from svmixer.training.config import TrainConfig
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What a report may have or not."""
+
+    # Pieces of the recordings of the hardest wrong trials.
+    audio: bool = True
+    # Experiment of the teacher as a system; empty: where the teacher lies, if it has results.
+    teacher: str = ""
+
+
+def write_document(
+    experiments: Sequence[Experiment], output: str | Path, extras: Extras, draws: Draws
+) -> None:
+    """Write the report of one experiment, or of several, the first of which the others are compared with.
+
+    Args:
+        experiments: one at least.
+        output: the HTML file.
+        extras: see there.
+        draws: figures that are known already.
+
+    Raises:
+        ReportError: the results do not fit their trial lists.
+    """
+    several = len(experiments) > 1
+    teacher = None if several else _teacher(experiments[0], extras)
+    figures = _figures(experiments, teacher)
+    # A page of several is about what differs between them.
+    wrong = (
+        [] if several else [(_place(result), result, wrong_trials(result)) for result in experiments[0].main]
+    )
+    heard = _clips(wrong) if extras.audio else {}
+    bootstraps = [
+        r.metrics["bootstrap"] for one in experiments for r in one.results if r.metrics["bootstrap"]
+    ]
+    tables = [result_rows(one.results) for one in experiments]
+    text = render(
+        "report.html.j2",
+        title="Comparison of " + ", ".join(one.name for one in experiments)
+        if several
+        else f"Results of {experiments[0].name}",
+        parts=[(figure.key, figure.title) for figure in figures]
+        + ([("wrong", "Wrong trials")] if wrong else [])
+        + [("provenance", "Lists, commands, environment")],
+        headlines=headlines(experiments, teacher, draws),
+        notes=[(one.name, _from_markdown(one.notes)) for one in experiments if one.notes.strip()],
+        notes_named=several,
+        result_header=[*(["experiment"] if several else []), *tables[0][0]],
+        result_rows=[
+            [*([one.name] if several else []), *row]
+            for one, (_, rows) in zip(experiments, tables, strict=True)
+            for row in rows
+        ],
+        differences=[row for one in experiments for row in control_differences(one.results, draws)],
+        figures=figures,
+        wrong=[(name, rows) for name, _, rows in wrong],
+        audio_note=_audio_note(heard, extras),
+        clips=heard,
+        lists=list_rows([result for one in experiments for result in one.results]),
+        runs=[_provenance(one) for one in experiments],
+        bootstrap=bootstraps[0] if bootstraps else None,
+        version=svmixer.__version__,
+        plotly_version=_plotly()[0],
+        figures_json=_embedded({figure.key: figure.data() for figure in figures}),
+        clips_json=_embedded(heard),
+        plotly=_plotly()[1],
+    )
+    with atomic_write(output) as stream:
+        stream.write(text)
+
+
+def _teacher(experiment: Experiment, extras: Extras) -> Experiment | None:
+    folder = Path(extras.teacher) if extras.teacher else teacher_experiment(experiment)
+    return read_experiment(folder) if folder else None
+
+
+def _figures(experiments: Sequence[Experiment], teacher: Experiment | None) -> list[Figure]:
+    """Those that have something to show."""
+    every = drawn(experiments)
+    beside: list[Drawn] = []
+    if teacher is not None:
+        name = f"teacher, {teacher.name}"
+        beside = [Drawn(result, name, name, "$3", "solid") for result in teacher.main]
+    figures = [
+        det_figure([*every, *beside]),
+        histogram_figure(every),
+        reliability_figure(every),
+        condition_figure([*every, *beside]),
+        group_figure(experiments),
+        cost_figure(experiments, every) if len(experiments) > 1 else None,
+        curve_figure(experiments),
+        similarity_figure(experiments),
+        weight_figure(experiments),
+    ]
+    return [figure for figure in figures if figure and figure.views]
+
+
+def _place(result: Result) -> str:
+    condition = result.condition
+    return condition.set if condition.plain else f"{condition.set}, {condition.name}"
+
+
+def _clips(wrong: Sequence[tuple[str, Result, list[WrongTrial]]]) -> dict[str, str]:
+    """Of the utterances of wrong trials, an equal share of the room for each test set."""
+    found: dict[str, str] = {}
+    for _, result, rows in wrong:
+        names = [name for one in rows for name in (one.enrol, one.test)]
+        found |= clips(result, names, CLIP_BYTES // len(wrong))
+    return found
+
+
+def _audio_note(heard: dict[str, str], extras: Extras) -> str:
+    if heard:
+        return f"Players have up to {CLIP_SECONDS:g} s from the middle of a recording."
+    return "The recordings are not at hand." if extras.audio else "Made without recordings."
+
+
+def _provenance(experiment: Experiment) -> dict[str, Any]:
+    run = experiment.run
+    trainings = {name: experiment.settings(stage, TrainConfig()) for stage, name in TRAININGS.items()}
+    return {
+        "name": experiment.name,
+        "commands": [run, *run.get("later", [])] if run else [],
+        "changed": changed_options(run),
+        "options": [[name, without_places(str(value))] for name, value in run.get("options", {}).items()],
+        "trainings": [(name, rows) for name, rows in trainings.items() if rows],
+        "environment": run.get("environment", {}),
+        "models": [without_places(model) for model in experiment.models],
+        "commits": list(dict.fromkeys(result.metrics["commit"] for result in experiment.results)),
+        "costs": [complexity_rows(rows) for rows in experiment.costs],
+    }
+
+
+def _from_markdown(text: str) -> Markup:
+    import markdown
+
+    return Markup(markdown.markdown(text, extensions=["tables", "fenced_code"]))
+
+
+def _embedded(value: Any) -> Markup:
+    """JSON inside a script element, which nothing in it can end."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return Markup(text.replace("<", "\\u003c"))
+
+
+@functools.cache
+def _plotly() -> tuple[str, str]:
+    """Version of plotly.js, and its text, packed: 2 MB in place of 5."""
+    from plotly.offline import get_plotlyjs, get_plotlyjs_version
+
+    packed = gzip.compress(get_plotlyjs().encode(), mtime=0)
+    return get_plotlyjs_version(), base64.b64encode(packed).decode()
