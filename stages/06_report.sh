@@ -9,9 +9,8 @@ option_names="recipe expdir tag report_audio force"
 dir=$expdir/$tag
 [ -d "$dir/score" ] || die "$dir/score is missing; it is made by stage 5 (score): run with --stage 5"
 own "$dir"
-spec=(--stage report --list "$dir/run.json" --output "$dir/RESULTS.md" --output "$dir/report.html")
-# Only if it is not the default, so that reports of earlier versions stay done.
-[ "$report_audio" = true ] || spec+=(--option "audio=$report_audio")
+spec=(--stage report --list "$dir/run.json" --option "audio=$report_audio" --output "$dir/RESULTS.md"
+    --output "$dir/report.html")
 shopt -s nullglob
 metrics=("$dir"/score/*/metrics.json "$dir"/control*/*/metrics.json)
 for file in "${metrics[@]}"; do spec+=(--input "$file"); done

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from svmixer.config import parse_args
+from svmixer.errors import UsageError
 from svmixer.log import get_logger
+from svmixer.report.places import without_places
 
 logger = get_logger(__name__)
 
@@ -29,15 +32,6 @@ class ReportConfig:
     # Pieces of recordings of the hardest wrong trials go into the report, if they are at hand.
     audio: bool = True
 
-    def __post_init__(self) -> None:
-        if not self.files:
-            raise ValueError("files: name an experiment, as exp/TAG, or several to compare")
-        for name in ("system", "notes", "teacher"):
-            if len(self.files) > 1 and getattr(self, name):
-                raise ValueError(f"{name}: for one experiment alone, not for {len(self.files)}")
-        if len(self.files) == 1 and self.output:
-            raise ValueError("output: a single experiment has its report beside its results")
-
 
 def main(argv: list[str] | None = None) -> None:
     """Write the report of an experiment, with RESULTS.md beside it, or one page that compares several:
@@ -46,6 +40,7 @@ def main(argv: list[str] | None = None) -> None:
     svmixer report exp/a exp/b --output comparison.html
     """
     config = parse_args(ReportConfig, argv, main.__doc__)
+    _check(config)
     from svmixer.report.differences import Draws
     from svmixer.report.document import Extras, write_document
     from svmixer.report.experiment import read_experiment
@@ -71,18 +66,26 @@ def main(argv: list[str] | None = None) -> None:
     logger.info("written: %s/RESULTS.md, report.html, plots/", folder)
 
 
-def page_names(folders: tuple[str, ...]) -> list[str]:
-    """What experiments are called on a page: as their folders, with those above where several are called so.
+def _check(config: ReportConfig) -> None:
+    """Refuse options that do not go with the number of experiments."""
+    if not config.files:
+        raise UsageError("expected svmixer report EXPERIMENT [EXPERIMENT ...]")
+    for name in ("system", "notes", "teacher"):
+        if len(config.files) > 1 and getattr(config, name):
+            raise UsageError(f"--{name} is for one experiment alone, found {len(config.files)}")
+    if len(config.files) == 1 and config.output:
+        raise UsageError("--output is for several experiments; the report of one lies beside its results")
+
+
+def page_names(folders: Sequence[str]) -> list[str]:
+    """What experiments are called on a page: as their folders, or where two are called so, as given.
 
     Raises:
-        SvmixerError: one experiment is named twice.
+        UsageError: two have the same name even so.
     """
-    from svmixer.errors import SvmixerError
-
-    paths = [Path(folder).resolve() for folder in folders]
-    for depth in range(1, max(len(path.parts) for path in paths)):
-        names = ["/".join(path.parts[1:][-depth:]) for path in paths]
-        name, times = Counter(names).most_common(1)[0]
-        if times == 1:
+    places = [os.path.abspath(folder) for folder in folders]
+    for names in ([Path(place).name for place in places], [without_places(folder) for folder in folders]):
+        if len(set(names)) == len(names):
             return names
-    raise SvmixerError(f"{name}: named {times} times")
+    twice = next(name for name in names if names.count(name) > 1)
+    raise UsageError(f"{twice} stands twice; name each experiment once, with a relative path")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -115,7 +116,9 @@ def read_experiment(exp_dir: str | Path, system: str = "", notes: str = "", name
     exp_dir = Path(exp_dir)
     system = system or model_kind(exp_dir)
     results = find_results(exp_dir, system)
-    return Experiment(exp_dir, name or exp_dir.resolve().name, system, notes, results, read_run(exp_dir))
+    return Experiment(
+        exp_dir, name or Path(os.path.abspath(exp_dir)).name, system, notes, results, read_run(exp_dir)
+    )
 
 
 def model_kind(exp_dir: str | Path) -> str:

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from svmixer.fileio import read_json
+from svmixer.report.document import Extras
+from svmixer.report.experiment import read_experiment
 from svmixer.report.page import write_report
 from svmixer.stages.record_run import main
 
@@ -83,7 +85,7 @@ def test_records_of_earlier_versions_are_those_of_trainings(tmp_path):
 def test_the_page_names_all_of_them(make_run):
     folder = make_run("exp/toy")
     record(folder, 1, 5)
-    write_report(folder, "student")
+    write_report(read_experiment(folder, "student"), Extras())
     text = (folder / "RESULTS.md").read_text()
     assert "started 2030-01-02T03:04:05Z." in text
     assert "Then:\n\n```\n./run.sh --nj 1\n```\n\nCommit `c1`, started day 1." in text
