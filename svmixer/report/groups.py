@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -86,7 +87,7 @@ def _by_length(result: Result, trials: Trials) -> tuple[np.ndarray, list[str]]:
     seconds = np.array([int(table.get(utterance, 0)) / RATE for utterance in trials.utterances])
     if result.condition.max_seconds:
         seconds = np.minimum(seconds, result.condition.max_seconds)
-    names = [f"under {LENGTHS[0]} s", *(f"{a} to {b} s" for a, b in zip(LENGTHS, LENGTHS[1:], strict=False))]
+    names = [f"under {LENGTHS[0]} s", *(f"{a} to {b} s" for a, b in pairwise(LENGTHS))]
     shorter = np.minimum(seconds[trials.enrol], seconds[trials.test])
     return np.digitize(shorter, LENGTHS), [*names, f"{LENGTHS[-1]} s and more"]
 

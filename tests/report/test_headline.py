@@ -143,5 +143,5 @@ def test_changed_settings(run_dir):
     ]
     assert experiment.settings("distill", TrainConfig()) == []
     (run_dir / "train/config.yaml").write_text("[1]\n")
-    with pytest.raises(ConfigError, match="exp/toy/train/config.yaml"):
+    with pytest.raises(ConfigError, match=r"exp/toy/train/config\.yaml"):
         read_experiment(run_dir).teacher()
