@@ -24,7 +24,7 @@ from svmixer.report.experiment import (
     read_experiment,
     teacher_experiment,
 )
-from svmixer.report.figure import Figure
+from svmixer.report.figure import COLOURS, DASHES, Figure
 from svmixer.report.hardest import CLIP_BYTES, CLIP_SECONDS, WrongTrial, clips, wrong_trials
 from svmixer.report.headline import headlines
 from svmixer.report.places import without_places
@@ -64,47 +64,70 @@ def write_document(
     teacher = None if several else _teacher(experiments[0], extras)
     figures = _figures(experiments, teacher)
     # A page of several is about what differs between them.
-    wrong = (
-        [] if several else [(_place(result), result, wrong_trials(result)) for result in experiments[0].main]
-    )
-    heard = _clips(wrong) if extras.audio else {}
-    bootstraps = [
-        r.metrics["bootstrap"] for one in experiments for r in one.results if r.metrics["bootstrap"]
+    shown = [] if several else experiments[0].main
+    wrong = [(_place(result), result, wrong_trials(result)) for result in shown]
+    parts = [
+        *((figure.key, figure.title) for figure in figures),
+        *([("wrong", "Wrong trials")] if wrong else []),
     ]
-    tables = [result_rows(one.results) for one in experiments]
     text = render(
         "report.html.j2",
-        title="Comparison of " + ", ".join(one.name for one in experiments)
-        if several
-        else f"Results of {experiments[0].name}",
-        parts=[(figure.key, figure.title) for figure in figures]
-        + ([("wrong", "Wrong trials")] if wrong else [])
-        + [("provenance", "Lists, commands, environment")],
+        title=_title(experiments),
+        parts=[*parts, ("provenance", "Lists, commands, environment")],
         headlines=headlines(experiments, teacher, draws),
-        notes=[(one.name, _from_markdown(one.notes)) for one in experiments if one.notes.strip()],
-        notes_named=several,
-        result_header=[*(["experiment"] if several else []), *tables[0][0]],
-        result_rows=[
-            [*([one.name] if several else []), *row]
-            for one, (_, rows) in zip(experiments, tables, strict=True)
-            for row in rows
-        ],
-        differences=[row for one in experiments for row in control_differences(one.results, draws)],
+        notes="" if several else _from_markdown(experiments[0].notes),
         figures=figures,
-        wrong=[(name, rows) for name, _, rows in wrong],
-        audio_note=_audio_note(heard, extras),
-        clips=heard,
-        lists=list_rows([result for one in experiments for result in one.results]),
         runs=[_provenance(one) for one in experiments],
-        bootstrap=bootstraps[0] if bootstraps else None,
         version=svmixer.__version__,
-        plotly_version=_plotly()[0],
-        figures_json=_embedded({figure.key: figure.data() for figure in figures}),
-        clips_json=_embedded(heard),
-        plotly=_plotly()[1],
+        **_tables(experiments, draws),
+        **_wrong_values(wrong, extras),
+        **_scripts(figures),
     )
     with atomic_write(output) as stream:
         stream.write(text)
+
+
+def _title(experiments: Sequence[Experiment]) -> str:
+    names = [one.name for one in experiments]
+    return f"Comparison of {', '.join(names)}" if len(names) > 1 else f"Results of {names[0]}"
+
+
+def _tables(experiments: Sequence[Experiment], draws: Draws) -> dict[str, Any]:
+    """Tables of results, differences and lists; those of several experiments say whose each row is."""
+
+    def whose(experiment: Experiment) -> list[str]:
+        return [experiment.name] if len(experiments) > 1 else []
+
+    first = ["experiment"] if len(experiments) > 1 else []
+    results = [(one, result_rows(one.results)) for one in experiments]
+    differences = [(one, control_differences(one.results, draws)) for one in experiments]
+    every = [result for one in experiments for result in one.results]
+    return {
+        "result_header": [*first, *results[0][1][0]],
+        "result_rows": [[*whose(one), *row] for one, (_, rows) in results for row in rows],
+        "difference_header": [*first, "set", "difference", "condition", "points of EER [95 %]"],
+        "differences": [[*whose(one), *row] for one, rows in differences for row in rows],
+        "lists": list_rows(every),
+        "bootstrap": next((r.metrics["bootstrap"] for r in every if r.metrics["bootstrap"]), None),
+    }
+
+
+def _wrong_values(wrong: Sequence[tuple[str, Result, list[WrongTrial]]], extras: Extras) -> dict[str, Any]:
+    """Wrong trials and the pieces of recordings that go with them."""
+    heard = _clips(wrong) if extras.audio else {}
+    return {
+        "wrong": [(name, rows) for name, _, rows in wrong],
+        "audio_note": _audio_note(heard, extras),
+        "clips": heard,
+        "clips_json": _embedded(heard),
+    }
+
+
+def _scripts(figures: Sequence[Figure]) -> dict[str, Any]:
+    """The figures' data, and what draws them."""
+    version, packed = _plotly()
+    data = _embedded({figure.key: figure.data() for figure in figures})
+    return {"figures_json": data, "plotly_version": version, "plotly": packed}
 
 
 def _teacher(experiment: Experiment, extras: Extras) -> Experiment | None:
@@ -118,7 +141,7 @@ def _figures(experiments: Sequence[Experiment], teacher: Experiment | None) -> l
     beside: list[Drawn] = []
     if teacher is not None:
         name = f"teacher, {teacher.name}"
-        beside = [Drawn(result, name, name, "$3", "solid") for result in teacher.main]
+        beside = [Drawn(result, name, name, COLOURS[3], DASHES[0]) for result in teacher.main]
     figures = [
         det_figure([*every, *beside]),
         histogram_figure(every),

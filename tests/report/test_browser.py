@@ -150,7 +150,7 @@ def test_print(show, tmp_path):
     })""")
     page.pdf(path=str(tmp_path / "page.pdf"), format="A4")
     assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF")
-    assert page.evaluate("window.seen") == ["rgb(255, 255, 255)", True, 560]
+    assert page.evaluate("window.seen") == ["rgb(255, 255, 255)", True, 400]
     # Then it is as it was.
     assert luminance(page, "body", "backgroundColor") < 0.05
     assert not page.evaluate("document.querySelector('details.print').open")

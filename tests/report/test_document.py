@@ -69,6 +69,14 @@ def test_headline_and_results(run_dir):
     ]  # fmt: skip
 
 
+def test_notes_of_the_recipe(run_dir):
+    Path("notes.md").write_text("Acted speech:\n\n- one\n- *two*\n")
+    run_program("report", [str(run_dir), "--notes", "notes.md"])
+    text = without_scripts((run_dir / "report.html").read_text())
+    assert "<p>Acted speech:</p>" in text and "<li><em>two</em></li>" in text
+    assert text.index("equal error rate") < text.index("Acted speech:") < text.index("<figure")
+
+
 def test_where_the_figures_come_from(run_dir):
     run = read_json(run_dir / "run.json")
     more = {"defaults": {"nj": "2", "seed": "0"}, "environment": {"Python": "3.11.7", "numpy": "2.0"}}
@@ -124,6 +132,8 @@ def test_several_experiments(make_run, tmp_path):
     assert {names.count(name) for name in ("a", "b", "control, no model")} == {2}
     rows = rows_of(page, "All results")
     assert [row[0] for row in rows] == ["a"] * 6 + ["b"] * 6
+    differences = rows_of(page, "Differences")
+    assert [row[0] for row in differences] == ["a"] * 4 + ["b"] * 4
     assert "./run.sh --tag a --seed 1" in page and "./run.sh --tag b --seed 1" in page
     assert not (Path("exp/a") / "report.html").exists()
 

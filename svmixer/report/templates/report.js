@@ -6,6 +6,8 @@
   const NAMES = ["ink", "faint", "0", "1", "2", "3", "4", "5", "6", "7"];
   const PRINTED_WIDTH = 640;
   const LARGEST_SQUARE = 560;
+  // Two plots fit on a page.
+  const PRINTED_SQUARE = 400;
 
   for (const player of document.querySelectorAll("audio[data-clip]")) player.src = clips[player.dataset.clip];
 
@@ -44,14 +46,15 @@
 
   function laidOut(layout, colours, width) {
     const { square, height, ...rest } = layout;
+    const side = Math.min(width, root.classList.contains("printing") ? PRINTED_SQUARE : LARGEST_SQUARE);
     const narrow = width < 480;
     const axis = {
       gridcolor: colours.rule, linecolor: colours.rule, zerolinecolor: colours.rule, automargin: true,
       title: { standoff: 8 },
     };
     const result = {
-      width: square ? Math.min(width, LARGEST_SQUARE) : width,
-      height: square ? Math.min(width, LARGEST_SQUARE) : height ?? 360,
+      width: square ? side : width,
+      height: square ? side : height ?? 360,
       margin: { l: narrow ? 48 : 60, r: 14, t: 28, b: 48 },
       font: { color: colours.ink, size: narrow ? 11 : 13, family: getComputedStyle(document.body).fontFamily },
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", showlegend: false, dragmode: false,
