@@ -8,7 +8,7 @@ from pathlib import Path
 
 from svmixer.audio.dumpset import RATE
 from svmixer.report.experiment import Experiment
-from svmixer.report.figure import COLOURS, Estimate, Figure, View, axis, dots, numbers
+from svmixer.report.figure import COLOURS, Estimate, Figure, View, axis, dots, error_bars, numbers
 from svmixer.report.groups import Group, groupings
 from svmixer.report.score_figures import Drawn
 
@@ -53,16 +53,11 @@ def _length_view(name: str, of_set: list[Drawn]) -> View:
         found = [(text, of_system[s]) for s, text in zip(lengths, texts, strict=True) if s in of_system]
         estimates = [_estimate(one) for _, one in found]
         colour = found[0][1].colour
-        ends = [estimate.interval or (estimate.value, estimate.value) for estimate in estimates]
         traces.append({
             "type": "scatter", "mode": "lines+markers", "name": system, "legendgroup": system,
             "x": [text for text, _ in found], "y": numbers([estimate.value for estimate in estimates]),
             "line": {"color": colour, "width": 2}, "marker": {"color": colour, "size": 8},
-            "error_y": {
-                "type": "data", "symmetric": False, "color": colour, "thickness": 1.2,
-                "array": numbers([high - e.value for (_, high), e in zip(ends, estimates, strict=True)]),
-                "arrayminus": numbers([e.value - low for (low, _), e in zip(ends, estimates, strict=True)]),
-            },
+            "error_y": error_bars(estimates, colour),
             "hovertemplate": "%{x}: %{y:.2f} %<extra>" + system + "</extra>",
         })  # fmt: skip
         cells[system] = {text: str(estimate) for (text, _), estimate in zip(found, estimates, strict=True)}
@@ -83,9 +78,8 @@ def group_figure(experiments: Sequence[Experiment]) -> Figure:
     """EER within groups of trials, a view for each list that divides a test set."""
     about = (
         "Equal error rate within groups of trials, each with a threshold of its own; the table also has "
-        "misses and false alarms at the one threshold of all trials. A group is named by what its two sides "
-        "are: "
-        '"f, m" has one side of each. Lists: utt2* and spk2* of the set.'
+        "misses and false alarms at the one threshold of all trials. A group is named by the values of its "
+        "two sides: 'f, m' has one of each. Lists: utt2* and spk2* of the set."
     )
     found: dict[str, dict[str, list[Group]]] = {}
     for experiment in experiments:
@@ -165,14 +159,10 @@ def _cost_view(name: str, found: list[tuple[str, dict, Estimate]], colours: dict
 
 def _cost_traces(found: list[tuple[str, dict, Estimate]], colours: dict[str, str]) -> Iterator[dict]:
     for system, cost, estimate in found:
-        low, high = estimate.interval or (estimate.value, estimate.value)
         yield {
             "type": "scatter", "mode": "markers", "name": system, "legendgroup": system,
             "x": numbers([_macs_a_second(cost)]), "y": numbers([estimate.value]),
-            "error_y": {
-                "type": "data", "symmetric": False, "color": colours[system],
-                "array": numbers([high - estimate.value]), "arrayminus": numbers([estimate.value - low]),
-            },
+            "error_y": error_bars([estimate], colours[system]),
             "marker": {"color": colours[system], "size": 11},
             "text": [f"{cost['params'] / 1e6:.2f} M parameters"],
             "hovertemplate": "%{y:.2f} %, %{x:.3f} GMACs a second, %{text}<extra>" + system + "</extra>",

@@ -90,6 +90,17 @@ class Estimate:
         return with_interval(self.value, self.interval)
 
 
+def error_bars(estimates: Sequence[Estimate], colour: str) -> dict[str, Any]:
+    """The intervals around points, none where it is not known."""
+    ends = [estimate.interval or (estimate.value, estimate.value) for estimate in estimates]
+    pairs = list(zip(estimates, ends, strict=True))
+    return {
+        "type": "data", "symmetric": False, "color": colour, "thickness": 1.5, "width": 4,
+        "array": numbers([high - estimate.value for estimate, (_, high) in pairs]),
+        "arrayminus": numbers([estimate.value - low for estimate, (low, _) in pairs]),
+    }  # fmt: skip
+
+
 def dots(labels: Sequence[str], series: dict[str, tuple[str, list[Estimate | None]]]) -> View:
     """Rows of points with their intervals, one series beside the other.
 
@@ -101,17 +112,11 @@ def dots(labels: Sequence[str], series: dict[str, tuple[str, list[Estimate | Non
     for number, (name, (colour, estimates)) in enumerate(series.items()):
         shift = (number - (len(series) - 1) / 2) * min(0.2, 0.7 / len(series))
         rows = [(row, estimate) for row, estimate in enumerate(estimates) if estimate is not None]
-        ends = [estimate.interval or (estimate.value, estimate.value) for _, estimate in rows]
-        values = [estimate.value for _, estimate in rows]
+        known = [estimate for _, estimate in rows]
         traces.append({
             "type": "scatter", "mode": "markers", "name": name, "legendgroup": name,
-            "x": numbers(values), "y": [row + shift for row, _ in rows],
-            "error_x": {
-                "type": "data", "symmetric": False, "color": colour, "thickness": 1.5, "width": 4,
-                "array": numbers([high - value for (_, high), value in zip(ends, values, strict=True)]),
-                "arrayminus": numbers([value - low for (low, _), value in zip(ends, values, strict=True)]),
-            },
-            "marker": {"color": colour, "size": 9},
+            "x": numbers([estimate.value for estimate in known]), "y": [row + shift for row, _ in rows],
+            "error_x": error_bars(known, colour), "marker": {"color": colour, "size": 9},
             "text": [f"{labels[row]}: {estimate} %" for row, estimate in rows],
             "hovertemplate": "%{text}<extra>%{fullData.name}</extra>",
         })  # fmt: skip

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import expit, ndtri
 
+from svmixer.fileio import write_json
 from svmixer.report.curves import histogram, operating_points, probit, thinned
 from svmixer.report.eer_figures import condition_figure
 from svmixer.report.experiment import read_experiment
@@ -140,3 +141,29 @@ def test_error_rates_by_condition(experiment):
 def test_a_set_without_speakers_has_no_reliability(experiment, eval_set):
     (eval_set / "utt2spk").unlink()
     assert reliability_figure(drawn([experiment])).views == []
+
+
+def test_error_rates_by_length_of_cut(experiment):
+    """Cut utterances by length, then whole ones; what was done to the band as well is no part of it."""
+    metrics = result_of(experiment).metrics
+    for seconds, eer in ((0.5, 30.0), (2.0, 12.0)):
+        folder = experiment.folder / f"score/test_d{seconds:g}"
+        folder.mkdir()
+        write_json(
+            folder / "metrics.json",
+            {**metrics, "max_seconds": seconds, "eer": eer, "eer_ci95": [eer - 1, eer + 3]},
+        )
+    by_condition, by_length = condition_figure(drawn([read_experiment(experiment.folder, "student")])).views
+    assert [row[0] for row in by_condition.rows] == [
+        "full band",
+        "full band, 0.5 s",
+        "full band, 2 s",
+        "below 3.8 kHz",
+    ]
+    assert by_length.name == "test, by length of cut"
+    student, *controls = by_length.traces
+    assert student["x"] == ["0.5 s", "2 s", "whole"]
+    assert student["y"] == pytest.approx([30.0, 12.0, metrics["eer"]], abs=1e-5)
+    assert student["error_y"]["array"][:2] == [3, 3] and student["error_y"]["arrayminus"][:2] == [1, 1]
+    assert [trace["x"] for trace in controls] == [["whole"]] * 2
+    assert by_length.rows[0] == ["0.5 s", "30.00 [29.00, 33.00]", "-", "-"]
