@@ -10,9 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from svmixer.audio.dumpset import RATE
-from svmixer.lists import Trials, read_table
+from svmixer.lists import ListError, Trials, read_table
+from svmixer.log import get_logger
 from svmixer.report.results import Result
 from svmixer.scoring.metrics import eer_replicates, equal_error_rate, error_rates, percentile_interval
+
+logger = get_logger(__name__)
 
 # Ends of the groups by length, in seconds.
 LENGTHS = (1, 2, 3, 5, 10, 20)
@@ -42,10 +45,8 @@ def groupings(result: Result, data_dir: Path | None) -> dict[str, list[Group]]:
 
     Args:
         result: on whose trial list.
-        data_dir: the set's directory of Kaldi lists; a dump keeps a few of them alone.
-
-    Raises:
-        ListError: a list that cannot be read.
+        data_dir: the set's directory of Kaldi lists; a dump keeps a few of them alone. Lists that cannot be
+            read are left out.
     """
     trials = result.trials()
     found = {"length of the shorter side": list(_groups(result, *_by_length(result, trials)))}
@@ -70,12 +71,15 @@ def _tables(result: Result, data_dir: Path | None) -> dict[str, dict[str, str]]:
         for path in sorted(folder.glob(pattern))
         if path.is_file() and path.name not in NO_GROUPS
     }
-    speakers = (folders[0] / "utt2spk").is_file()
-    return {
-        name: read_table(path)
-        for name, path in sorted(paths.items())
-        if speakers or not name.startswith("spk2")
-    }
+    speakers, found = (folders[0] / "utt2spk").is_file(), {}
+    for name, path in sorted(paths.items()):
+        if speakers or not name.startswith("spk2"):
+            try:
+                found[name] = read_table(path)
+            except ListError as error:
+                # No result depends on it.
+                logger.warning("left out of the report: %s", error)
+    return found
 
 
 def _by_length(result: Result, trials: Trials) -> tuple[np.ndarray, list[str]]:

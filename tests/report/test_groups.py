@@ -97,4 +97,5 @@ def test_what_divides_nothing_is_left_out(run_dir):
     names = [line.split()[0] for line in Path("dump/test/utt2spk").read_text().splitlines()]
     write_table("dump/test/utt2lang", dict.fromkeys(names, "en"))
     write_table("dump/test/utt2channel", {names[0]: "a", names[1]: "b"})
+    Path("dump/test/utt2notes").write_text("a b\na c\n")
     assert groupings(main_result(run_dir), None) == {}
