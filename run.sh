@@ -120,7 +120,7 @@ first_done() {
 
 commit=$(python -c 'from svmixer.scoring.result import code_commit; print(code_commit())')
 
-# The command line, options, commit and start of this run, saved beside the results; those of a run that found everything done
+# The command line, options, their defaults, commit and start of this run, saved beside the results; those of a run that found everything done
 # are not.
 record_run() {
     local name record=() now distill_config=$distill_config train_config=$train_config
@@ -132,7 +132,7 @@ record_run() {
     [[ $distill_config != auto* || ! -f $expdir/$tag/distill/.chosen ]] || distill_config=$(<"$expdir/$tag/distill/.chosen")
     [[ $train_config != auto* || ! -f $expdir/$tag/train/.chosen ]] || train_config=$(<"$expdir/$tag/train/.chosen")
     distill_config=${distill_config#auto:}
-    for name in $_known_options; do record+=(--option "$name=${!name}"); done
+    for name in $_known_options; do record+=(--option "$name=${!name}" --default "$name=${_defaults[$name]}"); done
     python -m svmixer record_run --exp_dir "$expdir/$tag" --first "$(first_done "$now")" \
         --command "$(recorded_command "$root" run.sh "${command_line[@]}")" --commit "$commit" --started "$started" "${record[@]}"
 }

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from svmixer.fileio import atomic_write, write_json
-from svmixer.report.page import command_lines
+from svmixer.report.places import command_lines
 from svmixer.report.tables import table
 
 # Characters in a line of text; tables are as wide as they are.

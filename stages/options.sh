@@ -78,6 +78,8 @@ durations=
 score_norm=none
 # true: also score the controls without a model: statistics of log-mel bands, plain and whitened.
 control=false
+# true: the report of stage 6 has players with pieces of the recordings of the hardest wrong trials.
+report_audio=true
 # true: stage 7 also writes ONNX graphs, float32 and int8, checks them on speech, and writes a model card.
 onnx=true
 # Further options of stage 7: "--weights float16".
@@ -94,7 +96,7 @@ for _name in $option_names; do
     [ "$_name" = all ] || [[ -v $_name ]] || option_error "option_names: ${BASH_SOURCE[0]} declares no '$_name'"
 done
 [ $# -eq 0 ] || option_error "unexpected argument '$1' (options are --name value; --help lists them)"
-require_bool trim allow_pipes init_distilled control onnx allow_changes force
+require_bool trim allow_pipes init_distilled control report_audio onnx allow_changes force
 require_int 1 nj num_nodes
 require_int 0 ngpu seed
 [ -z "$max_resubmits" ] || require_int 0 max_resubmits

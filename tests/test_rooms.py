@@ -35,7 +35,7 @@ ROOMS = {
     "scoring": "base lists audio inference models",
     "training": "base lists audio models teachers losses distributed scoring",
     "export": "base lists audio inference models scoring",
-    "report": "base lists models scoring",
+    "report": "base lists audio inference models scoring training",
     "espnet": "base inference models",
     "stages": "base lists audio inference models scoring training report",
     "cli": "base lists audio inference demo models scoring export report espnet",

@@ -192,6 +192,8 @@ was_given() {
 }
 
 _known_options=$(_options_of "$_script" "$_table" | cut -f1)
+declare -A _defaults=()
+for _name in $_known_options; do _defaults[$_name]=${!_name-}; done
 
 # Is $1, as --a-name or --a_name, a known option?
 _is_option() {

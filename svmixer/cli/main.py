@@ -24,6 +24,7 @@ VERBS = {
     "calibrate": ("svmixer.cli.calibrate:main", "Give an export log-likelihood ratios and operating points."),
     "metrics": ("svmixer.cli.score_metrics:main", "Error rates of anybody's score file."),
     "complexity": ("svmixer.cli.complexity:main", "Count parameters and MACs of a model."),
+    "report": ("svmixer.cli.report:main", "Write the report of an experiment, or compare several."),
     "compare": ("svmixer.cli.experiments:compare", "Compare groups of runs with several seeds each."),
     "tables": ("svmixer.cli.experiments:tables", "List the runs of a table of experiments, or write it."),
     "teacher_embeddings": (
@@ -52,13 +53,13 @@ STAGES = {
     "extract": "svmixer.stages.extract:main",
     "cohort": "svmixer.stages.score:cohort",
     "score": "svmixer.stages.score:score",
-    "report": "svmixer.stages.report:main",
     "record_run": "svmixer.stages.record_run:main",
 }
 PROGRAMS = {verb: place for verb, (place, _) in VERBS.items()} | STAGES
 # Modules that the extra [torch] brings, and programs that it is not enough for.
 TORCH = (
     "torch", "scipy", "av", "kaldiio", "safetensors", "humanfriendly", "jinja2", "matplotlib", "markdown",
+    "plotly",
 )  # fmt: skip
 TRAINING = ("distill", "export", "launch", "pretrain", "train")
 # How often a thread of a training looks whether the others are done before it sleeps.

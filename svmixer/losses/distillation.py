@@ -42,12 +42,15 @@ class LastMSE(nn.Module):
             teacher: (B, 1, T', D), the last hidden state of the same crops.
 
         Returns:
-            The scalar loss in float32 and detached figures: ``mse``, before the factor.
+            The scalar loss in float32 and detached figures: ``mse``, before the factor, and ``cosine``, the
+            mean cosine between prediction and target.
         """
         guess = self.projection(student)  # (B, T, D)
         target = align_frames(teacher.squeeze(1), guess.shape[1])
-        mse = F.mse_loss(_precise(guess), _precise(target))
-        return self.weight * mse, {"mse": mse.detach()}
+        guess, target = _precise(guess), _precise(target)
+        mse = F.mse_loss(guess, target)
+        cosine = F.cosine_similarity(guess.detach(), target, dim=-1).mean()
+        return self.weight * mse, {"mse": mse.detach(), "cosine": cosine}
 
 
 class DistilHuBERT(nn.Module):
@@ -95,7 +98,7 @@ class DistilHuBERT(nn.Module):
 
         Returns:
             The scalar loss in float32 and detached figures averaged over heads: ``l1``, and ``cosine``, the
-            mean cosine between prediction and target.
+            mean cosine between prediction and target; the latter also for each head, as ``cosine_layer8``.
         """
         l1, log_sigmoid, cosine = [], [], []
         for states, head in zip(teacher.unbind(1), self.heads, strict=True):
@@ -110,6 +113,7 @@ class DistilHuBERT(nn.Module):
         zero = l1[0].new_zeros(())
         loss = sum(l1, zero) - self.cosine_weight * sum(log_sigmoid, zero)
         figures = {"l1": torch.stack(l1).detach().mean(), "cosine": torch.stack(cosine).mean()}
+        figures |= {f"cosine_layer{layer}": value for layer, value in zip(self.layers, cosine, strict=True)}
         return self.weight * loss, figures
 
 

@@ -13,7 +13,8 @@ import numpy as np
 from svmixer.config import ConfigError, load
 from svmixer.fileio import atomic_write
 from svmixer.report.differences import GroupFigures, difference, group_figures
-from svmixer.report.page import render, without_places
+from svmixer.report.places import without_places
+from svmixer.report.rendering import render
 from svmixer.report.results import CONTROLS, MODEL, Condition, ReportError, Result, find_results, read_run
 from svmixer.report.tables import condition_name, protocol_name, with_interval
 

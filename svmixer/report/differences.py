@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -53,21 +54,42 @@ def difference(first: GroupFigures, second: GroupFigures) -> tuple[float, tuple[
     return first.mean - second.mean, percentile_interval(first.replicates - second.replicates)
 
 
-def control_differences(results: Sequence[Result]) -> list[list[str]]:
+class Draws:
+    """Figures of single results, each computed once, and the paired differences between them."""
+
+    def __init__(self) -> None:
+        self._figures: dict[tuple[Path, int, int], GroupFigures] = {}
+
+    def difference(self, first: Result, second: Result) -> tuple[float, tuple[float, float] | None] | None:
+        """First minus second, see :func:`difference`, on the draws that the first one's interval is from.
+
+        None where they are not to be compared: another condition, trial list or protocol.
+        """
+        if _scored(first) != _scored(second):
+            return None
+        drawn = first.metrics["bootstrap"] or {"replicates": 1, "seed": 0}
+        return difference(
+            *(self._of(result, drawn["replicates"], drawn["seed"]) for result in (first, second))
+        )
+
+    def _of(self, result: Result, replicates: int, seed: int) -> GroupFigures:
+        key = (result.directory, replicates, seed)
+        if key not in self._figures:
+            self._figures[key] = group_figures([result], replicates, seed)
+        return self._figures[key]
+
+
+def control_differences(results: Sequence[Result], draws: Draws) -> list[list[str]]:
     """Rows (set, what minus what, band, points with interval): the model minus the baseline and each control,
     under every condition that both were scored under with the same trials and protocol.
     """
     rows = []
     for model in (result for result in results if result.kind == MODEL and result.metrics["bootstrap"]):
-        drawn = model.metrics["bootstrap"]["replicates"], model.metrics["bootstrap"]["seed"]
-        figures = None
         for other in results:
-            if other.kind not in (BASELINE, *CONTROLS) or _scored(other) != _scored(model):
-                continue
-            figures = figures or group_figures([model], *drawn)
-            points = with_interval(*difference(figures, group_figures([other], *drawn)))
-            names = f"{model.system} minus {other.system}"
-            rows.append([model.metrics["set"], names, model.condition.name, points])
+            found = draws.difference(model, other) if other.kind in (BASELINE, *CONTROLS) else None
+            if found:
+                names = f"{model.system} minus {other.system}"
+                rows.append([model.metrics["set"], names, model.condition.name, with_interval(*found)])
     return rows
 
 

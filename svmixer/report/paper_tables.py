@@ -16,7 +16,7 @@ from svmixer.config import ConfigError, from_dict
 from svmixer.fileio import atomic_write
 from svmixer.limits import not_negative
 from svmixer.report.differences import GroupFigures, difference, group_figures
-from svmixer.report.page import render
+from svmixer.report.rendering import render
 from svmixer.report.results import MODEL, Result, find_results
 from svmixer.report.tables import protocol_name, with_interval
 from svmixer.yaml_files import read_yaml

@@ -16,9 +16,9 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from scipy.special import ndtri
 
 from svmixer.fileio import atomic_path
+from svmixer.report.curves import det_ticks, lowest_rate, probit
 from svmixer.report.results import BASELINE, CONTROLS, MODEL, Result
 from svmixer.scoring.metrics import equal_error_rate, error_rates
 
@@ -35,8 +35,6 @@ LINES = (
     (0, (2, 3)),
     (0, (6, 2, 1, 2, 1, 2)),
 )
-# Rates in percent that get a tick on DET axes.
-DET_TICKS = (0.01, 0.1, 0.5, 1, 2, 5, 10, 20, 40, 60, 80)
 STYLE = {
     "font.size": 9,
     "axes.spines.top": False,
@@ -112,24 +110,22 @@ _LOSSES = {"train_loss": "total", "train_speaker": "speaker", "train_distill": "
 
 
 def _det_panel(axis: Axes, results: Sequence[Result]) -> None:
-    finest, drawn = 1.0, Counter[str]()
+    lowest, drawn = 1.0, Counter[str]()
     for result in results:
         scores, labels = result.load()
         rates = error_rates(scores, labels)
-        finest = min(finest, 1 / np.count_nonzero(labels), 1 / np.count_nonzero(labels == 0))
+        lowest = min(lowest, lowest_rate(labels))
         line = LINES[drawn[result.kind] % len(LINES)]
         drawn[result.kind] += 1
         colour = SYSTEM_COLOURS[result.kind]
         label = f"{result.system}, {result.condition.name}: {result.metrics['eer']:.2f} %"
-        axis.plot(_probit(rates.false_alarm), _probit(rates.miss), color=colour, linestyle=line, label=label)
-        eer = _probit(equal_error_rate(rates)[0])
+        axis.plot(probit(rates.false_alarm), probit(rates.miss), color=colour, linestyle=line, label=label)
+        eer = probit(equal_error_rate(rates)[0])
         axis.plot(eer, eer, "o", color=colour, markersize=4)
-    lowest = max(finest, 1e-4)
-    limits = _probit(np.array([lowest, 0.6]))
+    limits = probit(np.array([lowest, 0.6]))
     axis.plot(limits, limits, color=GREY, linewidth=0.6, linestyle=":")
-    ticks = [tick for tick in DET_TICKS if 100 * lowest <= tick <= 60]
     for one in (axis.xaxis, axis.yaxis):
-        one.set_ticks(_probit(np.array(ticks) / 100), [f"{tick:g}" for tick in ticks])
+        one.set_ticks(*det_ticks(lowest))
     axis.set(xlim=limits, ylim=limits, xlabel="false alarms, %", ylabel="misses, %", aspect="equal")
     axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.11), title="equal error rate (dots)")
 
@@ -168,11 +164,6 @@ def _mark_lowest(axis: Axes, records: list[dict[str, Any]], key: str) -> None:
         value, epoch = min(points)
         axis.plot(epoch, value, "o", color=BLUE, markersize=6, fillstyle="none")
         axis.annotate(f"{value:.3g}", (epoch, value), textcoords="offset points", xytext=(0, 7), ha="center")
-
-
-def _probit(rates: np.ndarray | float) -> np.ndarray:
-    # Rates of 0 and 1 lie at infinity; they are drawn far outside the axes.
-    return ndtri(np.clip(rates, 1e-9, 1 - 1e-9))
 
 
 def save_figure(figure: Figure, path: str | Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,6 +98,10 @@ class Result:
         Raises:
             ReportError: the list has changed since.
         """
+        return self._trials
+
+    @functools.cached_property
+    def _trials(self) -> Trials:
         path = Path(self.metrics["data_dir"]) / "trials"
         if not path.is_file() or md5_file(path) != self.metrics["trials_md5"]:
             state = "has changed since" if path.is_file() else "is missing"
@@ -107,8 +112,11 @@ class Result:
 
     def load(self) -> tuple[np.ndarray, np.ndarray]:
         """Scores ``(N,)`` and labels ``(N,)``."""
-        trials = self.trials()
-        return read_scores(self.directory / "scores", trials), trials.labels
+        return self._scores, self.trials().labels
+
+    @functools.cached_property
+    def _scores(self) -> np.ndarray:
+        return read_scores(self.directory / "scores", self.trials())
 
     def load_speakers(self) -> np.ndarray | None:
         """Speakers of each trial, ``(N, 2)``; None where the set does not know them."""

@@ -31,17 +31,15 @@ def protocol_name(metrics: dict[str, Any]) -> str:
 
 def result_table(results: Sequence[Result]) -> str:
     """One row a result."""
+    return table(*result_rows(results), "lllrrrrll")
+
+
+def result_rows(results: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
+    """Header and cells of that table."""
     header = [
-        "set",
-        "system",
-        "band",
-        "EER % [95 %]",
-        "minDCF 0.05",
-        "minDCF 0.01",
-        "threshold",
-        "protocol",
+        "set", "system", "band", "EER % [95 %]", "minDCF 0.05", "minDCF 0.01", "threshold", "protocol",
         "score norm",
-    ]
+    ]  # fmt: skip
     rows = []
     for result in results:
         metrics = result.metrics
@@ -58,21 +56,38 @@ def result_table(results: Sequence[Result]) -> str:
                 metrics["normalisation"],
             ]
         )
-    return table(header, rows, "lllrrrrll")
+    return header, rows
 
 
 def list_table(results: Sequence[Result]) -> str:
     """One row a trial list."""
-    lists = {result.metrics["trials_md5"]: result.metrics for result in results}
-    rows = [
-        [m["set"], f"{m['trials']:,}", f"{m['targets']:,}", _speakers(m), f"`{md5}`"]
-        for md5, m in lists.items()
-    ]
+    rows = [[*cells, f"`{md5}`"] for *cells, md5 in list_rows(results)]
     return table(["set", "trials", "target trials", "speakers", "MD5 of the list"], rows, "lrrrl")
 
 
-def _speakers(metrics: dict[str, Any]) -> int | str:
-    return metrics["bootstrap"]["speakers"] if metrics["bootstrap"] else "not known"
+def list_rows(results: Sequence[Result]) -> list[list[str]]:
+    """Cells of that table."""
+    lists = {result.metrics["trials_md5"]: result.metrics for result in results}
+    return [
+        [m["set"], f"{m['trials']:,}", f"{m['targets']:,}", _speakers(m), md5] for md5, m in lists.items()
+    ]
+
+
+def _speakers(metrics: dict[str, Any]) -> str:
+    return str(metrics["bootstrap"]["speakers"]) if metrics["bootstrap"] else "not known"
+
+
+def complexity_rows(parts: Sequence[dict[str, Any]]) -> list[list[str]]:
+    """Rows (part, parameters, MMACs, millions of operations) of a model, from ``svmixer complexity``."""
+    return [
+        [
+            part["name"],
+            f"{part['params']:,}",
+            f"{part['macs'] / 1e6:,.1f}",
+            f"{part['operations'] / 1e6:,.1f}",
+        ]
+        for part in parts
+    ]
 
 
 def condition_name(condition: Condition) -> str:

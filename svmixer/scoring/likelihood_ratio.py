@@ -20,7 +20,18 @@ def cllr(scores: np.ndarray, labels: np.ndarray) -> float:
 
 
 def min_cllr(scores: np.ndarray, labels: np.ndarray) -> float:
-    """The cost that the best non-falling map of the scores ``(N,)`` to log-likelihood ratios would leave.
+    """The cost that the best non-falling map of the scores ``(N,)`` to log-likelihood ratios would leave, see
+    :func:`pav_ratios`.
+
+    Raises:
+        SvmixerError: see :func:`svmixer.scoring.metrics.check_scores`.
+    """
+    ratios, targets = pav_ratios(scores, labels), np.asarray(labels).astype(bool)
+    return _cllr(ratios[targets], ratios[~targets])
+
+
+def pav_ratios(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Log-likelihood ratios ``(N,)`` by the best non-falling map of the scores ``(N,)``; some are infinite.
 
     The map is found with the labels, by pool-adjacent-violators; trials of one score get one ratio.
 
@@ -35,8 +46,7 @@ def min_cllr(scores: np.ndarray, labels: np.ndarray) -> float:
     posterior = isotonic_regression(share, weights=count.astype(np.float64)).x[group]
     prior = targets.mean()
     with np.errstate(divide="ignore"):
-        ratios = np.log(posterior) - np.log1p(-posterior) - np.log(prior / (1 - prior))
-    return _cllr(ratios[targets], ratios[~targets])
+        return np.log(posterior) - np.log1p(-posterior) - np.log(prior / (1 - prior))
 
 
 def actual_dcf(scores: np.ndarray, labels: np.ndarray, p_target: float) -> float:

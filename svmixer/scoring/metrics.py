@@ -107,10 +107,24 @@ def min_dcf(rates: ErrorRates, p_target: float) -> float:
     Raises:
         ValueError: ``p_target`` is not between 0 and 1.
     """
+    return float(_costs(rates, p_target).min())
+
+
+def min_dcf_point(rates: ErrorRates, p_target: float) -> int:
+    """Index of the operating point at which :func:`min_dcf` is reached, the first of several.
+
+    Raises:
+        ValueError: ``p_target`` is not between 0 and 1.
+    """
+    return int(_costs(rates, p_target).argmin())
+
+
+def _costs(rates: ErrorRates, p_target: float) -> np.ndarray:
+    """Normalised detection cost of every operating point, ``(K,)``."""
     if not 0 < p_target < 1:
         raise SvmixerError(f"p_target lies between 0 and 1, found {p_target}")
     cost = p_target * rates.miss + (1 - p_target) * rates.false_alarm
-    return float(cost.min() / min(p_target, 1 - p_target))
+    return cost / min(p_target, 1 - p_target)
 
 
 def summary(scores: np.ndarray, labels: np.ndarray) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Save a run's command line, options, commit and start beside its results (``run.json``).
+"""Save a run's command line, options, environment, commit and start beside its results (``run.json``).
 
 Commit and time are those of the start: the code may change while a run lasts. ``run.json`` is about the run
 that trained the model, or evaluated it first where none is trained here. Runs that began at a later stage and
@@ -9,6 +9,9 @@ alone, which has all of them.
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
+import os
+import platform
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +19,35 @@ from svmixer.fileio import write_json
 from svmixer.report.results import read_run
 from svmixer.stages.done import STAGES
 
+# Packages whose versions belong to a result.
+PACKAGES = (
+    "numpy", "scipy", "torch", "torchaudio", "onnxruntime", "soundfile", "soxr", "av", "kaldiio", "espnet",
+    "lightning-fabric", "pyroomacoustics",
+)  # fmt: skip
+
+
+def environment() -> dict[str, str]:
+    """Name → version of what runs here: Python, the system, packages; no name of a machine."""
+    found = {
+        "Python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "processors": str(os.cpu_count()),
+    }
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
 
 def merge(found: dict[str, Any], run: dict[str, Any]) -> dict[str, Any]:
     """What ``run.json`` holds after ``run``, if it held ``found`` before (empty: there was none).
 
     Args:
-        found, run: ``command``, ``commit``, ``started``, ``options``, and ``first``: the first stage that the
-            run did. Records of earlier versions have no ``first``: they count as those of trainings.
+        found, run: ``command``, ``commit``, ``started``, ``options``, ``defaults``, ``environment``, and
+            ``first``: the first stage that the run did. Records of earlier versions have no ``first``: they
+            count as those of trainings.
     """
     if found.get("started") == run["started"] and found["command"] == run["command"]:
         return found
@@ -49,6 +74,7 @@ def main(argv: list[str] | None = None) -> None:
         parser.add_argument(f"--{name}", required=True, help=about)
     parser.add_argument("--first", type=int, required=True, help="first stage that it did, as a number")
     parser.add_argument("--option", action="append", default=[], help="KEY=VALUE of the run, one each")
+    parser.add_argument("--default", action="append", default=[], help="KEY=VALUE without that option")
     args = parser.parse_args(argv)
     record = {
         "command": args.command,
@@ -56,6 +82,8 @@ def main(argv: list[str] | None = None) -> None:
         "started": args.started,
         "first": args.first,
         "options": dict(option.split("=", 1) for option in args.option),
+        "defaults": dict(option.split("=", 1) for option in args.default),
+        "environment": environment(),
     }
     exp_dir = Path(args.exp_dir)
     found = read_run(exp_dir)

@@ -33,6 +33,7 @@ def test_last_mse_by_hand():
     loss, stats = LastMSE(2, 2, weight=0.5)(student, teacher)
     assert loss.item() == pytest.approx(2.5)
     assert stats["mse"].item() == pytest.approx(5.0)
+    assert stats["cosine"].item() == pytest.approx(12 / math.sqrt(5 * 29), abs=1e-6)
 
 
 def test_last_mse_maps_only_when_sizes_differ():
@@ -70,11 +71,12 @@ def test_distilhubert_has_three_heads_of_two_layers():
 def test_distilhubert_sums_over_heads_and_takes_a_state_for_each():
     module = DistilHuBERT(4, 6, layers=(2, 0, 3), cosine_weight=0.7)
     student, teacher = states(0, 2, 5, 4), states(1, 2, 3, 5, 6)
-    expected = 0.0
+    expected, stats = 0.0, module(student, teacher)[1]
     for number, head in enumerate(module.heads):
         guess, target = head(student), teacher[:, number]
         dot = (guess * target).sum(-1) / guess.norm(dim=-1) / target.norm(dim=-1)
         expected = expected + (guess - target).abs().mean() - 0.7 * torch.sigmoid(dot).log().mean()
+        torch.testing.assert_close(stats[f"cosine_layer{module.layers[number]}"], dot.mean())
     torch.testing.assert_close(module(student, teacher)[0], expected)
     with pytest.raises(ValueError, match="zip"):
         module(student, teacher[:, :2])

@@ -46,6 +46,7 @@ def test_every_stage_leaves_what_it_promises(finished):
     assert str(finished) not in results and str(finished) not in (exp / "report.html").read_text()
     assert f"started {record['started']}." in results and str(Path(words[2]).parent) not in results
     assert "--tag toy" in record["command"] and record["options"]["lowpass"] == "3800" and record["commit"]
+    assert record["defaults"]["lowpass"] == "" and record["defaults"]["stop_stage"] == "7"
     assert (exp / "export/speakers.txt").read_text().splitlines()[:5] == [
         "s00#sp0.9",
         "s01#sp0.9",

@@ -9,7 +9,10 @@ import pytest
 
 import svmixer
 from svmixer.report.compare import write_comparison
-from svmixer.report.page import command_lines, command_without_places, without_places, write_report
+from svmixer.report.document import Extras
+from svmixer.report.experiment import read_experiment
+from svmixer.report.page import write_report
+from svmixer.report.places import command_lines, command_without_places, without_places
 
 CHECKOUT = Path(svmixer.__file__).resolve().parent.parent
 
@@ -88,7 +91,7 @@ def test_pages_have_none(make_run):
     run["command"] = shlex.join(words)
     run["options"] = {"recipe": f"{CHECKOUT}/egs/toy/sv1", "model": f"{place}/m", "datadir": "/scratch/data"}
     (folder / "run.json").write_text(json.dumps(run))
-    write_report(folder, "student")
+    write_report(read_experiment(folder, "student"), Extras())
     write_comparison({"a": [str(folder.resolve())]}, "page.md", "Page", "", 10, 0)
     for name in (folder / "RESULTS.md", folder / "report.html", Path("page.md")):
         text = name.read_text()

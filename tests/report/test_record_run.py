@@ -1,13 +1,17 @@
 """run.json and commands.log: which run's record stays, and that the page of results says the same."""
 
 import json
+import platform
 import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from svmixer.fileio import read_json
+from svmixer.report.document import Extras
+from svmixer.report.experiment import read_experiment
 from svmixer.report.page import write_report
 from svmixer.stages.record_run import main
 
@@ -60,6 +64,16 @@ def test_a_run_is_recorded_once(tmp_path):
     assert log(tmp_path) == ["1", "2"]
 
 
+def test_the_environment_and_what_the_options_would_be(tmp_path):
+    words = ["--command", "./run.sh", "--commit", "c", "--started", "day 1", "--first", "3"]
+    main(["--exp_dir", str(tmp_path), *words, "--option", "nj=4", "--default", "nj=2", "--default", "tag="])
+    run = read_json(tmp_path / "run.json")
+    assert run["options"] == {"nj": "4"} and run["defaults"] == {"nj": "2", "tag": ""}
+    found = run["environment"]
+    assert found["numpy"] == np.__version__ and found["Python"] == platform.python_version()
+    assert platform.node() not in found.values()
+
+
 def test_records_of_earlier_versions_are_those_of_trainings(tmp_path):
     old = {"command": "./run.sh", "commit": "c", "started": "day 0", "options": {}}
     (tmp_path / "run.json").write_text(json.dumps(old))
@@ -71,7 +85,7 @@ def test_records_of_earlier_versions_are_those_of_trainings(tmp_path):
 def test_the_page_names_all_of_them(make_run):
     folder = make_run("exp/toy")
     record(folder, 1, 5)
-    write_report(folder, "student")
+    write_report(read_experiment(folder, "student"), Extras())
     text = (folder / "RESULTS.md").read_text()
     assert "started 2030-01-02T03:04:05Z." in text
     assert "Then:\n\n```\n./run.sh --nj 1\n```\n\nCommit `c1`, started day 1." in text

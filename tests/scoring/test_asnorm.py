@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from svmixer.inference.normalisation import cohort_statistics, normalise
 from svmixer.inference import normalisation as module
+from svmixer.inference.normalisation import cohort_statistics, normalise
 
 
 def test_by_hand():
