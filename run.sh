@@ -68,6 +68,7 @@ if [ -n "$model" ]; then
     # Only what is evaluated is prepared.
     valid_set='' aug_sets=''
     [ "$control" = true ] || [ "$score_norm" = asnorm ] || train_set=''
+    baseline=''
 fi
 
 # counterpart FILE KIND OTHER: the configuration of training OTHER that goes with FILE, which is of training KIND.
@@ -136,15 +137,38 @@ record_run() {
         --command "$(recorded_command "$root" run.sh "${command_line[@]}")" --commit "$commit" --started "$started" "${record[@]}"
 }
 
-for ((number = first; number <= last; number++)); do
-    [ "${skipped[number]:-false}" = false ] || continue
-    script=$(printf '%s/stages/%02d_%s.sh' "$root" "$number" "${names[number - 1]}")
-    # A stage gets those of our options that it takes.
-    arguments=()
+# run_script SCRIPT OPTION…: a stage with those of our options that it takes; OPTIONs win.
+run_script() {
+    local name script=$root/stages/$1 arguments=()
     while IFS=$'\t' read -r name _; do
         if [[ -v $name ]]; then arguments+=("--$name" "${!name}"); fi
     done < <(_options_of "$script" "$root/stages/options.sh")
-    if [ "$number" -eq 6 ] && [ -d "$expdir/$tag" ]; then record_run; fi
-    run_child "$script" "${arguments[@]}"
+    run_child "$script" "${arguments[@]}" "${@:2}"
+}
+
+# The baseline is scored like a model of its own, under the conditions that are asked for.
+score_baseline() {
+    [ -z "$baseline" ] || run_script 05_score.sh --model "$baseline" --tag "$tag/baseline" --control false --score_norm none
+}
+
+# advise: what the baseline's scores say about a training, once.
+advised=false
+advise() {
+    [ -n "$baseline" ] && [ "$advised" = false ] || return 0
+    advised=true
+    score_baseline
+    run_script advice.sh
+}
+
+for ((number = first; number <= last; number++)); do
+    [ "${skipped[number]:-false}" = false ] || continue
+    case $number in
+        3 | 4) advise ;;
+        5) score_baseline ;;
+        6) [ ! -d "$expdir/$tag" ] || record_run ;;
+    esac
+    run_script "$(printf '%02d_%s.sh' "$number" "${names[number - 1]}")"
 done
+# Whoever stops before the training wants to decide about it.
+[ "$last" -ne 2 ] || advise
 if [ "$last" -ge 3 ]; then record_run; fi

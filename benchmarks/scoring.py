@@ -18,8 +18,8 @@ from apart import apart
 from measure import Result, Timing, command_line, write_result
 
 from svmixer.config import from_dict, parse_args
+from svmixer.inference.normalisation import cohort_statistics, normalise
 from svmixer.inference.utterance import unit_length
-from svmixer.scoring.cohort import cohort_statistics, normalise
 from svmixer.scoring.metrics import score_trials, summary
 
 T = TypeVar("T")

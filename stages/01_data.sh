@@ -36,11 +36,17 @@ mapfile -d '' -t files < <(cd "$recipe" && find -L local conf lists -type f -not
     -not -path '*/__pycache__/*' -print0 2>/dev/null | sort -z)
 spec=(--stage data --option "local_data_opts=$local_data_opts"
     --option "recipe=$(cd "$recipe" && digest_named "${files[@]}")")
+before=''
 for word in "${options[@]}"; do
     # As a word, or after `--name=`.
     for file in "$word" "${word#--*=}"; do
         [ ! -f "$file" ] || spec+=(--list "$file")
     done
+    # A folder that is taken as it is: by the names in it; what the files hold is stage 2's.
+    if [[ $before == --audio[_-]dir || $word == --audio[_-]dir=* ]]; then
+        spec+=(--option "audio=$(find "${word#--*=}" -follow -type f 2>/dev/null | sort | md5sum | cut -d' ' -f1)")
+    fi
+    before=$word
 done
 # Lists that were edited by hand are respected; lists that are gone are made again.
 for set in "${sets[@]}"; do

@@ -12,7 +12,7 @@ own "$dir"
 spec=(--stage report --list "$dir/run.json" --option "audio=$report_audio" --output "$dir/RESULTS.md"
     --output "$dir/report.html")
 shopt -s nullglob
-metrics=("$dir"/score/*/metrics.json "$dir"/control*/*/metrics.json)
+metrics=("$dir"/score/*/metrics.json "$dir"/baseline/score/*/metrics.json "$dir"/control*/*/metrics.json)
 for file in "${metrics[@]}"; do spec+=(--input "$file"); done
 [ ${#metrics[@]} -gt 0 ] || die "$dir/score is missing; it is made by stage 5 (score): run with --stage 5"
 notes=()

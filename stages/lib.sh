@@ -73,10 +73,11 @@ remember() {
     mv "$file.new" "$file"
 }
 
-# recipe_name: the recipe, wherever the checkout is.
+# recipe_name: the recipe, wherever the checkout is; `.` for one outside that keeps its data beside itself, wherever that is.
 recipe_name() {
     local folder
     folder=$(cd "$recipe" && pwd)
+    [ "$folder" != "$PWD" ] || [[ $folder == "$SVMIXER_ROOT"/* ]] || folder=.
     echo "${folder#"$SVMIXER_ROOT/"}"
 }
 

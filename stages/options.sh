@@ -49,6 +49,9 @@ teacher=wavlm_tiny
 teacher_embeddings=
 # Model directory, or name of a model of the package, to evaluate instead of training one: run.sh leaves out stages 3, 4 and 7.
 model=
+# Model directory, or name of a model of the package, that is scored on the test sets before the training, with advice whether to
+# train; it is the first row of the results. Empty: none.
+baseline=
 # true: stage 4 starts from the student of stage 3; false, or without a teacher: it starts anew.
 init_distilled=true
 # Configuration of stage 3; auto: the recipe's local/choose_config.sh chooses one by what is in the training set; auto:FILE: FILE,

@@ -16,6 +16,7 @@ from svmixer.errors import SvmixerError
 from svmixer.text_files import encoding_repair, foreign_text
 
 ENDINGS = (".yaml", ".yml")  # of values that name files
+_CHECKOUT = Path(__file__).resolve().parents[1]
 _MOST_VALUES = 100_000  # in one file; the largest of the project has about a hundred
 
 
@@ -145,7 +146,8 @@ def _refuse_twice(root: yaml.Node | None) -> None:
 
 
 def find_yaml(name: str, base: str | Path) -> Path:
-    """The YAML file that a value in ``base`` names: beside it, in a folder above it, or as it stands.
+    """The YAML file that a value in ``base`` names: beside it, in a folder above it, as it stands, or in the
+    checkout that this package lies in (a recipe may be anywhere).
 
     Never ``base`` itself: a recipe's file may extend the project's of the same name. Where ``base`` is a
     source that is no file, the folders are the working directory and those above it.
@@ -153,7 +155,8 @@ def find_yaml(name: str, base: str | Path) -> Path:
     Raises:
         ConfigError: there is none.
     """
-    for candidate in [*(folder / name for folder in Path(base).resolve().parents), Path(name)]:
+    above = Path(base).resolve().parents
+    for candidate in [*(folder / name for folder in above), Path(name), _CHECKOUT / name]:
         # A name that is too long for a file is an error to pathlib and False to os.path.
         if os.path.isfile(candidate) and os.path.realpath(candidate) != os.path.realpath(base):
             return candidate

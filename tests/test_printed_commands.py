@@ -40,7 +40,9 @@ FILE = re.compile(
     r"(?<!`)`((?:svmixer|tools|stages|tests|benchmarks|conf|docs)/[\w./-]+\.(?:py|sh|pl|md|yaml|conf))`"
 )
 # Programs that are none of this project's, and words of a shell.
-FOREIGN = {"cat", "cd", "cp", "echo", "export", "git", "pip", "pre-commit", "rm", "sbatch", "sed", "tmux"}
+FOREIGN = {
+    "cat", "cd", "cp", "echo", "export", "git", "npm", "pip", "pre-commit", "rm", "sbatch", "sed", "tmux",
+}  # fmt: skip
 WRAPPERS = {"exec", "env", "nohup"}
 # Options of run.sh whose value is options of another program.
 NESTED = {"distill_args": "distill", "train_args": "train", "export_args": "export"}

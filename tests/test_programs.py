@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import configparser
 import dataclasses
+import os
 import re
 import runpy
 import subprocess
@@ -220,3 +221,25 @@ def test_a_state_that_the_student_has_not_got(capsys):
 def test_options_whose_comments_stand_behind_parentheses():
     assert field_comments(TrainConfig)["init_student"].startswith("stage 4: student weights")
     assert "playing speeds" in field_comments(typing.get_type_hints(TrainConfig)["data"])["speeds"]
+
+
+@pytest.mark.parametrize(
+    ("verb", "given", "expected"),
+    [
+        ("distill", {}, {"GOMP_SPINCOUNT": "1000"}),
+        ("train", {"GOMP_SPINCOUNT": "5"}, {"GOMP_SPINCOUNT": "5"}),
+        ("train", {"OMP_WAIT_POLICY": "ACTIVE"}, {"OMP_WAIT_POLICY": "ACTIVE"}),
+        ("verify", {}, {}),
+    ],
+)
+def test_threads_of_a_training_wait_briefly_unless_the_user_says_how(verb, given, expected, monkeypatch):
+    names = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+    for name in names:
+        # Set first, so that what the program sets is taken back, too.
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit):
+        run_program(verb, ["--help"])
+    assert {name: os.environ[name] for name in names if name in os.environ} == expected

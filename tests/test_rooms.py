@@ -27,6 +27,7 @@ ROOMS = {
     "audio": "base lists",
     "inference": "base audio",
     "runtime": "inference",
+    "demo": "base inference",
     "models": "base audio inference",
     "teachers": "base inference models",
     "losses": "base",
@@ -37,11 +38,11 @@ ROOMS = {
     "report": "base lists audio inference models scoring training",
     "espnet": "base inference models",
     "stages": "base lists audio inference models scoring training report",
-    "cli": "base lists audio inference models scoring export report espnet",
+    "cli": "base lists audio inference demo models scoring export report espnet",
     "bin": "cli",
 }
 # What these rooms need is in the base install: numpy and ONNX Runtime.
-WITHOUT_TORCH = ("lists", "audio", "inference")
+WITHOUT_TORCH = ("lists", "audio", "inference", "demo")
 
 
 class Modules:

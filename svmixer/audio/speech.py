@@ -48,6 +48,10 @@ class SpeechMeter:
         counts = self._counts[self._lowest() :]
         return bool(counts.sum()) and _quantile(counts, 0.9) - _quantile(counts, 0.1) < LEAST_CHANGE_DB
 
+    def level_range(self) -> float:
+        """From the level that a tenth of all frames stay below to the one that a tenth exceed, dB."""
+        return float(_quantile(self._counts, 0.9) - _quantile(self._counts, 0.1))
+
     def _lowest(self) -> int:
         """The first bin that counts as speech."""
         loudest = _quantile(self._counts, 1.0) + _LOWEST_DB

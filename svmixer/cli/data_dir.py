@@ -20,6 +20,30 @@ from svmixer.lists import (
 
 
 @dataclass(frozen=True)
+class MakeDataDirConfig:
+    """Options of the script."""
+
+    # Folder with a folder for each speaker; audio files in these, at any depth, are the utterances.
+    audio_dir: str
+    # Directory that wav.scp, utt2spk and spk2utt are written to.
+    data_dir: str
+    # true: leave out files and folders that cannot be read; false: they are an error.
+    drop_missing: bool = False
+
+
+def make(argv: list[str] | None = None) -> None:
+    """Make the lists of recordings that lie in a folder for each speaker; what is left out is printed."""
+    config = parse_args(MakeDataDirConfig, argv, make.__doc__)
+    from svmixer.audio.speaker_folders import find_speakers, write_lists
+
+    found = find_speakers(config.audio_dir, drop_missing=config.drop_missing)
+    write_lists(found, config.data_dir)
+    speakers = len(set(found.utt2spk.values()))
+    for line in (f"{len(found.utt2spk)} recordings of {speakers} speakers", *found.remarks):
+        print(f"{config.audio_dir}: {line}")
+
+
+@dataclass(frozen=True)
 class ValidateDataDirConfig:
     """Options of the script."""
 
@@ -75,10 +99,12 @@ class PartitionDataDirConfig:
     data_dir: str
     # Where the directories train, valid and test go.
     output_dir: str = "data"
-    # Speakers to validate with.
-    valid_speakers: int = 5
-    # Speakers to test with, unless there are trials.
-    test_speakers: int = 10
+    # Speakers to validate with; without it 15 % of those with two utterances or more, from 2 to 15.
+    valid_speakers: int | None = None
+    # Speakers to test with, unless there are trials; without it 30 %, from 2 to 30.
+    test_speakers: int | None = None
+    # true: make test alone, of all speakers.
+    test_only: bool = False
     # Seed of the choice of speakers and trials.
     seed: int = 0
 
@@ -94,10 +120,24 @@ def partition(argv: list[str] | None = None) -> None:
         config.output_dir,
         valid_speakers=config.valid_speakers,
         test_speakers=config.test_speakers,
+        test_only=config.test_only,
         seed=config.seed,
     )
+    tested = (Path(config.data_dir) / "trials").exists()
+    why = {
+        "train": "the others",
+        "valid": _why("--valid_speakers", config.valid_speakers),
+        "test": "those in the trials" if tested else _why("--test_speakers", config.test_speakers),
+    }
+    if config.test_only:
+        why["test"] = "--test_only true"
     for name, count in speakers.items():
-        print(f"{config.output_dir}/{name}: {count} speakers")
+        print(f"{config.output_dir}/{name}: {count} speakers ({why[name]})")
+
+
+def _why(option: str, given: int | None) -> str:
+    """Where the number of speakers comes from."""
+    return f"{option} {given}" if given is not None else f"by the number of speakers; {option} N: another one"
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,7 @@ def write_directory(model: SpeakerModel, config: ExportConfig) -> SpeakerModel:
     import torch
 
     from svmixer.export.card import CARD
+    from svmixer.inference.calibration import CALIBRATION, COHORT
     from svmixer.inference.embedding_model import find_directory
     from svmixer.inference.onnx_model import DESCRIPTION, FILES
     from svmixer.models.io import load_model, read_speakers, save_model
@@ -73,8 +74,8 @@ def write_directory(model: SpeakerModel, config: ExportConfig) -> SpeakerModel:
     source = find_directory(config.model, "model")
     if output.resolve() == source.resolve():
         raise SvmixerError(f"output_dir: {output} is the model itself; name another folder")
-    # Graphs and card of an earlier export are not those of these weights.
-    for name in (DESCRIPTION, CARD, *FILES.values()):
+    # Graphs, card and calibration of an earlier export are not those of these weights.
+    for name in (DESCRIPTION, CARD, CALIBRATION, COHORT, *FILES.values()):
         (output / name).unlink(missing_ok=True)
     save_model(model, output, read_speakers(source), dtype)
     written = load_model(output)

@@ -15,10 +15,13 @@ VERBS = {
     "verify": ("svmixer.cli.verify:main", "Say whether recordings are of one speaker."),
     "enrol": ("svmixer.cli.enrol:main", "Enrol a speaker from one or more recordings."),
     "embed": ("svmixer.cli.embed:main", "Write speaker embeddings of audio files or of a directory."),
+    "demo": ("svmixer.cli.demo:main", "Try a model in the browser, by microphone or files."),
+    "make_data_dir": ("svmixer.cli.data_dir:make", "Make the lists of a folder for each speaker."),
     "validate_data_dir": ("svmixer.cli.data_dir:validate", "Check the lists of a data directory."),
     "fix_data_dir": ("svmixer.cli.data_dir:fix", "Repair the lists of a data directory."),
     "partition_data_dir": ("svmixer.cli.data_dir:partition", "Divide a data directory by speaker."),
     "make_trials": ("svmixer.cli.data_dir:trials", "Make trials for a data directory."),
+    "calibrate": ("svmixer.cli.calibrate:main", "Give an export log-likelihood ratios and operating points."),
     "metrics": ("svmixer.cli.score_metrics:main", "Error rates of anybody's score file."),
     "complexity": ("svmixer.cli.complexity:main", "Count parameters and MACs of a model."),
     "report": ("svmixer.cli.report:main", "Write the report of an experiment, or compare several."),
@@ -45,6 +48,8 @@ STAGES = {
     "distill": "svmixer.stages.training:distill",
     "train": "svmixer.stages.training:train",
     "pretrain": "svmixer.stages.training:pretrain",
+    "advice": "svmixer.stages.advice:main",
+    "expected_time": "svmixer.stages.expected_time:main",
     "extract": "svmixer.stages.extract:main",
     "cohort": "svmixer.stages.score:cohort",
     "score": "svmixer.stages.score:score",
@@ -57,6 +62,9 @@ TORCH = (
     "plotly",
 )  # fmt: skip
 TRAINING = ("distill", "export", "launch", "pretrain", "train")
+# How often a thread of a training looks whether the others are done before it sleeps.
+SPIN_COUNT = "1000"
+TRAINING = ("distill", "expected_time", "export", "launch", "pretrain", "train")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -95,6 +103,8 @@ def run_program(name: str, argv: list[str]) -> None:
         SystemExit: the program was given something that it cannot use, which it says in a line a fault.
     """
     module, _, function = PROGRAMS[name].partition(":")
+    if name in TRAINING:
+        wait_briefly()
     try:
         getattr(import_module(module), function)(argv)
     except BrokenPipeError:
@@ -112,6 +122,17 @@ def run_program(name: str, argv: list[str]) -> None:
             f"svmixer {name} needs {error.name}, which is not installed: "
             f"tools/setup.sh, or pip install 'svmixer[{extras}]'"
         ) from None
+
+
+def wait_briefly() -> None:
+    """Let OpenMP's threads sleep soon where they wait for one another, unless the user says how they wait.
+
+    Without a limit they spin for milliseconds at every operation. Beside a busy process of somebody else that
+    takes the processor from the very thread they wait for (docs/training_speed.md). GNU's library reads the
+    variable when PyTorch loads it.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
 
 
 def failed(message: str, status: int = 1) -> SystemExit:

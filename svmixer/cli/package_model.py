@@ -16,6 +16,7 @@ from typing import Any, Literal
 from svmixer.config import parse_args
 from svmixer.export.card import CARD, model_card, write_card
 from svmixer.fileio import read_json, write_json
+from svmixer.inference.calibration import CALIBRATION, COHORT
 from svmixer.inference.embedding_model import ASSETS, ModelError
 from svmixer.inference.onnx_model import DESCRIPTION, FILES, read_description
 from svmixer.limits import positive
@@ -66,6 +67,8 @@ def package(config: PackageConfig) -> None:
     if target.exists() and not config.force:
         raise ModelError(f"{target} is there already; --force true replaces it")
     names = ["config.yaml", WEIGHTS, "speakers.txt", FILES[config.graph]]
+    if (source / CALIBRATION).is_file():
+        names += [CALIBRATION, COHORT]
     description, card = read_export(source, config, names)
     sizes = {name: (source / name).stat().st_size / 1e6 for name in names}
     for name, size in sizes.items():
@@ -116,6 +119,7 @@ def read_export(source: Path, config: PackageConfig, names: list[str]) -> tuple[
         raise ModelError(f"{source}: {', '.join(missing)} missing; {repair}")
     description = {**read_json(source / DESCRIPTION), "precisions": [config.graph]}
     try:
-        return description, model_card(config.name, description)
+        calibration = read_json(source / CALIBRATION) if CALIBRATION in names else None
+        return description, model_card(config.name, description, calibration)
     except ModelError as error:
         raise ModelError(f"{source / DESCRIPTION}: {error}; {repair}") from None

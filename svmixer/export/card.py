@@ -34,21 +34,21 @@ def write_card(path: Path, card: str) -> None:
         stream.write(card)
 
 
-def model_card(name: str, description: dict[str, Any]) -> str:
-    """The card of a model that is called ``name``, from what its ``export.json`` holds.
+def model_card(name: str, description: dict[str, Any], calibration: dict[str, Any] | None = None) -> str:
+    """The card of a model called ``name``, from what ``export.json`` and ``calibration.json`` hold.
 
     Raises:
         ModelError: the description lacks something, as that of an older version may; the message names it.
     """
     try:
-        return _card(name, _Section(description))
+        return _card(name, _Section(description), calibration)
     except ModelError:
         raise
     except (TypeError, AttributeError, ValueError, LookupError, ArithmeticError) as error:
         raise ModelError(f"a value is not what this version writes: {error}") from None
 
 
-def _card(name: str, model: _Section) -> str:
+def _card(name: str, model: _Section, calibration: dict[str, Any] | None) -> str:
     checks, scored = model["checks"], model["scored"]
     if model["threshold"] is None:  # the export was killed before it had one
         raise ModelError("threshold is missing")
@@ -64,6 +64,7 @@ def _card(name: str, model: _Section) -> str:
         int8_time=_int8_time(checks["int8"]["ms_per_window"] / checks["float32"]["ms_per_window"]),
         rated=rated,
         about=model["about"].strip(),
+        calibration=calibration,
     )  # fmt: skip
 
 

@@ -7,7 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from svmixer.audio.quality import Quality, together
 from svmixer.errors import SvmixerError
+from svmixer.inference.calibration import (
+    STANDARD,
+    Calibration,
+    Map,
+    OperatingPoint,
+    is_telephone,
+    probability,
+)
 from svmixer.inference.utterance import unit_length
 
 # Cosines nearer to the threshold than this change sides with the next recording of the same two people.
@@ -16,15 +25,29 @@ CLOSE = 0.05
 
 @dataclass(frozen=True)
 class Verdict:
-    """The outcome of a verification; true if it is one speaker."""
+    """The outcome of a verification; true if it is one speaker and that is certain."""
 
     score: float  # cosine, −1 … 1
-    threshold: float
-    same: bool  # whether score ≥ threshold
+    threshold: float  # for the log-likelihood ratio if there is one, else for the cosine
+    same: bool  # whether the ratio, or without one the cosine, reaches the threshold
     doubts: tuple[str, ...] = ()  # why not to rely on it; none: nothing speaks against it
+    # Of the decision: the recordings are unlike those that the model was calibrated with.
+    uncertain: bool = False
+    # Of a model with a calibration: log-likelihood ratio (natural logarithm), and the probability of one
+    # speaker at the prior.
+    ratio: float | None = None
+    probability: float | None = None
+    prior: float | None = None
+
+    @property
+    def decision(self) -> str:
+        """``one speaker``, ``two speakers`` or ``uncertain``."""
+        if self.uncertain:
+            return "uncertain"
+        return "one speaker" if self.same else "two speakers"
 
     def __bool__(self) -> bool:
-        return self.same
+        return self.same and not self.uncertain
 
 
 def enrol(embeddings: Sequence[np.ndarray]) -> np.ndarray:
@@ -59,14 +82,74 @@ def verify(
         ValueError: embeddings of different sizes, not finite or zero, or a threshold that is no cosine.
     """
     check_threshold(threshold)
+    score = cosine(enrolled, embedding)
+    if abs(score - threshold) < CLOSE:
+        doubts = (*doubts, f"{abs(score - threshold):.4f} from the threshold")
+    return Verdict(score, threshold, score >= threshold, tuple(doubts))
+
+
+def verify_calibrated(
+    calibration: Calibration,
+    enrolled: np.ndarray,
+    embedding: np.ndarray,
+    qualities: tuple[Sequence[Quality], Sequence[Quality]] = ((), ()),
+    *,
+    operating_point: str = STANDARD,
+    max_false_accepts: float | None = None,
+    prior: float = 0.5,
+    doubts: Sequence[str] = (),
+) -> Verdict:
+    """As :func:`verify`, by a log-likelihood ratio and the threshold of an operating point.
+
+    Args:
+        calibration: of the model that the embeddings ``(D,)`` are by.
+        enrolled, embedding: see :func:`verify`.
+        qualities: of the recordings enrolled and of the other one; of what is not known, none. Whether a side
+            comes through a telephone is then taken to be as for the other.
+        operating_point: a name.
+        max_false_accepts: share of different speakers that may be accepted, in place of the name.
+        prior: probability of one speaker before the recordings were heard.
+        doubts: what else is known against the recordings.
+
+    Raises:
+        ValueError: as :func:`verify`; no such operating point, or a share or prior that is none.
+    """
+    score = cosine(enrolled, embedding)
+    sides = [together(side) if side else None for side in qualities]
+    outside = [
+        f"{name}: {doubt}"
+        for name, side in zip(("enrolment", "test"), sides, strict=True)
+        if side is not None
+        for doubt in calibration.limits.doubts(side)
+    ]
+    narrow = [is_telephone(side) for side in sides if side is not None]
+    telephone_sides = sum(narrow) * 2 // max(len(narrow), 1)
+    found, fits = calibration.map_for(telephone_sides)
+    if not fits:
+        outside.append("telephone band, which this model is not calibrated for")
+    ratio = calibration.ratio(enrolled, embedding, telephone_sides)
+    point = _point(found, operating_point, max_false_accepts)
+    return Verdict(
+        score, point.ratio, ratio >= point.ratio, (*outside, *doubts), bool(outside), ratio,
+        probability(ratio, prior), prior,
+    )  # fmt: skip
+
+
+def _point(found: Map, name: str, max_false_accepts: float | None) -> OperatingPoint:
+    return found.point(name) if max_false_accepts is None else found.at_most(max_false_accepts)
+
+
+def cosine(enrolled: np.ndarray, embedding: np.ndarray) -> float:
+    """Of two embeddings ``(D,)``.
+
+    Raises:
+        ValueError: of different sizes, not finite or zero.
+    """
     if np.ndim(enrolled) != 1 or np.ndim(embedding) != 1:
         raise SvmixerError(f"expected embeddings (D,), found {np.shape(enrolled)} and {np.shape(embedding)}")
     if np.shape(enrolled) != np.shape(embedding):
         raise SvmixerError(f"embeddings of different sizes: {np.shape(enrolled)} and {np.shape(embedding)}")
-    score = float(np.clip(unit_length(_finite(enrolled)) @ unit_length(_finite(embedding)), -1.0, 1.0))
-    if abs(score - threshold) < CLOSE:
-        doubts = (*doubts, f"{abs(score - threshold):.4f} from the threshold")
-    return Verdict(score, threshold, score >= threshold, tuple(doubts))
+    return float(np.clip(unit_length(_finite(enrolled)) @ unit_length(_finite(embedding)), -1.0, 1.0))
 
 
 def check_threshold(threshold: float) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from svmixer.lists.check_list import value_checks
 from svmixer.lists.errors import ListError
 from svmixer.lists.segments import iter_pieces
+from svmixer.lists.split_sizes import Pool, split_sizes
 from svmixer.lists.table import iter_table, read_utt2spk, spk2utt_from, write_spk2utt, write_table
 from svmixer.lists.trial_sampling import make_trials
 from svmixer.lists.trials import Trials, check_classes, read_trials, write_trials
@@ -57,7 +58,13 @@ def subset_data_dir(
 
 
 def partition_data_dir(
-    source: str | Path, output_dir: str | Path, *, valid_speakers: int, test_speakers: int, seed: int = 0
+    source: str | Path,
+    output_dir: str | Path,
+    *,
+    valid_speakers: int | None = None,
+    test_speakers: int | None = None,
+    test_only: bool = False,
+    seed: int = 0,
 ) -> dict[str, int]:
     """Make ``train``, ``valid`` and ``test`` out of one data directory, without a speaker in two of them.
 
@@ -66,6 +73,14 @@ def partition_data_dir(
     (:func:`make_trials`), as always for the validation set. Which speakers: those with two utterances or
     more that come first in the order of a digest of (seed, name), so a speaker added later moves few
     others.
+
+    Args:
+        source: a sound data directory with ``utt2spk``.
+        output_dir: where the directories of the sets go.
+        valid_speakers: to validate with; None: 15 % of those with two utterances or more, from 2 to 15.
+        test_speakers: to test with; None: 30 % of them, from 2 to 30.
+        test_only: make ``test`` alone, of everybody.
+        seed: of the choice of speakers and trials.
 
     Returns:
         Set → how many speakers.
@@ -89,38 +104,23 @@ def partition_data_dir(
     held_out = {utt2spk[utterance] for utterance in test_trials.utterances} if test_trials else set()
     order = sorted(spk2utt, key=lambda speaker: hashlib.sha256(f"{seed} {speaker}".encode()).digest())
     able = [speaker for speaker in order if len(spk2utt[speaker]) >= 2 and speaker not in held_out]
-    wanted = valid_speakers + (0 if test_trials else test_speakers)
-    others = len(spk2utt) - len(held_out) - wanted
-    if len(able) < wanted or others < 2 or min(valid_speakers, test_speakers) < 2:
-        asked = f"--valid_speakers {valid_speakers}"
-        if not test_trials:
-            asked += f" --test_speakers {test_speakers}"
-        raise ListError(
-            f"{len(able)} of {len(spk2utt)} speakers have two utterances or more and are in no trial; "
-            f"{asked} wants {wanted} of them (2 or more each), and 2 speakers must remain to train with",
-            path=source / "utt2spk",
-            repair=_fitting(len(able), len(spk2utt) - len(held_out), bool(test_trials)),
-        )
-    test = held_out or set(able[:test_speakers])
-    valid = set([speaker for speaker in able if speaker not in test][:valid_speakers])
-    sets = {"train": spk2utt.keys() - valid - test, "valid": valid, "test": test}
+    if test_only:
+        sets = {"test": held_out or set(spk2utt)}
+    else:
+        pool = Pool(len(able), len(spk2utt) - len(held_out), bool(test_trials))
+        validating, testing = split_sizes(pool, valid_speakers, test_speakers, source / "utt2spk")
+        test = held_out or set(able[:testing])
+        valid = set([speaker for speaker in able if speaker not in test][:validating])
+        sets = {"train": spk2utt.keys() - valid - test, "valid": valid, "test": test}
     for name, speakers in sets.items():
         members = {utterance: speaker for utterance, speaker in utt2spk.items() if speaker in speakers}
-        trials = None if name == "train" else make_trials(members, seed=seed, path=source / "utt2spk")
+        trials = None
         if name == "test" and test_trials:
             members, trials = dict.fromkeys(test_trials.utterances, ""), test_trials
+        elif name != "train":
+            trials = make_trials(members, seed=seed, path=source / "utt2spk")
         subset_data_dir(source, output_dir / name, members.keys(), trials)
     return {name: len(speakers) for name, speakers in sets.items()}
-
-
-def _fitting(able: int, speakers: int, has_test: bool) -> str:
-    """Options of a partition that leaves half of so many speakers, or all it can, to train with."""
-    least = 2 if has_test else 4
-    if able < least or speakers < least + 2:
-        return f"more speakers: {least} with two utterances or more, and 2 to train with, are the least"
-    room = max(least, min(able, speakers // 2))
-    valid = room if has_test else max(2, room // 3)
-    return f"--valid_speakers {valid}" + ("" if has_test else f" --test_speakers {room - valid}")
 
 
 def _recordings(source: Path, tables: Collection[str], utterances: Collection[str]) -> Collection[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from svmixer.report.results import CONTROLS, MODEL, Result
+from svmixer.report.results import BASELINE, CONTROLS, MODEL, Result
 from svmixer.report.tables import with_interval
 from svmixer.scoring.metrics import eer_replicates, percentile_interval
 
@@ -80,13 +80,13 @@ class Draws:
 
 
 def control_differences(results: Sequence[Result], draws: Draws) -> list[list[str]]:
-    """Rows (set, what minus what, band, points with interval): the model minus each control, under every
-    condition that both were scored under with the same trials and protocol.
+    """Rows (set, what minus what, band, points with interval): the model minus the baseline and each control,
+    under every condition that both were scored under with the same trials and protocol.
     """
     rows = []
     for model in (result for result in results if result.kind == MODEL and result.metrics["bootstrap"]):
         for other in results:
-            found = draws.difference(model, other) if other.kind in CONTROLS else None
+            found = draws.difference(model, other) if other.kind in (BASELINE, *CONTROLS) else None
             if found:
                 names = f"{model.system} minus {other.system}"
                 rows.append([model.metrics["set"], names, model.condition.name, with_interval(*found)])

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from svmixer.report.differences import Draws
 from svmixer.report.experiment import Experiment
 from svmixer.report.places import without_places
-from svmixer.report.results import CONTROLS, MODEL, Result
+from svmixer.report.results import BASELINE, CONTROLS, MODEL, Result
 from svmixer.report.tables import condition_name, protocol_name, with_interval
 
 # Of fewer speakers a bootstrap says little.
@@ -43,7 +43,7 @@ def headlines(experiments: Sequence[Experiment], teacher: Experiment | None, dra
     for name in sets:
         for experiment in experiments:
             for result in (result for result in experiment.main if result.condition.set == name):
-                lines = list(_controls(experiment, result, draws))
+                lines = [*_baseline(experiment, result, draws), *_controls(experiment, result, draws)]
                 if not several:
                     lines += _teacher(experiment, teacher, result, draws)
                 elif experiment is not experiments[0]:
@@ -62,6 +62,14 @@ def _about(result: Result) -> str:
     if not interval or not drawn:
         return f"no interval, as the speakers are not known; {trials}"
     return f"95 % interval {interval[0]:.2f} to {interval[1]:.2f} over {drawn['speakers']} speakers; {trials}"
+
+
+def _baseline(experiment: Experiment, result: Result, draws: Draws) -> Iterator[str]:
+    """Against the model that was scored before the training, if there is one."""
+    for other in experiment.results:
+        found = draws.difference(result, other) if other.kind == BASELINE else None
+        if found:
+            yield verdict(other.system, other, *found)
 
 
 def _controls(experiment: Experiment, result: Result, draws: Draws) -> Iterator[str]:

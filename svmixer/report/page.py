@@ -8,6 +8,7 @@ from svmixer.report.document import Extras, write_document
 from svmixer.report.experiment import Experiment
 from svmixer.report.places import without_places
 from svmixer.report.rendering import render
+from svmixer.report.results import BASELINE
 from svmixer.report.tables import complexity_rows
 
 
@@ -31,6 +32,7 @@ def write_report(experiment: Experiment, extras: Extras) -> None:
         results=results,
         notes=experiment.notes.strip(),
         bootstrap=known[0] if known else None,
+        baseline=next((result.system for result in results if result.kind == BASELINE), ""),
         differences=control_differences(results, draws),
         run=run,
         options=[

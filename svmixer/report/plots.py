@@ -19,12 +19,12 @@ from matplotlib.ticker import MaxNLocator
 
 from svmixer.fileio import atomic_path
 from svmixer.report.curves import det_ticks, lowest_rate, probit
-from svmixer.report.results import CONTROLS, MODEL, Result
+from svmixer.report.results import BASELINE, CONTROLS, MODEL, Result
 from svmixer.scoring.metrics import equal_error_rate, error_rates
 
 # Colours that colour-blind readers tell apart (Okabe and Ito).
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
-SYSTEM_COLOURS = dict(zip((MODEL, *CONTROLS), (BLUE, ORANGE, GREEN), strict=True))
+BLUE, ORANGE, GREEN, PINK, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"
+SYSTEM_COLOURS = dict(zip((MODEL, *CONTROLS, BASELINE), (BLUE, ORANGE, GREEN, PINK), strict=True))
 # Of one system's conditions.
 LINES = (
     "-",

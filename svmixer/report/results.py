@@ -10,13 +10,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+import svmixer
 from svmixer.errors import SvmixerError
 from svmixer.fileio import md5_file, read_json
 from svmixer.lists import Trials, read_trials
 from svmixer.scoring.result import read_metrics, read_scores, trial_speakers
 
-# Folders of an experiment that hold results of the model; of the controls, with their names in tables.
+# Folders of an experiment that hold results of the model; of one that was scored before the training; of the
+# controls, with their names in tables.
 MODEL = "score"
+BASELINE = "baseline/score"
 CONTROLS = {"control": "control, no model", "control_whitened": "control, whitened"}
 
 
@@ -68,7 +71,7 @@ class Result:
 
     # Folder of `scores` and `metrics.json`.
     directory: Path
-    # MODEL or a key of CONTROLS.
+    # MODEL, BASELINE or a key of CONTROLS.
     kind: str
     # Name of the system in tables.
     system: str
@@ -121,8 +124,9 @@ class Result:
 
 
 def find_results(exp_dir: str | Path, system: str = "student") -> list[Result]:
-    """Every result of an experiment: by test set, then the model before the controls, then the full band
-    first, whole utterances before cut ones, raw scores before normalised ones, channels last.
+    """Every result of an experiment: by test set, then the baseline before the model before the controls,
+    then the full band first, whole utterances before cut ones, raw scores before normalised ones, channels
+    last.
 
     Args:
         exp_dir: the experiment.
@@ -132,10 +136,11 @@ def find_results(exp_dir: str | Path, system: str = "student") -> list[Result]:
         ReportError: there is none.
     """
     found = []
-    kinds = {MODEL: system, **CONTROLS}
+    kinds = {BASELINE: "", MODEL: system, **CONTROLS}
     for kind, name in kinds.items():
         for path in sorted((Path(exp_dir) / kind).glob("*/metrics.json")):
-            found.append(Result(path.parent, kind, name, read_metrics(path.parent)))
+            metrics = read_metrics(path.parent)
+            found.append(Result(path.parent, kind, name or baseline_name(metrics["model"]), metrics))
     if not found:
         raise ReportError(f"{exp_dir}/{MODEL}: no results (*/metrics.json); run the score stage")
     order = list(kinds)
@@ -143,6 +148,13 @@ def find_results(exp_dir: str | Path, system: str = "student") -> list[Result]:
         found,
         key=lambda result: (result.condition.set, order.index(result.kind), result.condition.order),
     )
+
+
+def baseline_name(model: str) -> str:
+    """What the model that was scored before the training is called in tables, by its directory."""
+    folder = Path(model).resolve()
+    shipped = folder.parent == Path(svmixer.__file__).resolve().parent / "assets"
+    return f"the shipped model ({folder.name})" if shipped else f"before training ({folder.name})"
 
 
 def read_log(path: str | Path) -> list[dict[str, Any]]:

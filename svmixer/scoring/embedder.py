@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from svmixer.audio import open_wave
+from svmixer.inference.calibration import Calibration, read_calibration
 from svmixer.inference.embedding_model import DEFAULT_MODEL, ModelError, find_directory
 from svmixer.inference.onnx_model import DESCRIPTION, FILES, OnnxModel, Precision, read_description
 from svmixer.inference.utterance import Source, wave_source
@@ -27,6 +28,8 @@ class Embedder:
     threshold: float | None
     # What it runs: the ONNX file, or model.safetensors.
     weights: Path
+    # Of its scores; None if it has none.
+    calibration: Calibration | None = None
 
     @property
     def size(self) -> int:
@@ -69,7 +72,8 @@ def load_embedder(
         if device != "cpu":
             raise ModelError(f"device: exported models run on the CPU, not on {device}; take --runtime torch")
         onnx = OnnxModel(find_directory(path_or_name, "export", (DESCRIPTION,)), precision)
-        return Embedder(onnx, onnx.threshold, directory / FILES[onnx.precision])
+        weights = directory / FILES[onnx.precision]
+        return Embedder(onnx, onnx.threshold, weights, read_calibration(directory))
     if precision == "int8":
         raise ModelError("precision: PyTorch computes in float32; int8 is an ONNX file, for --runtime onnx")
     if find_spec("torch") is None:
@@ -82,7 +86,8 @@ def load_embedder(
     threshold = read_description(directory).threshold if exported else None
     from svmixer.models.io import load_model
 
-    return Embedder(load_model(path_or_name, device), threshold, directory / "model.safetensors")
+    model = load_model(path_or_name, device)
+    return Embedder(model, threshold, directory / "model.safetensors", read_calibration(directory))
 
 
 def _directory(path_or_name: str) -> Path:

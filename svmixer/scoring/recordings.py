@@ -11,7 +11,7 @@ import numpy as np
 
 from svmixer.audio import AudioError, open_wave
 from svmixer.audio.checks import DIFFERING
-from svmixer.audio.speech import SpeechMeter
+from svmixer.audio.quality import Quality, QualityMeter
 from svmixer.errors import SvmixerError
 from svmixer.inference.utterance import wave_source
 from svmixer.lists import ListError, read_table
@@ -30,6 +30,8 @@ class Heard:
 
     vectors: np.ndarray
     doubts: tuple[str, ...] = ()
+    # Of a recording; of embeddings in a file nobody knows.
+    quality: Quality | None = None
 
 
 def hear(embedder: Embedder, name: str, channel: int | None = None) -> Heard:
@@ -51,18 +53,19 @@ def hear(embedder: Embedder, name: str, channel: int | None = None) -> Heard:
         return Heard(vectors)
     rate = embedder.model.sample_rate
     wave, _ = open_wave(name, rate, channel)
-    meter, source = SpeechMeter(rate), wave_source(wave, name)
+    meter, source = QualityMeter(rate), wave_source(wave, name)
     source = dataclasses.replace(source, read=meter.reading(source.read))
     ((_, vector),) = embedder.model.embed_sources([source])
-    seconds = meter.share() * source.num_samples / rate
-    if seconds == 0.0:
+    quality = meter.quality(source.num_samples)
+    if quality.seconds == 0.0:
         raise AudioError("no speech", "nothing in it is louder than -60 dB of full scale", name)
     doubts = [f"{name}: {DIFFERING}"] if wave.differing() else []
-    if seconds < LITTLE_SPEECH:
-        doubts.append(f"{name}: {seconds:.1f} s of speech")
-    elif meter.steady():
+    # A calibration has limits of its own for the rest.
+    if quality.seconds < LITTLE_SPEECH and embedder.calibration is None:
+        doubts.append(f"{name}: {quality.seconds:.1f} s of speech")
+    elif quality.steady:
         doubts.append(f"{name}: a steady sound, hardly speech")
-    return Heard(vector[None], tuple(doubts))
+    return Heard(vector[None], tuple(doubts), quality)
 
 
 def read_vectors(name: str) -> np.ndarray:

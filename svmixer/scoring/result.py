@@ -14,10 +14,11 @@ import numpy as np
 
 import svmixer
 from svmixer.fileio import atomic_write, md5_file, read_json, write_json
+from svmixer.inference.normalisation import cohort_statistics, normalise
 from svmixer.lists import ListError, Trials, read_trials, read_utt2spk
 from svmixer.lists.table import iter_lines
 from svmixer.lists.trials import check_classes
-from svmixer.scoring.cohort import cohort_statistics, normalise, read_cohort
+from svmixer.scoring.cohort import read_cohort
 from svmixer.scoring.metrics import SCORE_DECIMALS, eer_replicates, percentile_interval, score_trials, summary
 from svmixer.scoring.vectors import EmbeddingError, load_embeddings, merge_jobs
 

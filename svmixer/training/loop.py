@@ -104,6 +104,22 @@ class Loop:
             self.task.finish(self.best.average(), self.dir)
         self.fabric.barrier()
 
+    def time_step(self, steps: int) -> float:
+        """Seconds that an optimiser step takes, the mean of ``steps``; nothing is written.
+
+        Others come before that are not counted: data workers have prepared their batches in advance.
+        """
+        ahead = min(steps, 2 * self.config.workers + 1)
+        progress = TrainingProgress(logger, 1, 1, steps, 0, self.plan.utterances_per_step)
+        loader = iter(self._loader(self.plan.batches(0, ahead + steps)))
+        self.module.train()
+        for _ in range(ahead):
+            self._take_step(loader, progress)
+        started = time.perf_counter()
+        for _ in range(steps):
+            self._take_step(loader, progress)
+        return (time.perf_counter() - started) / steps
+
     def _train_epoch(self) -> None:
         # The last epoch of phases may be a short one.
         steps = min(self.steps, self.limit - (self.total - self.step))

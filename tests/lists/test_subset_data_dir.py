@@ -134,7 +134,7 @@ def test_too_few_speakers(corpus, tmp_path):
     utt2spk = {u: s for u, s in read_utt2spk(corpus / "utt2spk").items() if s < "s05"}
     write_table(corpus / "utt2spk", utt2spk)
     assert len(spk2utt_from(utt2spk)) == 5
-    with pytest.raises(ListError, match="2 speakers must remain"):
+    with pytest.raises(ListError, match="a training needs 6 speakers"):
         partition_data_dir(corpus, tmp_path / "data", valid_speakers=2, test_speakers=2)
 
 

@@ -226,17 +226,23 @@ def test_bad_lists_are_explained(recipe, corpus, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.recipe
-def test_too_few_speakers_name_the_options(recipe, corpus, tmp_path):
-    """The defaults want 15 of the 8: what would fit is named, and how it goes through run.sh."""
+def test_numbers_that_do_not_fit_name_the_options(recipe, corpus, tmp_path):
+    """15 of 8 speakers: what would fit is named, and how it goes through run.sh; one alone does."""
     lists = options(corpus)[:4]
-    refused = run(recipe / "local/data.sh", *lists, cwd=tmp_path)
+    asked = ("--valid_speakers", 5, "--test_speakers", 10)
+    refused = run(recipe / "local/data.sh", *lists, *asked, cwd=tmp_path)
     assert refused.returncode == 1
     assert f"error: {corpus}/utt2spk: 8 of 8 speakers have two utterances or more" in refused.stderr
     assert "--valid_speakers 5 --test_speakers 10 wants 15 of them" in refused.stderr
     assert "repair with: --valid_speakers 2 --test_speakers 2\n" in refused.stderr
     assert '--local_data_opts "--valid_speakers N --test_speakers N"' in refused.stderr
-    fits = run(recipe / "local/data.sh", *lists, "--valid_speakers", 2, "--test_speakers", 2, cwd=tmp_path)
+    fits = run(recipe / "local/data.sh", *lists, "--test_speakers", 3, cwd=tmp_path)
     assert fits.returncode == 0, fits.stderr
+    assert [line for line in fits.stdout.splitlines() if "speakers (" in line] == [
+        "data/train: 3 speakers (the others)",
+        "data/valid: 2 speakers (by the number of speakers; --valid_speakers N: another one)",
+        "data/test: 3 speakers (--test_speakers 3)",
+    ]
 
 
 @pytest.mark.slow
@@ -255,9 +261,13 @@ def test_numbers_are_no_remedy_for_too_few_speakers(recipe, corpus, tmp_path):
     (corpus / "utt2spk").write_text("".join(f"{name} s{int(speaker[1]) % 3}\n" for name, speaker in rows))
     refused = run(recipe / "local/data.sh", *options(corpus), cwd=tmp_path)
     assert refused.returncode == 1
-    assert f"error: {corpus}/utt2spk: 3 of 3 speakers have" in refused.stderr
-    assert "repair with: more speakers" in refused.stderr
-    assert "--local_data_opts" not in refused.stderr
+    assert (
+        f"error: {corpus}/utt2spk: 3 of 3 speakers have two utterances or more: a training" in refused.stderr
+    )
+    assert "repair with: more speakers; --test_only true makes a test set of all" in refused.stderr
+    lists = f"--wav_scp {corpus}/wav.scp --utt2spk {corpus}/utt2spk --valid_speakers 2 --test_speakers 3"
+    command = f"./run.sh --model pocket --tag pocket --local_data_opts '{lists} --test_only true'"
+    assert refused.stderr.endswith(f"without training: {command}\n")
 
 
 FOREIGN = {

@@ -34,6 +34,12 @@ def make_run(eval_set: Path) -> Callable[..., Path]:
     return make
 
 
+@pytest.fixture
+def score_again() -> Callable[..., None]:
+    """``score_again(folder, set, spread, seed, lowpass, model)`` writes the results of one system."""
+    return write_result
+
+
 def make_eval_set(folder: Path) -> Path:
     """Write ``trials`` and ``utt2spk``."""
     folder.mkdir(parents=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from svmixer.scoring import cohort as module
-from svmixer.scoring.cohort import cohort_statistics, normalise
+from svmixer.inference import normalisation as module
+from svmixer.inference.normalisation import cohort_statistics, normalise
 
 
 def test_by_hand():

@@ -25,6 +25,7 @@ SCRIPTS = (
     "run.sh",
     *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("stages/0*.sh")),
     "tools/setup.sh",
+    "tools/vendor_web.sh",
     "tests/run.sh",
     "benchmarks/run.sh",
 )

@@ -8,7 +8,7 @@
 set -euo pipefail
 recipe=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck disable=SC1091  # found through the folder of this file
-. "$recipe/../../../path.sh"
+. "$recipe/path.sh"
 
 # distill or speaker: for which training.
 kind=speaker

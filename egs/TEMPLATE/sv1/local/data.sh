@@ -1,13 +1,17 @@
 #!/usr/bin/env bash
-# Makes data/{train,valid,test}, split by speaker, from wav.scp and utt2spk of a corpus; trials are made if none are given.
+# Makes data/{train,valid,test}, split by speaker, from a folder with a folder of recordings for each speaker (--audio_dir), or from
+# wav.scp and utt2spk of a corpus; trials are made if none are given.
 #
 # The lists are copied to data/all, repaired there (sorted, cleaned, reduced to what all of them have) and validated; what is left
 # out is printed. Your own files are not changed. The same lists and options give the same sets.
 set -euo pipefail
 recipe=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck disable=SC1091  # found through the folder of this file
-. "$recipe/../../../path.sh"
+. "$recipe/path.sh"
 
+# Folder with a folder for each speaker, in which the audio files, at any depth and of any usual format, are the speaker's utterances;
+# empty: the lists below.
+audio_dir=
 # List `recording source`: a file, archive:offset, or a command that writes audio and ends in a bar.
 wav_scp=$recipe/lists/wav.scp
 # List `utterance speaker`.
@@ -19,14 +23,18 @@ segments=
 reco2file_and_channel=
 # List `1 utterance utterance` and `0 utterance utterance`; empty: lists/trials if it is there, else trials are made.
 trials=
-# Speakers to validate with, chosen by the seed among those with two utterances or more.
-valid_speakers=5
-# Speakers to test with, chosen in the same way; not used if there are trials, which define the test set.
-test_speakers=10
+# Speakers to validate with, chosen by the seed among those with two utterances or more; empty: 15 % of these, from 2 to 15.
+valid_speakers=
+# Speakers to test with, chosen in the same way; empty: 30 %, from 2 to 30. Not used if there are trials, which define the test set.
+test_speakers=
+# true: all speakers are the test set, to evaluate a model without training one (./run.sh --model pocket).
+test_only=false
 # Seed of the choice of speakers and trials.
 seed=0
 # true: leave out recordings whose file is missing; false: they are an error.
 drop_missing=false
+# Sets that are wanted, separated by blanks; run.sh says which.
+sets="train valid test"
 # Folder that receives the data directories.
 data_dir=data
 # Parallel jobs: every recipe has this option; lists need only one.
@@ -34,13 +42,35 @@ nj=1
 # shellcheck disable=SC1091
 . "$SVMIXER_ROOT/tools/parse_options.sh"
 
-require_bool drop_missing
+require_bool drop_missing test_only
 require_int 1 nj
-require_int 2 valid_speakers test_speakers
+for name in valid_speakers test_speakers; do
+    [ -z "${!name}" ] || require_int 2 "$name"
+done
 require_int 0 seed
 : "$nj"
-[ -n "$segments" ] || [ ! -f "$recipe/lists/segments" ] || segments=$recipe/lists/segments
-[ -n "$reco2file_and_channel" ] || [ ! -f "$recipe/lists/reco2file_and_channel" ] ||
+
+# with_options WORD…: these options of mine, and those that I was given and that run.sh does not give, as run.sh takes them.
+with_options() {
+    local name words=()
+    for name in $_given_options; do
+        [[ $name =~ ^(sets|data_dir|nj)$ ]] || words+=("--$name" "${!name}")
+    done
+    quoted "$(quoted "${words[@]}" "$@")"
+}
+if [ "$test_only" = true ] && was_given sets && [ "$sets" != test ]; then
+    echo "${0##*/}: --test_only true leaves nobody to train with: evaluate a model (./run.sh --model pocket --tag pocket), or take" \
+        "that option back with --local_data_opts" >&2
+    exit 1
+fi
+if [ -n "$audio_dir" ]; then
+    for name in wav_scp utt2spk segments reco2file_and_channel; do
+        was_given "$name" && option_error "--$name: not beside --audio_dir, whose lists are made here"
+    done
+    wav_scp='' utt2spk=''
+fi
+[ -n "$audio_dir$segments" ] || [ ! -f "$recipe/lists/segments" ] || segments=$recipe/lists/segments
+[ -n "$audio_dir$reco2file_and_channel" ] || [ ! -f "$recipe/lists/reco2file_and_channel" ] ||
     reco2file_and_channel=$recipe/lists/reco2file_and_channel
 [ -n "$trials" ] || [ ! -f "$recipe/lists/trials" ] || trials=$recipe/lists/trials
 
@@ -59,7 +89,8 @@ mkdir -p "$all"
 # copy_list OPTION FILE NAME: FILE, given with --OPTION, as $all/NAME.
 copy_list() {
     if [ ! -f "$2" ]; then
-        echo "${0##*/}: no such list: $2; give it with --$1 FILE (docs/own_data.md shows an example)" >&2
+        echo "${0##*/}: no such list: $2; give it with --$1 FILE, or a folder with a folder of recordings for each speaker with" \
+            "--audio_dir DIR (docs/own_data.md shows examples)" >&2
         exit 1
     fi
     # Before it is copied, so that the command in the message is for your file.
@@ -68,8 +99,12 @@ copy_list() {
     originals+=("$2")
     names+=("$3")
 }
-copy_list wav_scp "$wav_scp" wav.scp
-copy_list utt2spk "$utt2spk" utt2spk
+if [ -n "$audio_dir" ]; then
+    python -m svmixer make_data_dir --audio_dir "$audio_dir" --data_dir "$all" --drop_missing "$drop_missing"
+else
+    copy_list wav_scp "$wav_scp" wav.scp
+    copy_list utt2spk "$utt2spk" utt2spk
+fi
 [ -z "$segments" ] || copy_list segments "$segments" segments
 [ -z "$reco2file_and_channel" ] || copy_list reco2file_and_channel "$reco2file_and_channel" reco2file_and_channel
 [ -z "$trials" ] || copy_list trials "$trials" trials
@@ -87,7 +122,7 @@ on_copies() {
     return "$status"
 }
 stop() {
-    echo "${0##*/}: $all holds copies: correct ${originals[*]} and run this again" >&2
+    echo "${0##*/}: $all holds copies: correct ${originals[*]:-the files in $audio_dir} and run this again" >&2
     exit 1
 }
 on_copies fix_data_dir --check_files "$drop_missing" || stop
@@ -98,15 +133,27 @@ on_copies validate_data_dir --need_speakers true --check_files true || {
     esac
     stop
 }
-on_copies partition_data_dir --output_dir "$data_dir" \
-    --valid_speakers "$valid_speakers" --test_speakers "$test_speakers" --seed "$seed" || {
-    case $said in *"; repair with: --valid_speakers "*)
-        echo "${0##*/}: options of ${0##*/} go through run.sh as" \
-            '--local_data_opts "--valid_speakers N --test_speakers N"' >&2
-        ;;
+split=(--seed "$seed" --test_only "$test_only")
+[ -z "$valid_speakers" ] || split+=(--valid_speakers "$valid_speakers")
+[ -z "$test_speakers" ] || split+=(--test_speakers "$test_speakers")
+on_copies partition_data_dir --output_dir "$data_dir" "${split[@]}" || {
+    case $said in
+        *"; repair with: --valid_speakers "*)
+            echo "${0##*/}: options of ${0##*/} go through run.sh as" \
+                '--local_data_opts "--valid_speakers N --test_speakers N"' >&2
+            ;;
+        *"--test_only true"*)
+            echo "${0##*/}: to see how well the model of the package does on all of these speakers, without training:" \
+                "./run.sh --model pocket --tag pocket --local_data_opts $(with_options --test_only true)" >&2
+            ;;
     esac
     exit 1
 }
-for name in train valid test; do
+# Sets of an earlier run would share speakers with the test set.
+if [ "$test_only" = true ]; then
+    sets="test"
+    rm -rf "${data_dir:?}/train" "${data_dir:?}/valid"
+fi
+for name in $sets; do
     python -m svmixer validate_data_dir --data_dir "$data_dir/$name" --need_speakers true
 done

@@ -1,0 +1,90 @@
+// The part of the page where people are enrolled.
+
+import { hearFile, onFiles } from "./files.js";
+import { RecordButton } from "./record_button.js";
+import { heardOf, showPeople } from "./view.js";
+
+const find = (id) => document.getElementById(id);
+
+/** @param {object} app see page.js */
+export function setUpEnrol(app) {
+  const name = find("name");
+  const status = find("enrol-status");
+  const say = (words, error = false) => {
+    find("enrol-progress").textContent = "";
+    status.textContent = words;
+    status.classList.toggle("error", error);
+  };
+
+  new RecordButton(app.engine, find("enrol-record"), find("enrol-level"), {
+    hop: app.description.window,
+    ready: () => {
+      say("");
+      if (name.value.trim()) return true;
+      say("Type a name first.", true);
+      name.focus();
+      return false;
+    },
+    // Not told to screen readers, several times a second.
+    onState: ({ seconds, speech }) => (find("enrol-progress").textContent = heardOf(seconds, speech)),
+    onResult: (heard) => add(name.value.trim(), heard).then(() => (name.value = "")),
+    onError: (error) => say(`Not enrolled: ${error.message}`, true),
+    onChange: app.listening,
+  });
+
+  onFiles(find("enrol-files"), find("enrol"), async (files) => {
+    const typed = name.value.trim();
+    const failures = [];
+    for (const file of files) {
+      say(`Listening to ${file.name}…`);
+      try {
+        await add(typed || file.name.replace(/\.[^.]*$/, ""), await hearFile(app.engine, file));
+      } catch (error) {
+        failures.push(`${file.name}: ${error.message}`);
+      }
+    }
+    if (failures.length) say(`Not enrolled: ${failures.join("; ")}`, true);
+    else name.value = "";
+  });
+
+  async function add(who, heard) {
+    await app.people.add(who, heard);
+    const unsure = heard.doubts.length ? ` Unsure: ${heard.doubts.join("; ")}.` : "";
+    say(`${who}: ${heard.speech.toFixed(1)} s of speech enrolled.${unsure}`);
+    app.changed();
+  }
+
+  setUpList(app, say);
+}
+
+function setUpList(app, say) {
+  const keep = find("keep");
+  const deleteAll = find("delete-all");
+  const remove = async (who) => {
+    await app.people.remove(who);
+    say(`${who} is deleted.`);
+    app.changed();
+    find("name").focus();
+  };
+  deleteAll.addEventListener("click", async () => {
+    await app.people.clear();
+    say("All are deleted.");
+    app.changed();
+  });
+  keep.checked = app.people.kept;
+  keep.addEventListener("change", async () => {
+    try {
+      await app.people.keep(keep.checked);
+      say(keep.checked ? "The enrolled are kept in this browser." : "Nothing is kept any more.");
+    } catch (error) {
+      keep.checked = false;
+      say(`This browser keeps nothing: ${error.message}`, true);
+    }
+  });
+  app.onChange(() => {
+    const people = app.people.list();
+    showPeople(find("people"), people, remove);
+    find("people-none").hidden = people.length > 0;
+    deleteAll.disabled = people.length === 0;
+  });
+}

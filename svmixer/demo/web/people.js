@@ -1,0 +1,91 @@
+// Who is enrolled: in the memory of the page, and in the browser's storage where that is asked for.
+
+import { enrol } from "./svmixer/svmixer.js";
+
+const DATABASE = "svmixer";
+const STORE = "people";
+
+export class People {
+  /** @param {string} model digest of the model's graph: embeddings of different models cannot be compared */
+  constructor(model) {
+    this.model = model;
+    this.kept = false;
+    this._people = new Map();
+  }
+
+  /** Everybody, in the order of enrolment: name, embedding, number of recordings, seconds of speech, doubts. */
+  list() {
+    return [...this._people.values()].map(({ name, recordings }) => ({
+      name,
+      embedding: enrol(recordings.map(({ embedding }) => embedding)),
+      recordings: recordings.length,
+      speech: recordings.reduce((sum, { speech }) => sum + speech, 0),
+      doubts: recordings.flatMap(({ doubts }) => doubts.map((doubt) => `${name}: ${doubt}`)),
+    }));
+  }
+
+  /** One recording more of somebody: what `Model.hear` gives. */
+  async add(name, { embedding, speech, doubts }) {
+    const person = this._people.get(name) ?? { name, model: this.model, recordings: [] };
+    person.recordings.push({ embedding, speech, doubts });
+    this._people.set(name, person);
+    if (this.kept) await this._write((store) => store.put(person));
+  }
+
+  async remove(name) {
+    this._people.delete(name);
+    if (this.kept) await this._write((store) => store.delete([this.model, name]));
+  }
+
+  /** Everybody, also those of other models that are kept. */
+  async clear() {
+    this._people.clear();
+    if (this.kept) await this._write((store) => store.clear());
+  }
+
+  /** Keep everybody in the browser's storage from now on; or nobody, whichever model they are of. */
+  async keep(wanted) {
+    await this._write((store) => {
+      if (wanted) this._people.forEach((person) => store.put(person));
+      else store.clear();
+    });
+    this.kept = wanted;
+  }
+
+  /** Take those whom an earlier visit has kept. */
+  async restore() {
+    const people = await this._transact("readonly", (store) => store.getAll());
+    const known = people.filter(({ model }) => model === this.model);
+    known.forEach((person) => this._people.set(person.name, person));
+    this.kept = people.length > 0;
+  }
+
+  _write(change) {
+    return this._transact("readwrite", change);
+  }
+
+  async _transact(mode, action) {
+    const database = await open();
+    try {
+      const transaction = database.transaction(STORE, mode);
+      const request = action(transaction.objectStore(STORE));
+      await new Promise((resolve, reject) => {
+        transaction.oncomplete = resolve;
+        transaction.onabort = () => reject(transaction.error);
+      });
+      return request?.result;
+    } finally {
+      database.close();
+    }
+  }
+}
+
+function open() {
+  return new Promise((resolve, reject) => {
+    const request = indexedDB.open(DATABASE, 1);
+    const key = { keyPath: ["model", "name"] };
+    request.onupgradeneeded = () => request.result.createObjectStore(STORE, key);
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+}

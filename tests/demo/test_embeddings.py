@@ -1,0 +1,228 @@
+"""Embeddings of the JavaScript module against those of the Python package, with the models that it ships."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from node_side import needs_node, needs_runtime, run_js
+from voices import HIGH, LOW, RATE, voice
+
+from svmixer.audio.speech import SpeechMeter
+from svmixer.inference.embedding_model import ASSETS
+from svmixer.runtime import load_onnx
+
+pytestmark = [needs_node, needs_runtime, pytest.mark.slow]
+
+LOWEST = 0.9999  # cosine
+
+
+@pytest.fixture(scope="module")
+def pocket():
+    return load_onnx("pocket")
+
+
+def directory(name: str) -> str:
+    return str(ASSETS / name)
+
+
+def waves() -> dict[str, tuple[np.ndarray, int]]:
+    """Name → channels, rate: odd lengths, below a window, several windows, pauses, other rates."""
+    # Below -60 dB, but not nothing: three windows that would change the mean.
+    hiss = (1e-4 * np.random.default_rng(0).standard_normal(9 * RATE)).astype(np.float32)
+    paused = np.concatenate([voice(LOW, 2, 50001), hiss, voice(LOW, 3, 20003)])
+    return {
+        "window": (voice(LOW, 0, 48000), RATE),
+        "odd": (voice(HIGH, 1, 77777), RATE),
+        "short": (voice(LOW, 4, 4801), RATE),
+        "one_more": (voice(HIGH, 5, 48001), RATE),
+        "paused": (paused, RATE),
+        "faint": (voice(LOW, 6, 100003) * np.float32(0.01), RATE),
+        "cd": (voice(HIGH, 7, 150001, 44100), 44100),
+        "studio": (voice(LOW, 8, 200003, 48000), 48000),
+        "telephone": (voice(LOW, 9, 33333, 8000), 8000),
+    }
+
+
+@pytest.mark.parametrize("name", ["pocket", "pocket2"])
+def test_embeddings_of_all_kinds_of_audio(tmp_path, name):
+    model, cases = load_onnx(name), waves()
+    code = """
+    const model = await sv.load(await loadOrt(), data.directory);
+    const found = {};
+    for (const [name, rate] of data.cases) found[name] = await model.embed(array(name), rate);
+    return found;
+    """
+    data = {"directory": directory(name), "cases": [(key, rate) for key, (_, rate) in cases.items()]}
+    found = run_js(tmp_path, code, data, **{key: wave for key, (wave, _) in cases.items()})
+    cosines = {
+        key: float(model.embed(wave, rate) @ np.float32(found[key])) for key, (wave, rate) in cases.items()
+    }
+    # Shown by pytest -rP.
+    print(f"{name}: lowest cosine {min(cosines.values()):.7f}")
+    assert min(cosines.values()) >= LOWEST, cosines
+    assert np.linalg.norm(found["odd"]) == pytest.approx(1, abs=1e-5)
+    # They are not all alike anyway.
+    assert np.dot(found["window"], found["odd"]) < 0.9
+
+
+def test_many_windows_protocols_and_channels(tmp_path, pocket):
+    # 17 windows and a half: more than go through the model at once.
+    long = np.concatenate([voice(LOW if n % 2 else HIGH, n, 48000) for n in range(18)])[:-24001]
+    pair = np.stack([voice(LOW, 1, 60001), voice(HIGH, 2, 60001)])
+    pcm = np.round(pair[0] * 32767).astype(np.int16)
+    code = """
+    const model = await sv.load(await loadOrt(), data);
+    const pair = [array("left"), array("right")];
+    return {
+      long: await model.embed(array("long")),
+      crops: await model.embed(pair[0], 16000, { protocol: "crops", numCrops: 3 }),
+      stream: await model.embed(array("long").slice(0, 100001), 16000, { protocol: "stream" }),
+      both: await model.embed(pair),
+      right: await model.embed(pair, 16000, { channel: 1 }),
+      pcm: await model.embed(array("pcm", Int16Array)),
+      precision: model.precision,
+      size: model.size,
+      int4: await refusal(() => sv.load(null, data, { precision: "float32" })),
+    };
+    """
+    found = run_js(tmp_path, code, directory("pocket"), long=long, left=pair[0], right=pair[1], pcm=pcm)
+    expected = {
+        "long": pocket.embed(long),
+        "crops": pocket.embed(pair[0], protocol="crops", num_crops=3),
+        "stream": pocket.embed(long[:100001], protocol="stream"),
+        "both": pocket.embed(pair),
+        "right": pocket.embed(pair[1]),
+        "pcm": pocket.embed(pcm),
+    }
+    for name, vector in expected.items():
+        cosine = vector @ np.float32(found[name]) / np.linalg.norm(vector) / np.linalg.norm(found[name])
+        assert cosine >= LOWEST, name
+    # The paper's protocol gives a mean that is not scaled.
+    assert np.linalg.norm(found["crops"]) == pytest.approx(np.linalg.norm(expected["crops"]), rel=1e-3)
+    assert found["precision"] == "int8" and found["size"] == 1452
+    assert "there is no float32 model, only int8" in found["int4"]
+
+
+def test_what_is_heard_beside_the_embedding(tmp_path):
+    rng = np.random.default_rng(0)
+    arrays = {
+        "good": voice(LOW, 0, 150003),
+        "little": np.concatenate([voice(LOW, 0, 9600), np.zeros(RATE, np.float32)]),
+        "steady": (0.1 * rng.standard_normal(3 * RATE)).astype(np.float32),
+        "silent": np.full(RATE, 1e-5, np.float32),
+    }
+    code = """
+    const model = await sv.load(await loadOrt(), data);
+    const found = {};
+    for (const name of ["good", "little", "steady"]) found[name] = await model.hear(array(name));
+    found.silent = await refusal(() => model.hear(array("silent")));
+
+    return found;
+    """
+    found = run_js(tmp_path, code, directory("pocket"), **arrays)
+    # The four windows of the recording are read at once, so all frames are counted once.
+    meter = SpeechMeter(RATE)
+    meter.take(arrays["good"])
+    assert found["good"]["speech"] == pytest.approx(meter.share() * 150003 / RATE, abs=1e-6)
+    assert found["good"]["seconds"] == 150003 / RATE and found["good"]["doubts"] == []
+    assert found["little"]["doubts"] == ["0.6 s of speech"]
+    assert found["steady"]["doubts"] == ["a steady sound, hardly speech"]
+    assert found["silent"] == "no speech: nothing in it is louder than -60 dB of full scale"
+
+
+@pytest.mark.parametrize("hop", [48000, 8000, 7001])
+def test_streams_give_the_same_scores(tmp_path, pocket, hop):
+    wave, step = voice(LOW, 1, 110003), 12007
+    enrolled = pocket.embed(voice(LOW, 0))
+    code = """
+    const model = await sv.load(await loadOrt(), data.directory);
+    const stream = model.stream({ hop: data.hop, enrolled: array("enrolled") });
+    const wave = array("wave");
+    const scores = [];
+    for (let at = 0; at < wave.length; at += data.step) {
+      await stream.push(wave.slice(at, at + data.step));
+      scores.push([stream.windows, stream.numSamples, await stream.score()]);
+    }
+    const whole = await stream.embedding({ tail: false });
+    await stream.finish();
+    return { scores, whole, last: await stream.embedding(), latest: stream.latest, speech: stream.speech,
+             doubts: stream.doubts, windows: stream.windows,
+             more: await refusal(() => stream.push(wave)) };
+    """
+    data = {"directory": directory("pocket"), "step": step, "hop": hop}
+    found = run_js(tmp_path, code, data, wave=wave, enrolled=enrolled)
+    stream = pocket.stream(RATE, hop, enrolled)
+    for at, (windows, samples, score) in zip(range(0, len(wave), step), found["scores"], strict=True):
+        stream.push(wave[at : at + step])
+        assert (windows, samples) == (stream.windows, stream.num_samples)
+        assert score == pytest.approx(stream.score(), abs=1e-3)
+    stream.finish()
+    assert found["windows"] == stream.windows
+    # Without the rest behind the last whole window.
+    until = (stream.windows - 1) * hop + 48000
+    before = pocket.stream(RATE, hop)
+    before.push(wave[:until])
+    assert before.embedding() @ np.float32(found["whole"]) >= LOWEST
+    assert stream.embedding() @ np.float32(found["last"]) >= LOWEST
+    meter = SpeechMeter(RATE)
+    meter.take(wave)
+    assert found["speech"] == pytest.approx(meter.share() * len(wave) / RATE, abs=1e-6)
+    assert found["doubts"] == []
+    assert np.linalg.norm(found["latest"]) == pytest.approx(1, abs=1e-5)
+    assert found["more"] == "the stream is finished; start another one"
+
+
+def test_a_stream_at_another_rate(tmp_path, pocket):
+    wave = voice(HIGH, 2, 250003, 44100)
+    code = """
+    const model = await sv.load(await loadOrt(), data);
+    const stream = model.stream({ sampleRate: 44100 });
+    const wave = array("wave");
+    for (let at = 0; at < wave.length; at += 30011) await stream.push(wave.slice(at, at + 30011));
+    await stream.finish();
+    return [stream.numSamples, await stream.embedding()];
+    """
+    samples, embedding = run_js(tmp_path, code, directory("pocket"), wave=wave)
+    assert samples == round(250003 * 16000 / 44100)
+    assert pocket.embed(wave, 44100, protocol="stream") @ np.float32(embedding) >= LOWEST
+
+
+def test_a_voice_is_ranked_first(tmp_path, pocket):
+    people = {"low": voice(LOW, 0), "high": voice(HIGH, 0)}
+    code = """
+    const model = await sv.load(await loadOrt(), data);
+    const people = [];
+    for (const name of ["low", "high"]) {
+      people.push({ name, embedding: sv.enrol([await model.embed(array(name))]) });
+    }
+    return sv.rank(people, await model.embed(array("test")), model);
+    """
+    test = voice(HIGH, 1)
+    found = run_js(tmp_path, code, directory("pocket"), **people, test=test)
+    assert found["best"] == "high"
+    for row in found["ranking"]:
+        expected = float(pocket.embed(people[row["name"]]) @ pocket.embed(test))
+        assert row["score"] == pytest.approx(expected, abs=1e-3)
+        assert row["threshold"] == pocket.threshold
+        assert row["same"] is (row["score"] >= pocket.threshold)
+
+
+def test_directories_that_are_no_export(tmp_path):
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old/export.json").write_text('{"format": 2}')
+    (tmp_path / "bare").mkdir()
+    (tmp_path / "bare/export.json").write_text('{"format": 1, "window": 3}')
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text/export.json").write_text("text")
+    code = """
+    const ort = await loadOrt();
+    const names = ["old", "bare", "text", "none"];
+    return Promise.all(names.map((name) => refusal(() => sv.load(ort, `${data}/${name}`))));
+    """
+    old, bare, text, none = run_js(tmp_path, code, str(tmp_path))
+    assert old == f"{tmp_path}/old/export.json: format 2, this version reads 1"
+    assert bare == (
+        f"{tmp_path}/bare/export.json: not the description of an exported model: sample_rate is missing"
+    )
+    assert text.startswith(f"{tmp_path}/text/export.json: not the description of an exported model: ")
+    assert "no such file" in none
