@@ -43,7 +43,7 @@ def headlines(experiments: Sequence[Experiment], teacher: Experiment | None, dra
     for name in sets:
         for experiment in experiments:
             for result in (result for result in experiment.main if result.condition.set == name):
-                lines = [*_baseline(experiment, result, draws), *_controls(experiment, result, draws)]
+                lines = list(_controls(experiment, result, draws))
                 if not several:
                     lines += _teacher(experiment, teacher, result, draws)
                 elif experiment is not experiments[0]:
@@ -64,20 +64,16 @@ def _about(result: Result) -> str:
     return f"95 % interval {interval[0]:.2f} to {interval[1]:.2f} over {drawn['speakers']} speakers; {trials}"
 
 
-def _baseline(experiment: Experiment, result: Result, draws: Draws) -> Iterator[str]:
-    """Against the model that was scored before the training, if there is one."""
-    for other in experiment.results:
-        found = draws.difference(result, other) if other.kind == BASELINE else None
-        if found:
-            yield verdict(other.system, other, *found)
-
-
 def _controls(experiment: Experiment, result: Result, draws: Draws) -> Iterator[str]:
-    of = [other for other in experiment.results if other.kind in CONTROLS]
-    compared = [(other, draws.difference(result, other)) for other in of]
-    lines = [verdict(f"the {other.system}", other, *found) for other, found in compared if found]
-    yield from lines
-    if not lines:
+    controls = 0
+    for other in experiment.results:
+        if other.kind not in (BASELINE, *CONTROLS):
+            continue
+        found = draws.difference(result, other)
+        if found:
+            controls += other.kind in CONTROLS
+            yield verdict(f"the {other.system}" if other.kind in CONTROLS else other.system, other, *found)
+    if not controls:
         yield "Not compared with a control without a model (--control true)."
 
 
