@@ -141,7 +141,7 @@ def _figures(experiments: Sequence[Experiment], teacher: Experiment | None) -> l
     beside: list[Drawn] = []
     if teacher is not None:
         name = f"teacher, {teacher.name}"
-        beside = [Drawn(result, name, name, COLOURS[3], DASHES[0]) for result in teacher.main]
+        beside = [Drawn(result, name, name, COLOURS[4], DASHES[0]) for result in teacher.main]
     figures = [
         det_figure([*every, *beside]),
         histogram_figure(every),

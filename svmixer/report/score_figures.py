@@ -11,7 +11,7 @@ import numpy as np
 from svmixer.report.curves import det_ticks, histogram, lowest_rate, operating_points, probit, thinned
 from svmixer.report.experiment import Experiment
 from svmixer.report.figure import COLOURS, DASHES, INK, Figure, View, axis, diagonal, line, numbers
-from svmixer.report.results import CONTROLS, MODEL, Result
+from svmixer.report.results import BASELINE, CONTROLS, MODEL, Result
 from svmixer.scoring.calibration import cross_validated_ratios, reliability
 from svmixer.scoring.likelihood_ratio import actual_dcf, cllr, min_cllr, pav_ratios
 from svmixer.scoring.metrics import P_TARGETS, error_rates, min_dcf
@@ -33,11 +33,13 @@ class Drawn:
 def drawn(experiments: Sequence[Experiment]) -> list[Drawn]:
     """All results of the experiments with their names, colours and lines.
 
-    One experiment has a colour for the model and for each control, several have one each; the controls, which
-    depend on no experiment, are then those of the first that has them, in further colours.
+    One experiment has a colour for the model, for each control and for the baseline; several have one each.
+    Controls and baselines, which depend on no experiment, are then those of the first that has them, in
+    further colours.
     """
     several, found = len(experiments) > 1, []
-    colours = dict(zip(CONTROLS, COLOURS[len(experiments) if several else 1 :], strict=False))
+    others = COLOURS[len(experiments) if several else 1 :]
+    colours = dict(zip((*CONTROLS, BASELINE), others, strict=False))
     seen: set[tuple[object, ...]] = set()
     lines = Counter[str]()
     for number, experiment in enumerate(experiments):

@@ -214,4 +214,3 @@ def evenly(items: Sequence[Any], count: int) -> list[Any]:
     if len(items) <= count:
         return list(items)
     return [items[len(items) * number // count] for number in range(count)]
-

@@ -6,41 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from svmixer.scoring.logistic import logistic_regression
 from svmixer.scoring.metrics import check_scores
-
-
-def fit_calibration(scores: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
-    """``(a, b)`` of the log-likelihood ratios ``a · score + b``, by logistic regression.
-
-    Both classes weigh the same, so that the prior of the trials does not count. The classes aim at
-    ``(n + 1) / (n + 2)`` in place of 1 (Platt, 1999), which keeps the ratios finite where scores separate the
-    classes.
-
-    Args:
-        scores: ``(N,)``.
-        labels: ``(N,)``, 1 = target, 0 = non-target.
-
-    Raises:
-        SvmixerError: see :func:`svmixer.scoring.metrics.check_scores`.
-    """
-    from scipy.optimize import minimize
-
-    scores, targets = check_scores(scores, labels)
-    centre, width = float(scores.mean()), float(scores.std()) or 1.0
-    x = (scores - centre) / width
-    count = np.array([np.count_nonzero(~targets), np.count_nonzero(targets)])
-    of_class = targets.astype(np.int64)
-    aims = np.array([1 / (count[0] + 2), (count[1] + 1) / (count[1] + 2)])[of_class]
-    weights = (0.5 / count)[of_class]
-
-    def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
-        z = parameters[0] * x + parameters[1]
-        error = weights * (_logistic(z) - aims)
-        value = float(np.sum(weights * (np.logaddexp(0.0, z) - aims * z)))
-        return value, np.array([error @ x, error.sum()])
-
-    scale, offset = minimize(loss, np.array([1.0, 0.0]), jac=True, method="BFGS").x / np.array([width, 1.0])
-    return float(scale), float(offset - scale * centre)
 
 
 def cross_validated_ratios(
@@ -59,7 +26,8 @@ def cross_validated_ratios(
         seed: of the division.
 
     Returns:
-        None where the speakers are too few: some part leaves no target or no non-target trial to fit on.
+        None where the speakers are too few: some part leaves no target or no non-target trial to fit on, or
+        one score alone.
 
     Raises:
         SvmixerError: see :func:`svmixer.scoring.metrics.check_scores`.
@@ -73,9 +41,9 @@ def cross_validated_ratios(
     for first, second in np.unique(sides, axis=0):
         held_out = np.isin(sides, (first, second))
         rest = ~held_out.any(axis=1)
-        if not targets[rest].any() or targets[rest].all():
+        if not targets[rest].any() or targets[rest].all() or not np.ptp(scores[rest]):
             return None
-        scale, offset = fit_calibration(scores[rest], targets[rest])
+        scale, offset = logistic_regression(scores[rest, None], targets[rest], np.ones(rest.sum()))
         these = (sides == (first, second)).all(axis=1)
         ratios[these] = scale * scores[these] + offset
     return ratios

@@ -8,13 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from report_pages import rows_of, without_scripts
 
 from svmixer.cli.main import run_program
 from svmixer.fileio import read_json
 from svmixer.lists import write_table
 from svmixer.report.advice import SetSize, advice, known_model, set_size
+from svmixer.report.differences import Draws
 from svmixer.report.document import Extras
 from svmixer.report.experiment import read_experiment
+from svmixer.report.headline import headlines
 from svmixer.report.page import write_report
 from svmixer.report.results import ReportError, baseline_name
 from svmixer.scoring.metrics import error_rates
@@ -40,7 +43,12 @@ def write_dump(folder: Path, speakers: int, utterances: int, seconds: float) -> 
 @pytest.mark.slow
 def test_the_baseline_is_the_first_row_and_has_a_difference(make_run, scored):
     run = make_run("exp/toy")
-    write_report(read_experiment(run, "student"), Extras())
+    experiment = read_experiment(run, "student")
+    write_report(experiment, Extras())
+    (headline,) = headlines([experiment], None, Draws())
+    assert " the shipped model (pocket) (" in headline.standing[0] and len(headline.standing) == 3
+    page = without_scripts((run / "report.html").read_text())
+    assert "the shipped model (pocket)" in [row[1] for row in rows_of(page, "All results")]
     text = (run / "RESULTS.md").read_text()
     rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| test |")]
     metrics = read_json(scored / "metrics.json")
