@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from svmixer.fileio import read_json
+from svmixer.inference.calibration import read_calibration
 from svmixer.inference.embedding_model import DESCRIPTION, EmbeddingModel, ModelError, find_directory
 
 # Graphs of an export; the description says which of them there are, and how they were checked.
@@ -77,6 +78,8 @@ class OnnxModel(EmbeddingModel):
 
     def __init__(self, directory: Path, precision: Precision = "auto", threads: int = 0) -> None:
         self.description = read_description(directory)
+        # Of the scores of its embeddings; None if the export has none.
+        self.calibration = read_calibration(directory)
         if precision == "auto":
             precision = self.description.precisions[0]
         if precision not in self.description.precisions:

@@ -129,6 +129,8 @@ def verify_calibrated(
         outside.append("telephone band, which this model is not calibrated for")
     ratio = calibration.ratio(enrolled, embedding, telephone_sides)
     point = _point(found, operating_point, max_false_accepts)
+    if 0.0 < ratio < point.ratio:
+        doubts = (*doubts, "more likely one speaker, but not enough for this operating point")
     return Verdict(
         score, point.ratio, ratio >= point.ratio, (*outside, *doubts), bool(outside), ratio,
         probability(ratio, prior), prior,

@@ -73,7 +73,7 @@ def load_embedder(
             raise ModelError(f"device: exported models run on the CPU, not on {device}; take --runtime torch")
         onnx = OnnxModel(find_directory(path_or_name, "export", (DESCRIPTION,)), precision)
         weights = directory / FILES[onnx.precision]
-        return Embedder(onnx, onnx.threshold, weights, read_calibration(directory))
+        return Embedder(onnx, onnx.threshold, weights, onnx.calibration)
     if precision == "int8":
         raise ModelError("precision: PyTorch computes in float32; int8 is an ONNX file, for --runtime onnx")
     if find_spec("torch") is None:
