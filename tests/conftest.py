@@ -19,6 +19,7 @@ LONG = (
     "test_long_lists",
     "test_espnet_task",
     "test_mini_an4",
+    "test_own_data_page",
     "test_speechocean762",
 )
 # Marks of tests that `tests/run.sh --fast true` leaves out.

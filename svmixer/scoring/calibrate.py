@@ -95,11 +95,20 @@ def operating_point(groups: Sequence[TrialGroup], weights: np.ndarray, ratio: fl
 
 
 def threshold(groups: Sequence[TrialGroup], weights: np.ndarray, share: float) -> float:
-    """The lowest ratio that no group accepts more than ``share`` of its non-target trials at."""
+    """The lowest ratio that no group accepts more than ``share`` of its non-target trials at.
+
+    Groups whose trials are too few to tell do not count.
+    """
     return max(
         float(np.nextafter(np.quantile(ratios(group, weights)[~group.targets], 1 - share), np.inf))
         for group in groups
+        if shows(group, share)
     )
+
+
+def shows(group: TrialGroup, share: float) -> bool:
+    """Whether a group has trials enough for a share of false accepts."""
+    return share * np.count_nonzero(~group.targets) >= FEWEST
 
 
 def balanced(groups: Sequence[TrialGroup], weights: np.ndarray) -> float:
@@ -113,9 +122,8 @@ def balanced(groups: Sequence[TrialGroup], weights: np.ndarray) -> float:
 
 
 def shares_shown(groups: Sequence[TrialGroup]) -> list[float]:
-    """Those of :data:`SHARES` that the smallest group has trials enough for."""
-    fewest = min(np.count_nonzero(~group.targets) for group in groups)
-    return [share for share in SHARES if share * fewest >= FEWEST]
+    """Those of :data:`SHARES` that some group has trials enough for."""
+    return [share for share in SHARES if any(shows(group, share) for group in groups)]
 
 
 def held_back(groups: Sequence[TrialGroup], share: float) -> dict[str, dict[str, dict[str, float]]]:
@@ -167,10 +175,14 @@ def calibration_map(groups: Sequence[TrialGroup]) -> dict[str, Any]:
         SvmixerError: too few trials for the standard operating point.
     """
     weights, shown = fit(groups), shares_shown(groups)
-    if NAMED[STANDARD] not in shown:
-        fewest = min(np.count_nonzero(~group.targets) for group in groups)
+    fewest = min(groups, key=lambda group: np.count_nonzero(~group.targets))
+    if not shows(fewest, NAMED[STANDARD]):
+        found = np.count_nonzero(~fewest.targets)
         needed = round(FEWEST / NAMED[STANDARD])
-        raise SvmixerError(f"calibration: a set has {fewest} non-target trials, at least {needed} are needed")
+        raise SvmixerError(
+            f"{fewest.name}, {fewest.condition}: {found} non-target trials, at least {needed} are needed; "
+            "take more utterances (--utterances) or a larger set"
+        )
     rows = []
     for share in shown:
         point = operating_point(groups, weights, threshold(groups, weights, share))
