@@ -108,7 +108,7 @@ class Result:
             raise ReportError(
                 f"{path}: {state}, but {self.directory}/scores was made from it; run the score stage again"
             )
-        return read_trials(path)
+        return _read_once(path, self.metrics["trials_md5"])
 
     def load(self) -> tuple[np.ndarray, np.ndarray]:
         """Scores ``(N,)`` and labels ``(N,)``."""
@@ -121,6 +121,12 @@ class Result:
     def load_speakers(self) -> np.ndarray | None:
         """Speakers of each trial, ``(N, 2)``; None where the set does not know them."""
         return trial_speakers(self.trials(), Path(self.metrics["data_dir"]) / "utt2spk")
+
+
+@functools.lru_cache(maxsize=8)
+def _read_once(path: Path, md5: str) -> Trials:
+    """A trial list that has this MD5; results on one list share it."""
+    return read_trials(path)
 
 
 def find_results(exp_dir: str | Path, system: str = "student") -> list[Result]:

@@ -21,7 +21,8 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    reason = "playwright is not installed: pip install '.[browser]'"
+    sync_api = pytest.importorskip("playwright.sync_api", reason=reason)
     path = next(filter(None, map(shutil.which, NAMES)), None)
     if path is None:
         pytest.skip(f"no browser: none of {', '.join(NAMES)} is on PATH (apt-get install chromium)")
