@@ -54,5 +54,5 @@ def main(argv: list[str] | None = None) -> None:
     speaker = enrol([vector for one in heard for vector in one.vectors])
     with atomic_write(config.output, "wb") as stream:
         np.save(stream, speaker)
-    for doubt in (doubt for one in heard for doubt in one.doubts):
+    for doubt in (doubt for one in heard for doubt in (*one.doubts, *one.little)):
         logger.warning("%s", doubt)

@@ -125,7 +125,8 @@ def judge(
     threshold = config.threshold if config.threshold is not None else model.threshold
     if threshold is None:
         raise SvmixerError(f"{config.model} has no threshold of its own: give one with --threshold")
-    return verify(speaker, vector, threshold, doubts)
+    little = [doubt for heard in (*enrolled, test) for doubt in heard.little]
+    return verify(speaker, vector, threshold, [*doubts, *little])
 
 
 def line(verdict: Verdict) -> str:

@@ -30,6 +30,8 @@ class Heard:
 
     vectors: np.ndarray
     doubts: tuple[str, ...] = ()
+    # That there is little speech, of which a calibration has limits of its own.
+    little: tuple[str, ...] = ()
     # Of a recording; of embeddings in a file nobody knows.
     quality: Quality | None = None
 
@@ -60,12 +62,10 @@ def hear(embedder: Embedder, name: str, channel: int | None = None) -> Heard:
     if quality.seconds == 0.0:
         raise AudioError("no speech", "nothing in it is louder than -60 dB of full scale", name)
     doubts = [f"{name}: {DIFFERING}"] if wave.differing() else []
-    # A calibration has limits of its own for the rest.
-    if quality.seconds < LITTLE_SPEECH and embedder.calibration is None:
-        doubts.append(f"{name}: {quality.seconds:.1f} s of speech")
-    elif quality.steady:
+    little = (f"{name}: {quality.seconds:.1f} s of speech",) if quality.seconds < LITTLE_SPEECH else ()
+    if quality.steady and not little:
         doubts.append(f"{name}: a steady sound, hardly speech")
-    return Heard(vector[None], tuple(doubts), quality)
+    return Heard(vector[None], tuple(doubts), little, quality)
 
 
 def read_vectors(name: str) -> np.ndarray:

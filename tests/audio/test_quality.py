@@ -41,8 +41,9 @@ def test_band_of_white_and_of_filtered_noise(piece):
 
 def test_share_of_clipped_samples():
     wave = np.sin(2 * np.pi * 100 * np.arange(RATE) / RATE)
-    # |sin| > 0.49 for 67.4 % of the time: what was cut at a half lies near the new peak.
-    assert measured(np.clip(wave, -0.5, 0.5)).clipped == pytest.approx(0.674, abs=0.01)
+    # |sin| is at least 0.49 for 1 - 2 / pi * asin(0.49) of the time: within 2 % of the new peak.
+    expected = 1 - 2 / np.pi * np.arcsin(0.49)
+    assert measured(np.clip(wave, -0.5, 0.5)).clipped == pytest.approx(expected, abs=0.015)
     assert measured(noise()).clipped < 0.001
 
 

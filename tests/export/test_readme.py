@@ -28,7 +28,8 @@ def commands(text: str) -> list[list[str]]:
 def here(tmp_path, monkeypatch):
     """A working directory with the recordings that the pages name."""
     rng = np.random.default_rng(0)
-    names = {"a.wav": 16000, "b.wav": 16000, "b.mp3": 16000, "b.flac": 8000, "c.flac": 44100}
+    names = {"a.wav": 16000, "b.wav": 16000, "b.mp3": 16000, "b.flac": 8000, "c.flac": 44100, "c.wav": 16000}
+    names["test.wav"] = 16000
     for name, rate in names.items():
         soundfile.write(tmp_path / name, 0.1 * rng.standard_normal(2 * rate), rate)
     (tmp_path / "recordings/sub").mkdir(parents=True)
@@ -53,11 +54,12 @@ def shell(page: str) -> str:
 )
 def test_commands_that_use_a_model(exported, here, capsys, page, verbs):
     shutil.copytree(exported, here / "exp/voices_compact/export")
-    words = commands(shell(page))
+    # The page of the browser is served until somebody ends it.
+    words = [command for command in commands(shell(page)) if command[0] != "demo"]
     assert [command[0] for command in words] == verbs
     for command in words:
         main(command)
-    assert re.search(r"^(one|two) speakers?: cosine -?\d\.\d{4}, threshold ", capsys.readouterr().out)
+    assert re.search(r"^(one|two) speakers?: .*cosine -?\d\.\d{4}", capsys.readouterr().out, re.MULTILINE)
     assert np.load(here / "ann.npy").ndim == 1
     assert {str(path.relative_to(here / "embeddings")) for path in (here / "embeddings").rglob("*.npy")} == {
         "x.npy",
@@ -69,10 +71,14 @@ def test_commands_that_use_a_model(exported, here, capsys, page, verbs):
 
 
 def test_the_threshold_of_the_output_that_is_shown():
-    threshold = f"threshold {load_onnx('pocket').threshold:.4f}"
+    standard = {
+        f"threshold {one.point('standard').ratio:.2f}"
+        for name in ("pocket", "pocket2")
+        for one in load_onnx(name).calibration.maps.values()
+    }
     for page in ("README.md", "docs/use.md", "docs/start.md"):
-        text = (ROOT / page).read_text(encoding="utf-8")
-        assert set(re.findall(r"threshold \d\.\d+", text)) == {threshold}, page
+        shown = set(re.findall(r"threshold \d\.\d+", (ROOT / page).read_text(encoding="utf-8")))
+        assert shown and shown <= standard, page
 
 
 @pytest.mark.parametrize(("page", "count"), [("README.md", 1), ("docs/use.md", 2)])
@@ -85,7 +91,8 @@ def test_the_python_of_the_pages_runs(here, capsys, page, count):
     first, *more = capsys.readouterr().out.splitlines()
     assert re.match(r"(one|two) speakers? -?\d\.\d+ \(.*\)$", first)
     if count == 2:
-        cosine, shape, *scores = more
+        ratio, cosine, shape, *scores = more
+        assert np.isfinite(float(ratio))
         assert -1 <= float(cosine) <= 1 and shape == "torch.Size([2, 3, 149, 192])" and len(scores) == 2
 
 

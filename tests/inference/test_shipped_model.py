@@ -78,12 +78,12 @@ def test_verify_without_a_model_named(tmp_path, monkeypatch, capsys):
     for second in ("b.wav", "c.wav"):
         main(["verify", "a.wav", second])
         output = capsys.readouterr().out
-        found = re.match(r"(one|two) speakers?: cosine (-?0\.\d{4}), threshold (0\.\d{4})", output)
-        scores.append((found[1], float(found[2])))
-        assert float(found[3]) == pytest.approx(
-            read_json(POCKET / "export.json")["threshold"]["cosine"], abs=1e-4
-        )
-    assert scores[0][0] == "one" and scores[1][0] == "two" and scores[0][1] > scores[1][1] + 0.1
+        words = r"log-likelihood ratio (-?\d+\.\d\d), threshold (\d\.\d\d), .*cosine (-?0\.\d{4})"
+        found = re.search(words, output)
+        scores.append((float(found[1]), float(found[3])))
+        standard = read_json(POCKET / "calibration.json")["maps"]["0"]["operating_points"]["standard"]
+        assert float(found[2]) == pytest.approx(standard["ratio"], abs=0.006)
+    assert scores[0][0] > scores[1][0] and scores[0][1] > scores[1][1] + 0.1
 
 
 @pytest.mark.parametrize("decibels", [-6, -12, -20, -30])
