@@ -13,6 +13,7 @@ from svmixer.errors import SvmixerError
 # What people type: verb → (module and function, what it does).
 VERBS = {
     "verify": ("svmixer.cli.verify:main", "Say whether recordings are of one speaker."),
+    "identify": ("svmixer.cli.identify:main", "Say who of several enrolled speakers it is."),
     "enrol": ("svmixer.cli.enrol:main", "Enrol a speaker from one or more recordings."),
     "embed": ("svmixer.cli.embed:main", "Write speaker embeddings of audio files or of a directory."),
     "demo": ("svmixer.cli.demo:main", "Try a model in the browser, by microphone or files."),
