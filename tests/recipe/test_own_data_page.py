@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from speaker_folders import write_folders
 from toy_recipe import ROOT, copy_checkout
-from voices import write_folders
 
 from svmixer.fileio import read_json
 from svmixer.lists import read_table

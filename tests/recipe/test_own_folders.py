@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from speaker_folders import write_folders
 from toy_recipe import HOSTILE, copy_checkout, without_privileges
-from voices import write_folders
 
 from svmixer.lists import read_table, read_utt2spk
 
