@@ -96,19 +96,24 @@ def judge(config: IdentifyConfig, model: Embedder, heard: Heard, test: Heard) ->
     """One of the enrolled and the recording.
 
     Raises:
-        SvmixerError: the model has neither a calibration nor a threshold.
+        SvmixerError: the model has neither a calibration nor a threshold, or no such operating point.
     """
     from svmixer.scoring.recordings import only_one
 
     speaker, vector = enrol(list(heard.vectors)), only_one(config.files[0], test.vectors)
     doubts = [*heard.doubts, *test.doubts]
     if model.calibration is None:
+        if config.operating_point != STANDARD:
+            raise SvmixerError(
+                f"{config.model} has no calibration: an operating point needs one (svmixer calibrate)"
+            )
         if model.threshold is None:
             raise SvmixerError(f"{config.model} has no threshold of its own, and no calibration")
         return verify(speaker, vector, model.threshold, [*doubts, *heard.little, *test.little])
     qualities = tuple([one.quality] if one.quality else [] for one in (heard, test))
     point = model.calibration.maps[0].point(config.operating_point)
-    least = model.calibration.maps[0].table[-1].false_accepts
+    # What every map can promise: which of them counts depends on the trial.
+    least = max(found.table[-1].false_accepts for found in model.calibration.maps.values())
     share, number = point.false_accepts, len(config.files) - 1
     if share / number < least:
         doubts.append(

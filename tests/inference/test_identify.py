@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 
 from svmixer.cli.main import run_program
+from svmixer.fileio import read_json
 from svmixer.inference.calibration import read_calibration
 from svmixer.inference.embedding_model import ASSETS
 
@@ -80,3 +82,22 @@ def test_mistakes(people, capsys, words, status, message):
     with pytest.raises(SystemExit) as stop:
         run_program("identify", words)
     assert stop.value.code == status and message in capsys.readouterr().err
+
+
+def test_the_share_holds_whatever_map_the_trial_takes(people, capsys, tmp_path):
+    """A telephone map that promises less than the other one."""
+    folder = tmp_path / "model"
+    shutil.copytree(ASSETS / "pocket", folder)
+    found = read_json(folder / "calibration.json")
+    found["maps"]["2"] = {**found["maps"]["0"], "table": found["maps"]["0"]["table"][:4]}
+    (folder / "calibration.json").write_text(json.dumps(found))
+    said = ask(capsys, "test.npy", "ann.npy", "bob.npy", "cem.npy", "--model", str(folder))
+    assert found["maps"]["2"]["table"][-1]["false_accepts"] == 0.01
+    assert said["doubts"] == ["of strangers up to 3 % are taken for one of 3 enrolled"]
+    assert said["threshold"] == found["maps"]["0"]["table"][3]["ratio"]
+    (folder / "calibration.json").unlink()
+    with pytest.raises(SystemExit):
+        run_program(
+            "identify", ["test.npy", "ann.npy", "--model", str(folder), "--operating_point", "strict"]
+        )
+    assert "has no calibration: an operating point needs one" in capsys.readouterr().err
