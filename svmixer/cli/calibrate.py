@@ -67,6 +67,9 @@ class CalibrateConfig:
         at_least(self, 2, "utterances", "cohort_size", "top", "enrolments")
         positive(self, "short", "clipped")
         not_negative(self, "range_db")
+        names = [Path(path).name for path in self.sets]
+        if len(set(names)) < len(names):
+            raise ValueError(f"sets: two folders have one name, and rates are by name: {', '.join(names)}")
         for condition in self.conditions:
             enrol, colon, test = condition.partition(":")
             if not colon:
@@ -94,12 +97,14 @@ def run(config: CalibrateConfig) -> dict[str, Any]:
     from svmixer.inference.calibration import CALIBRATION, COHORT, FORMAT
     from svmixer.inference.embedding_model import DESCRIPTION, find_directory
     from svmixer.inference.onnx_model import OnnxModel
+    from svmixer.inference.utterance import unit_length
     from svmixer.scoring.calibrate import calibrate
 
     directory = find_directory(config.model, "export", (DESCRIPTION,))
     model = OnnxModel(directory)
-    # Rounded first: what is fitted is what will be used.
-    cohort = embed_cohort(model, config).astype(np.float16).astype(np.float32)
+    # Rounded and scaled as it will be read: what is fitted is what will be used.
+    stored = embed_cohort(model, config).astype(np.float16)
+    cohort = unit_length(stored.astype(np.float32))
     groups = [group for path in config.sets for group in set_groups(model, path, cohort, config)]
     found = {
         "format": FORMAT,
@@ -114,8 +119,10 @@ def run(config: CalibrateConfig) -> dict[str, Any]:
             for name in dict.fromkeys(group.name for group in groups)
         },
     }  # fmt: skip
+    # Never the thresholds of one cohort beside another, even if killed here.
+    (directory / CALIBRATION).unlink(missing_ok=True)
     with atomic_write(directory / COHORT, "wb") as stream:
-        np.save(stream, cohort.astype(np.float16))
+        np.save(stream, stored)
     write_json(directory / CALIBRATION, found)
     card = directory / CARD
     name = card.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ") if card.is_file() else ""

@@ -93,6 +93,7 @@ def test_an_export_of_other_weights_has_none(calibrated, tmp_path):
     ("change", "message"),
     [
         (["--sets", "[]"], "sets: name a dump or more"),
+        (["--sets", "[a/test, b/test]"], "sets: two folders have one name"),
         (["--conditions", "[none]"], "expected ENROL:TEST, as none:amrnb, found 'none'"),
         (["--conditions", "[none:gsn]"], "no channel family 'gsn'; did you mean 'gsm'?"),
         (["--enrolments", "4"], "enrolments: fewer than the 4 utterances of a speaker"),
