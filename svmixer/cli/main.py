@@ -23,6 +23,10 @@ VERBS = {
     "partition_data_dir": ("svmixer.cli.data_dir:partition", "Divide a data directory by speaker."),
     "make_trials": ("svmixer.cli.data_dir:trials", "Make trials for a data directory."),
     "calibrate": ("svmixer.cli.calibrate:main", "Give an export log-likelihood ratios and operating points."),
+    "calibrate_scores": (
+        "svmixer.cli.calibrate_scores:main",
+        "Make log-likelihood ratios of scores, of several systems together too.",
+    ),
     "metrics": ("svmixer.cli.score_metrics:main", "Error rates of anybody's score file."),
     "complexity": ("svmixer.cli.complexity:main", "Count parameters and MACs of a model."),
     "report": ("svmixer.cli.report:main", "Write the report of an experiment, or compare several."),

@@ -15,7 +15,8 @@ import numpy as np
 import svmixer
 from svmixer.fileio import atomic_write, md5_file, read_json, write_json
 from svmixer.inference.normalisation import cohort_statistics, normalise
-from svmixer.lists import ListError, Trials, read_trials, read_utt2spk
+from svmixer.lists import ListError, Trials, read_enroll_map, read_trials, read_utt2spk
+from svmixer.lists.enroll_map import ENROLL_MAP, model_speaker
 from svmixer.lists.table import iter_lines
 from svmixer.lists.trials import check_classes
 from svmixer.scoring.cohort import read_cohort
@@ -168,23 +169,48 @@ def rate_figures(
     }
 
 
-def trial_speakers(trials: Trials, utt2spk: str | Path) -> np.ndarray | None:
+def trial_speakers(
+    trials: Trials, utt2spk: str | Path, enroll_map: str | Path | None = None
+) -> np.ndarray | None:
     """Speakers of each trial as int32 indices ``(N, 2)``, numbered in byte order of the names of those in the
     list; None if there is no such file.
 
+    Args:
+        trials: the list.
+        utt2spk: the speaker of every utterance.
+        enroll_map: the models that the first column names; None: ``enroll.map`` beside ``utt2spk``, if there
+            is one.
+
     Raises:
-        ListError: an utterance of the list has no speaker.
+        ListError: an utterance of the list has no speaker; see
+            :func:`svmixer.lists.enroll_map.model_speaker`.
     """
     if not Path(utt2spk).exists():
         return None
-    table = read_utt2spk(utt2spk)
-    missing = [utterance for utterance in trials.utterances if utterance not in table]
-    if missing:
-        raise ListError("is in the trial list and has no speaker here", path=utt2spk, utterance=missing[0])
-    names = [table[utterance] for utterance in trials.utterances]
-    number = {name: index for index, name in enumerate(sorted(set(names)))}
-    of_utterance = np.array([number[name] for name in names], dtype=np.int32)
-    return np.stack([of_utterance[trials.enrol], of_utterance[trials.test]], axis=1)
+    table, path = read_utt2spk(utt2spk), Path(enroll_map or Path(utt2spk).with_name(ENROLL_MAP))
+    models = read_enroll_map(path) if enroll_map or path.exists() else None
+
+    def speaker(name: str) -> str:
+        if name not in table:
+            raise ListError("is in the trial list and has no speaker here", path=utt2spk, utterance=name)
+        return table[name]
+
+    def of_model(name: str) -> str:
+        return speaker(name) if models is None else model_speaker(name, models, table, path)
+
+    sides = [
+        (rows, {index: of(trials.utterances[index]) for index in np.unique(rows).tolist()})
+        for rows, of in ((trials.enrol, of_model), (trials.test, speaker))
+    ]
+    number = {
+        name: index for index, name in enumerate(sorted({s for _, found in sides for s in found.values()}))
+    }
+    columns = []
+    for rows, found in sides:
+        of_name = np.zeros(len(trials.utterances), dtype=np.int32)
+        of_name[list(found)] = [number[name] for name in found.values()]
+        columns.append(of_name[rows])
+    return np.stack(columns, axis=1)
 
 
 def write_scores(path: str | Path, trials: Trials, scores: np.ndarray) -> None:
