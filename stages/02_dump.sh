@@ -37,7 +37,7 @@ dump_set() {
     recall "$out" "$given_file" "${own_options[@]}"
     options=(--feats_type "$feats_type" --trim "$trim" --min_seconds "$min_seconds" --allow_pipes "$allow_pipes")
     spec=(--stage dump --option "dump=${options[*]} --max_drop $max_drop")
-    for name in wav.scp segments parts reco2file_and_channel utt2spk utt2session trials; do
+    for name in wav.scp segments parts reco2file_and_channel utt2spk utt2session trials enroll.map; do
         [ ! -f "$data/$name" ] || inputs+=("$data/$name")
     done
     for name in "${inputs[@]}"; do spec+=(--input "$name"); done

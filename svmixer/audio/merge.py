@@ -22,12 +22,14 @@ from svmixer.lists import (
     Trials,
     fix_command,
     iter_table,
+    read_enroll_map,
     read_trials,
     read_utt2spk,
     write_spk2utt,
     write_table,
     write_trials,
 )
+from svmixer.lists.enroll_map import ENROLL_MAP, Models, model_faults
 from svmixer.lists.trial_names import TrialNames
 from svmixer.log import get_logger
 
@@ -59,7 +61,7 @@ class MergeConfig:
 
 def merge_jobs(config: MergeConfig) -> None:
     """Write the lists of a dumped set: ``utt2num_samples``, ``dropped.tsv``, ``wav.scp``; and where the data
-    directory has them ``utt2spk``, ``spk2utt``, ``utt2session`` and ``trials``.
+    directory has them ``utt2spk``, ``spk2utt``, ``utt2session``, ``trials`` and ``enroll.map``.
 
     Raises:
         ListError: a job has not finished or belongs to another dump, too much was dropped, a kept utterance
@@ -79,13 +81,16 @@ def merge_jobs(config: MergeConfig) -> None:
     data, output, kept = Path(config.data_dir), Path(config.output_dir), set(names)
     utt2spk = _kept_rows(data / "utt2spk", kept, "speaker")
     sessions = _kept_rows(data / "utt2session", kept, "session")
-    trials = _kept_trials(data / "trials", kept, set(map(_name, dropped)))
+    gone = set(map(_name, dropped))
+    models = _kept_models(data / ENROLL_MAP, kept, gone)
+    trials = _kept_trials(data / "trials", kept, gone, models)
     (output / "wav.scp").unlink(missing_ok=True)
     write_table(output / "utt2num_samples", zip(names, map(str, lengths), strict=True))
     _replace(output / "utt2spk", utt2spk, write_table)
     _replace(output / "spk2utt", utt2spk, write_spk2utt)
     _replace(output / "utt2session", sessions, write_table)
     _replace(output / "trials", trials, write_trials)
+    _replace(output / ENROLL_MAP, models and {m: " ".join(names) for m, names in models.items()}, write_table)
     with atomic_write(output / "dropped.tsv") as stream:
         stream.writelines([DROPPED_HEADER, *dropped])
     # Last: a wav.scp stands for a complete dump.
@@ -160,20 +165,49 @@ def _kept_rows(path: Path, kept: set[str], what: str) -> dict[str, str] | None:
     return table
 
 
-def _kept_trials(path: Path, kept: set[str], dropped: set[str]) -> Trials | None:
-    """The trials whose two utterances are there, in order."""
+def _kept_models(path: Path, kept: set[str], dropped: set[str]) -> dict[str, list[str]] | None:
+    """The models with the utterances that are there; one that has none is left out."""
+    if not path.exists():
+        return None
+    models = read_enroll_map(path)
+    for fault in model_faults(models, kept | dropped, None, path):
+        raise fault
+    found = {model: [name for name in names if name in kept] for model, names in models.items()}
+    lost = [model for model, names in models.items() if len(found[model]) < len(names)]
+    if lost:
+        logger.warning("%s: %d models have a dropped utterance, as %s", path, len(lost), lost[0])
+    return {model: names for model, names in found.items() if names}
+
+
+def _kept_trials(
+    path: Path, kept: set[str], dropped: set[str], models: Models | None = None
+) -> Trials | None:
+    """The trials whose two sides are there, in order."""
     if not path.exists():
         return None
     trials = read_trials(path)
-    for index, utterance in enumerate(trials.utterances):
+    there = enrolled = np.array([utterance in kept for utterance in trials.utterances])
+    compared = set(np.unique(trials.test).tolist())
+    if models is None:
+        compared.update(np.unique(trials.enrol).tolist())
+    else:
+        enrolled = np.array([name in models for name in trials.utterances])
+        known = read_enroll_map(path.with_name(ENROLL_MAP))
+        strange = np.array([name not in known for name in trials.utterances])[trials.enrol]
+        if strange.any():
+            row = int(np.argmax(strange))
+            what = f"a trial names a model that {ENROLL_MAP} does not have"
+            raise ListError(what, path=path, line=row + 1, utterance=trials.utterances[trials.enrol[row]])
+    for index in sorted(compared):
+        utterance = trials.utterances[index]
         if utterance not in kept and utterance not in dropped:
             names = TrialNames.read(path.parent)
             what = f"a trial names an unknown utterance: {names.explain(utterance)}"
-            line = int(np.argmax((trials.enrol == index) | (trials.test == index))) + 1
+            named = trials.test == index
+            line = int(np.argmax(named if models is not None else named | (trials.enrol == index))) + 1
             repair = fix_command(path) if names.find(utterance) else None
             raise ListError(what, path=path, line=line, utterance=utterance, repair=repair)
-    there = np.array([utterance in kept for utterance in trials.utterances])
-    rows = there[trials.enrol] & there[trials.test]
+    rows = enrolled[trials.enrol] & there[trials.test]
     if not rows.any():
         raise ListError("no trial is left: one utterance of each was dropped", path=path)
     if not rows.all():

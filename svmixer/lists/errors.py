@@ -63,8 +63,17 @@ def more(count: int) -> str:
 def fix_command(path: str | Path, *options: str) -> str | None:
     """The command that repairs the data directory ``path`` belongs to; ``None`` for other files."""
     name = Path(path).name
-    known = name in ("wav.scp", "segments", "parts", "trials")
+    known = name in ("wav.scp", "segments", "parts", "trials", "enroll.map")
     if not known and not name.startswith(("utt2", "spk2", "reco2")):
         return None
     folder = shlex.quote(str(Path(path).parent))
     return " ".join(["svmixer fix_data_dir --data_dir", folder, *options])
+
+
+def problem(
+    path: Path, line: int, utterance: str, what: str, count: int, fixable: bool = True, note: str = ""
+) -> ListError:
+    """A fault that ``count`` lines have, by its first; ``note`` says more about that one."""
+    repair = fix_command(path) if fixable else None
+    text = what + more(count) + (f": {note}" if note else "")
+    return ListError(text, path=path, line=line, utterance=utterance, repair=repair)

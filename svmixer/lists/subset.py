@@ -7,7 +7,10 @@ import os
 from collections.abc import Collection
 from pathlib import Path
 
+import numpy as np
+
 from svmixer.lists.check_list import value_checks
+from svmixer.lists.enroll_map import ENROLL_MAP, Models, find_enroll_map
 from svmixer.lists.errors import ListError
 from svmixer.lists.segments import iter_pieces
 from svmixer.lists.split_sizes import Pool, split_sizes
@@ -17,7 +20,11 @@ from svmixer.lists.trials import Trials, check_classes, read_trials, write_trial
 
 
 def subset_data_dir(
-    source: str | Path, target: str | Path, utterances: Collection[str], trials: Trials | None = None
+    source: str | Path,
+    target: str | Path,
+    utterances: Collection[str],
+    trials: Trials | None = None,
+    models: Models | None = None,
 ) -> None:
     """Write the lists of ``source`` restricted to some utterances, and ``trials`` if given, to ``target``.
 
@@ -28,6 +35,7 @@ def subset_data_dir(
         target: the new directory; made if need be.
         utterances: ids to keep (a set, for speed).
         trials: trials of the subset.
+        models: what their first names are, if not utterances.
 
     Raises:
         ListError: a list of ``source`` cannot be read, or an utterance is not in it.
@@ -53,7 +61,10 @@ def subset_data_dir(
     if trials:
         write_trials(target / "trials", trials)
         written.add("trials")
-    for name in {*value_checks(target), "trials"} - written:
+    if models:
+        write_table(target / ENROLL_MAP, {model: " ".join(names) for model, names in models.items()})
+        written.add(ENROLL_MAP)
+    for name in {*value_checks(target), "trials", ENROLL_MAP} - written:
         (target / name).unlink(missing_ok=True)
 
 
@@ -101,7 +112,9 @@ def partition_data_dir(
     test_trials = read_trials(source / "trials") if (source / "trials").exists() else None
     if test_trials:
         check_classes(test_trials, source / "trials")
-    held_out = {utt2spk[utterance] for utterance in test_trials.utterances} if test_trials else set()
+    models = find_enroll_map(source) if test_trials else None
+    tested = _compared(test_trials, models, source) if test_trials else []
+    held_out = {utt2spk[utterance] for utterance in tested}
     order = sorted(spk2utt, key=lambda speaker: hashlib.sha256(f"{seed} {speaker}".encode()).digest())
     able = [speaker for speaker in order if len(spk2utt[speaker]) >= 2 and speaker not in held_out]
     if test_only:
@@ -114,13 +127,26 @@ def partition_data_dir(
         sets = {"train": spk2utt.keys() - valid - test, "valid": valid, "test": test}
     for name, speakers in sets.items():
         members = {utterance: speaker for utterance, speaker in utt2spk.items() if speaker in speakers}
-        trials = None
-        if name == "test" and test_trials:
-            members, trials = dict.fromkeys(test_trials.utterances, ""), test_trials
+        trials, given = None, name == "test" and test_trials is not None
+        if given:
+            members, trials = dict.fromkeys(tested, ""), test_trials
         elif name != "train":
             trials = make_trials(members, seed=seed, path=source / "utt2spk")
-        subset_data_dir(source, output_dir / name, members.keys(), trials)
+        subset_data_dir(source, output_dir / name, members.keys(), trials, models if given else None)
     return {name: len(speakers) for name, speakers in sets.items()}
+
+
+def _compared(trials: Trials, models: Models | None, source: Path) -> list[str]:
+    """The utterances that trials compare, those of their models among them."""
+    if models is None:
+        return trials.utterances
+    named = [trials.utterances[index] for index in np.unique(trials.enrol)]
+    strange = next((name for name in named if name not in models), None)
+    if strange is not None:
+        what = "is in the trial list and no model here"
+        raise ListError(what, path=source / ENROLL_MAP, utterance=strange)
+    tests = [trials.utterances[index] for index in np.unique(trials.test)]
+    return list(dict.fromkeys([*tests, *(name for members in models.values() for name in members)]))
 
 
 def _recordings(source: Path, tables: Collection[str], utterances: Collection[str]) -> Collection[str]:

@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from svmixer.lists.check_list import VALUE_CHECKS, CheckedList, check_list, value_checks
-from svmixer.lists.errors import ListError, fix_command, more
+from svmixer.lists.enroll_map import ENROLL_MAP, Models, find_enroll_map
+from svmixer.lists.errors import ListError, fix_command, more, problem
 from svmixer.lists.forms import Forms, difference
 from svmixer.lists.overlap import warn_of_overlap
 from svmixer.lists.source import FileProbe
 from svmixer.lists.table import iter_table
-from svmixer.lists.trial_names import TrialNames
-from svmixer.lists.trials import (
-    CONFLICTING,
-    MISLABELLED,
-    UNKNOWN,
-    Trials,
-    find_trial_faults,
-    first_naming,
-    read_trials,
-)
+from svmixer.lists.trials import Trials, read_trials
+from svmixer.lists.validate_trials import check_models, check_trials
 
 
 class DataDirError(ListError):
@@ -53,9 +46,9 @@ def validate_data_dir(
 ) -> DataDirSize:
     """Check the lists of a data directory.
 
-    They are ``wav.scp``, ``utt2spk``, ``spk2utt``, ``segments`` or ``parts``, ``trials``, any other
-    ``utt2*``, ``spk2*`` and ``reco2*``. Recordings that no utterance uses are allowed; so are other lists
-    that do not cover every utterance. Two speakers at once in one recording are a warning in the log.
+    They are ``wav.scp``, ``utt2spk``, ``spk2utt``, ``segments`` or ``parts``, ``trials``, ``enroll.map``, any
+    other ``utt2*``, ``spk2*`` and ``reco2*``. Recordings that no utterance uses are allowed; so are other
+    lists that do not cover every utterance. Two speakers at once in one recording are a warning in the log.
 
     Args:
         data_dir: the directory; ``wav.scp`` alone is enough (a set of noises).
@@ -80,8 +73,15 @@ def validate_data_dir(
             trials = read_trials(folder / "trials")
         except ListError as error:
             problems.append(error)
+    models = None
+    try:
+        models = find_enroll_map(folder)
+    except ListError as error:
+        problems.append(error)
+        # Nobody knows what they name.
+        trials = None
     # A list with a fault of its own is left out of the comparison: what it lacks would be reported once more.
-    problems += _compare(lists, folder, trials)
+    problems += _compare(lists, folder, trials, models)
     if check_files and "wav.scp" in lists:
         problems += _absent_files(folder / "wav.scp")
     if problems:
@@ -122,7 +122,9 @@ def _absent_files(path: Path) -> Iterator[ListError]:
         yield ListError(what, path=path, line=number, utterance=recording, repair=repair)
 
 
-def _compare(lists: dict[str, CheckedList], folder: Path, trials: Trials | None) -> Iterator[ListError]:
+def _compare(
+    lists: dict[str, CheckedList], folder: Path, trials: Trials | None, models: Models | None
+) -> Iterator[ListError]:
     recordings, utt2spk = lists.get("wav.scp"), lists.get("utt2spk")
     pieces = lists.get("segments") or lists.get("parts")
     has_pieces = (folder / "segments").exists() or (folder / "parts").exists()
@@ -141,8 +143,10 @@ def _compare(lists: dict[str, CheckedList], folder: Path, trials: Trials | None)
         whole = wholes[name[:4]]
         if whole:
             yield from _outside(lists[name], lists[name].keys, whole, f"not in {whole.path.name}")
+    if models and utterances:
+        yield from check_models(folder / ENROLL_MAP, models, utterances, utt2spk)
     if trials and utterances:
-        yield from _check_trials(folder / "trials", trials, utterances, utt2spk, lists)
+        yield from check_trials(folder / "trials", trials, utterances, utt2spk, lists, models)
 
 
 def _outside(column: CheckedList, ids: np.ndarray, other: CheckedList, what: str) -> Iterator[ListError]:
@@ -156,7 +160,7 @@ def _outside(column: CheckedList, ids: np.ndarray, other: CheckedList, what: str
         key = column.key_at(entry)
         names = [key] if ids is column.keys else _value_at(column, entry).split()
         note = _form_note(names, other)
-        yield _problem(column.path, entry + 1, key, what, len(absent), note=note)
+        yield problem(column.path, entry + 1, key, what, len(absent), note=note)
 
 
 def _value_at(column: CheckedList, entry: int) -> str:
@@ -182,7 +186,7 @@ def _check_speaker_forms(utt2spk: CheckedList) -> Iterator[ListError]:
         first = seen.setdefault(unicodedata.normalize("NFC", speaker), speaker)
         if first != speaker:
             what = f"speaker {speaker} {difference(speaker, first, 'an earlier line')}"
-            yield _problem(utt2spk.path, number, utterance, what, 1)
+            yield problem(utt2spk.path, number, utterance, what, 1)
             return
 
 
@@ -195,7 +199,7 @@ def _compare_speakers(utt2spk: CheckedList, spk2utt: CheckedList) -> Iterator[Li
     absent = np.flatnonzero(~np.isin(forward, backward))
     if len(absent):
         entry = int(absent[0])
-        yield _problem(utt2spk.path, entry + 1, utt2spk.key_at(entry), "spk2utt says otherwise", len(absent))
+        yield problem(utt2spk.path, entry + 1, utt2spk.key_at(entry), "spk2utt says otherwise", len(absent))
     else:
         what = "names utterances twice or that utt2spk gives to another speaker"
         yield ListError(what, path=spk2utt.path, repair=fix_command(spk2utt.path))
@@ -204,54 +208,3 @@ def _compare_speakers(utt2spk: CheckedList, spk2utt: CheckedList) -> Iterator[Li
 def _pair(utterances: np.ndarray, speakers: np.ndarray) -> np.ndarray:
     """One number a pair; a large odd factor keeps equal sums from different pairs as rare as equal hashes."""
     return utterances.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + speakers.astype(np.uint64)
-
-
-def _check_trials(
-    path: Path,
-    trials: Trials,
-    utterances: CheckedList,
-    utt2spk: CheckedList | None,
-    lists: Collection[str],
-) -> Iterator[ListError]:
-    hashes = np.fromiter(map(hash, trials.utterances), dtype=np.int64, count=len(trials.utterances))
-    known, speakers = np.isin(hashes, utterances.keys), None
-    if utt2spk:
-        order = np.argsort(utt2spk.keys)
-        place = np.searchsorted(utt2spk.keys, hashes, sorter=order).clip(max=len(order) - 1)
-        speakers = utt2spk.named[order[place]]
-        known &= utt2spk.keys[order[place]] == hashes
-    faults = find_trial_faults(trials, known, speakers)
-    if faults.unknown.any():
-        yield from _unknown_names(path, trials, known, TrialNames.read(path.parent, lists))
-    for mask, what, fixable in (
-        (faults.itself, "trial of an utterance against itself", True),
-        (faults.conflicting, CONFLICTING, False),
-        (faults.mislabelled, MISLABELLED, False),
-    ):
-        rows = np.flatnonzero(mask)
-        if len(rows):
-            row = int(rows[0])
-            yield _problem(path, row + 1, trials.utterances[trials.enrol[row]], what, len(rows), fixable)
-
-
-def _unknown_names(path: Path, trials: Trials, known: np.ndarray, names: TrialNames) -> Iterator[ListError]:
-    """Problems of trials with names that are not ``known``: those that no list has are for the owner."""
-    pairs = zip(known.tolist(), trials.utterances, strict=True)
-    strange = np.array([not has and not names.find(name) for has, name in pairs], dtype=bool)
-    for found, fixable in (
-        (first_naming(trials, strange), False),
-        (first_naming(trials, ~known, but=strange), True),
-    ):
-        if found:
-            # Which list lacks an id is told elsewhere.
-            note = "" if names.find(found.name) == found.name else names.explain(found.name)
-            yield _problem(path, found.row + 1, found.name, UNKNOWN, found.trials, fixable, note)
-
-
-def _problem(
-    path: Path, line: int, utterance: str, what: str, count: int, fixable: bool = True, note: str = ""
-) -> ListError:
-    """A fault that ``count`` lines have, by its first; ``note`` says more about that one."""
-    repair = fix_command(path) if fixable else None
-    text = what + more(count) + (f": {note}" if note else "")
-    return ListError(text, path=path, line=line, utterance=utterance, repair=repair)
