@@ -6,6 +6,9 @@ VoxCeleb's form, for scores without labels; lines may stand in any order.
 
     svmixer metrics exp/voices_compact/score/test/scores data/test/trials
 
+--groups gives the error rate within groups of trials, and the rates of misses and false alarms that each has
+at the threshold of the equal error rate over all.
+
 Exit status: 0 with figures; 1 when a file cannot be used; 2 for a command line that makes no sense.
 """
 
@@ -14,11 +17,16 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from svmixer.config import parse_args
 from svmixer.errors import UsageError
 from svmixer.limits import at_least
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from svmixer.scoring.groups import Draws
 
 
 @dataclass(frozen=True)
@@ -33,6 +41,11 @@ class MetricsConfig:
     llr: bool = False
     # List 'utterance speaker' of all utterances: also the EER's 95 % interval over speakers (with TRIALS).
     utt2spk: str = ""
+    # Lists 'utterance value' (utt2sex, utt2dur) or 'speaker value' (spk2lang, with --utt2spk): error rates by
+    # the values of both sides; by the length of the shorter one for utt2dur, in seconds.
+    groups: tuple[str, ...] = ()
+    # List 'model utterance1 utterance2 ...' of the models that the first names of trials are.
+    enroll_map: str = ""
     # Draws of speakers for the interval.
     replicates: int = 1000
     # true: print a JSON object.
@@ -40,6 +53,13 @@ class MetricsConfig:
 
     def __post_init__(self) -> None:
         at_least(self, 1, "replicates")
+        strange = next(
+            (name for name in self.groups if not Path(name).name.startswith(("utt2", "spk2"))), None
+        )
+        if strange is not None:
+            raise ValueError(f"groups: a list is called utt2... or spk2..., found {strange}")
+        if not self.utt2spk and any(Path(name).name.startswith("spk2") for name in self.groups):
+            raise ValueError("groups: a list by speaker needs --utt2spk, too")
         wrong = next((p for p in self.p_target if not 0 < p < 1), None)
         if wrong is not None:
             raise ValueError(f"p_target: a prior lies between 0 and 1, found {wrong:g}")
@@ -52,6 +72,8 @@ def main(argv: list[str] | None = None) -> None:
         raise UsageError(f"expected svmixer metrics SCORES [TRIALS], found {len(config.files)} files")
     if config.utt2spk and len(config.files) < 2:
         raise UsageError("utt2spk: the interval needs a trial list, too: svmixer metrics SCORES TRIALS")
+    if config.groups and len(config.files) < 2:
+        raise UsageError("groups: name the trial list, too: svmixer metrics SCORES TRIALS")
     figures = compute(config)
     if config.json:
         print(json.dumps(figures))
@@ -67,7 +89,13 @@ def compute(config: MetricsConfig) -> dict[str, Any]:
         SvmixerError: see :func:`svmixer.scoring.score_file.labelled_scores`; or one class is absent.
     """
     from svmixer.scoring.likelihood_ratio import actual_dcf, cllr, min_cllr
-    from svmixer.scoring.metrics import equal_error_rate, error_rates, min_dcf
+    from svmixer.scoring.metrics import (
+        eer_replicates,
+        equal_error_rate,
+        error_rates,
+        min_dcf,
+        percentile_interval,
+    )
     from svmixer.scoring.score_file import labelled_scores
 
     scores, labels = labelled_scores(*config.files)
@@ -82,21 +110,49 @@ def compute(config: MetricsConfig) -> dict[str, Any]:
     if config.llr:
         figures["act_dcf"] = {f"{p:g}": actual_dcf(scores, labels, p) for p in config.p_target}
         figures["cllr"] = cllr(scores, labels)
-    if config.utt2spk:
-        figures["eer_ci95"] = _interval(config, scores, labels)
+    draws = _draws(config)
+    if draws:
+        interval = percentile_interval(eer_replicates(scores, labels, draws.speakers, draws.replicates))
+        figures["eer_ci95"] = [100 * value for value in interval] if interval else None
+    if config.groups:
+        figures["groups"] = _groups(config, scores, labels, draws)
     return figures
 
 
-def _interval(config: MetricsConfig, scores: Any, labels: Any) -> list[float] | None:
+def _draws(config: MetricsConfig) -> Draws | None:
+    """Speakers of the trials, None if they are not asked for."""
     from svmixer.lists import read_trials
-    from svmixer.scoring.metrics import eer_replicates, percentile_interval
+    from svmixer.scoring.groups import Draws
     from svmixer.scoring.result import trial_speakers
 
-    speakers = trial_speakers(read_trials(config.files[1]), Path(config.utt2spk))
+    if not config.utt2spk:
+        return None
+    trials = read_trials(config.files[1])
+    speakers = trial_speakers(trials, config.utt2spk, config.enroll_map or None)
     if speakers is None:
         raise UsageError(f"utt2spk: there is no file {config.utt2spk}")
-    interval = percentile_interval(eer_replicates(scores, labels, speakers, config.replicates))
-    return [100 * value for value in interval] if interval else None
+    return Draws(speakers, config.replicates, 0)
+
+
+def _groups(
+    config: MetricsConfig, scores: np.ndarray, labels: np.ndarray, draws: Draws | None
+) -> dict[str, list[dict[str, Any]]]:
+    """Name of a list → its groups.
+
+    Raises:
+        ListError: a name of the trials has no value there, or no number of seconds.
+    """
+    from svmixer.lists import read_enroll_map, read_trials, read_utt2spk
+    from svmixer.scoring.groups import by_list, group_rates
+
+    trials = read_trials(config.files[1])
+    models = read_enroll_map(config.enroll_map) if config.enroll_map else None
+    utt2spk = read_utt2spk(config.utt2spk) if config.utt2spk else {}
+    found = {}
+    for path in map(Path, config.groups):
+        parts = by_list(trials, path, utt2spk, models)
+        found[path.name] = [vars(group) for group in group_rates(scores, labels, *parts, draws)]
+    return found
 
 
 def rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
@@ -113,4 +169,18 @@ def rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
         for key, name in (("cllr", "Cllr"), ("min_cllr", "min Cllr"))
         if key in figures
     ]
+    for name, groups in figures.get("groups", {}).items():
+        lines += [(f"{name}: {group['name']}", _group_text(group)) for group in groups]
     return lines
+
+
+def _group_text(group: dict[str, Any]) -> str:
+    """Its trials and rates."""
+    parts = [f"{group['trials']} trials, {group['targets']} target"]
+    if group["eer"] is not None:
+        interval = " [{:.2f}, {:.2f}]".format(*group["interval"]) if group["interval"] else ""
+        parts.append(f"EER {group['eer']:.2f} %{interval}")
+    for key, name in (("misses", "misses"), ("false_alarms", "false alarms")):
+        if group[key] is not None:
+            parts.append(f"{name} {group[key]:.2f} %")
+    return ", ".join(parts)

@@ -9,8 +9,9 @@ from pathlib import Path
 from svmixer.audio.dumpset import RATE
 from svmixer.report.experiment import Experiment
 from svmixer.report.figure import COLOURS, Estimate, Figure, View, axis, dots, error_bars, numbers
-from svmixer.report.groups import Group, groupings
+from svmixer.report.groups import groupings
 from svmixer.report.score_figures import Drawn
+from svmixer.scoring.groups import Group
 
 WHOLE = "whole"
 

@@ -2,42 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from svmixer.audio.dumpset import RATE
-from svmixer.lists import ListError, Trials, read_table
+from svmixer.lists import ListError, Trials, find_enroll_map, read_table
+from svmixer.lists.enroll_map import Models
 from svmixer.log import get_logger
 from svmixer.report.results import Result
-from svmixer.scoring.metrics import eer_replicates, equal_error_rate, error_rates, percentile_interval
+from svmixer.scoring.groups import Draws, Group, by_length, by_value, group_rates
 
 logger = get_logger(__name__)
 
-# Ends of the groups by length, in seconds.
-LENGTHS = (1, 2, 3, 5, 10, 20)
-# Lists with more values than this are divided into trials of the same value and of different ones.
-MOST_VALUES = 8
 # Lists that say nothing of a recording.
 NO_GROUPS = ("utt2spk", "utt2num_samples", "utt2num_frames", "utt2dur", "utt2uniq", "spk2utt")
-
-
-@dataclass(frozen=True)
-class Group:
-    """The trials of one group; rates in percent."""
-
-    name: str
-    trials: int
-    targets: int
-    # Within the group; None without targets or without others.
-    eer: float | None
-    interval: tuple[float, float] | None
-    # At the threshold of the equal error rate over all trials; None without such trials.
-    misses: float | None
-    false_alarms: float | None
 
 
 def groupings(result: Result, data_dir: Path | None) -> dict[str, list[Group]]:
@@ -48,17 +29,35 @@ def groupings(result: Result, data_dir: Path | None) -> dict[str, list[Group]]:
         data_dir: the set's directory of Kaldi lists; a dump keeps a few of them alone. Lists that cannot be
             read are left out.
     """
-    trials = result.trials()
-    found = {"length of the shorter side": list(_groups(result, *_by_length(result, trials)))}
+    trials, (scores, labels) = result.trials(), result.load()
+    speakers, drawn = result.load_speakers(), result.metrics["bootstrap"]
+    draws = None
+    if speakers is not None and drawn:
+        draws = Draws(speakers, drawn["replicates"], drawn["seed"])
+    models = find_enroll_map(result.metrics["data_dir"])
+    divided = {"length of the shorter side": _by_length(result, trials, models)}
     for name, table in _tables(result, data_dir).items():
-        keys = trials.utterances
+        value = partial(_value, table, {})
         if name.startswith("spk2"):
-            of_utterance = read_table(Path(result.metrics["data_dir"]) / "utt2spk")
-            keys = [of_utterance.get(key, "") for key in keys]
-        values = [table.get(key, "") for key in keys]
-        if len(set(values)) > 1 and all(values):
-            found[name] = list(_groups(result, *_by_value(trials, values)))
-    return {name: groups for name, groups in found.items() if len(groups) > 1}
+            value = partial(_value, table, read_table(Path(result.metrics["data_dir"]) / "utt2spk"))
+        divided[name] = by_value(trials, value, models) if _complete(trials, value, models) else None
+    return {
+        name: list(group_rates(scores, labels, *parts, draws))
+        for name, parts in divided.items()
+        if parts and len(np.unique(parts[0])) > 1
+    }
+
+
+def _value(table: dict[str, str], utt2spk: dict[str, str], utterance: str) -> str:
+    """What a list says of an utterance or, where its speaker is known by ``utt2spk``, of that one."""
+    return table.get(utt2spk.get(utterance, "") if utt2spk else utterance, "")
+
+
+def _complete(trials: Trials, value: Callable[[str], str], models: Models | None) -> bool:
+    """Whether every utterance that is compared has a value."""
+    enrolled = [trials.utterances[index] for index in np.unique(trials.enrol)]
+    members = [member for name in enrolled for member in (models or {}).get(name, [name])]
+    return all(map(value, [*members, *(trials.utterances[index] for index in np.unique(trials.test))]))
 
 
 def _tables(result: Result, data_dir: Path | None) -> dict[str, dict[str, str]]:
@@ -82,57 +81,10 @@ def _tables(result: Result, data_dir: Path | None) -> dict[str, dict[str, str]]:
     return found
 
 
-def _by_length(result: Result, trials: Trials) -> tuple[np.ndarray, list[str]]:
-    """Group of each trial ``(N,)`` by the shorter of its sides, and the names of the groups."""
+def _by_length(result: Result, trials: Trials, models: Models | None) -> tuple[np.ndarray, list[str]] | None:
+    """Groups by the shorter of the sides; None where nobody knows how long they are."""
     path = Path(result.metrics["data_dir"]) / "utt2num_samples"
     if not path.is_file():
-        return np.zeros(len(trials), int), ["all"]
-    table = read_table(path)
-    seconds = np.array([int(table.get(utterance, 0)) / RATE for utterance in trials.utterances])
-    if result.condition.max_seconds:
-        seconds = np.minimum(seconds, result.condition.max_seconds)
-    names = [f"under {LENGTHS[0]} s", *(f"{a} to {b} s" for a, b in pairwise(LENGTHS))]
-    shorter = np.minimum(seconds[trials.enrol], seconds[trials.test])
-    return np.digitize(shorter, LENGTHS), [*names, f"{LENGTHS[-1]} s and more"]
-
-
-def _by_value(trials: Trials, values: list[str]) -> tuple[np.ndarray, list[str]]:
-    """The same by the values of both sides, whichever is which."""
-    distinct, index = np.unique(values, return_inverse=True)
-    first, second = index[trials.enrol], index[trials.test]
-    if len(distinct) > MOST_VALUES:
-        return np.where(first == second, 0, 1), ["the same", "different"]
-    low, high = np.minimum(first, second), np.maximum(first, second)
-    names = [a if a == b else f"{a}, {b}" for a in distinct for b in distinct]
-    return low * len(distinct) + high, names
-
-
-def _groups(result: Result, group: np.ndarray, names: list[str]) -> Iterator[Group]:
-    scores, labels = result.load()
-    speakers = result.load_speakers()
-    _, threshold = equal_error_rate(error_rates(scores, labels))
-    for number in np.unique(group):
-        rows = group == number
-        score, label = scores[rows], labels[rows].astype(bool)
-        eer = interval = None
-        if label.any() and not label.all():
-            eer = 100 * equal_error_rate(error_rates(score, label))[0]
-            interval = _interval(result, score, label, None if speakers is None else speakers[rows])
-        yield Group(
-            names[number], len(score), int(label.sum()), eer, interval,
-            100 * float((score[label] < threshold).mean()) if label.any() else None,
-            100 * float((score[~label] >= threshold).mean()) if not label.all() else None,
-        )  # fmt: skip
-
-
-def _interval(
-    result: Result, scores: np.ndarray, labels: np.ndarray, speakers: np.ndarray | None
-) -> tuple[float, float] | None:
-    """In percent, over draws of the speakers that the group has."""
-    drawn = result.metrics["bootstrap"]
-    if speakers is None or not drawn:
         return None
-    within = np.unique(speakers, return_inverse=True)[1].reshape(speakers.shape)
-    return percentile_interval(
-        100 * eer_replicates(scores, labels, within, drawn["replicates"], drawn["seed"])
-    )
+    table, most = read_table(path), result.condition.max_seconds or np.inf
+    return by_length(trials, lambda name: min(int(table.get(name, 0)) / RATE, most), models)
