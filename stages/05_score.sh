@@ -2,7 +2,8 @@
 # Stage 5, score: embeddings of the test sets in parallel jobs, cosine scores of the trials, EER and minDCF.
 set -euo pipefail
 
-option_names="recipe dumpdir expdir tag model train_set test_sets score_config lowpass channels durations score_norm scoring control nj ngpu force"
+option_names="recipe dumpdir expdir tag model train_set test_sets score_config lowpass channels durations"
+option_names+=" score_norm scoring control nj ngpu force"
 . "$(dirname "$0")/options.sh"
 . "$(dirname "$0")/lib.sh"
 

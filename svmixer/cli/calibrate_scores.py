@@ -100,7 +100,7 @@ def main(argv: list[str] | None = None) -> None:
         return
     lines = rows(calibration, figures) if not config.apply else figure_rows(figures)
     for name, value in [("trials", _count(scored)), *lines]:
-        print(f"{name:24} {value}")
+        print(f"{name:30} {value}")
 
 
 def _measures(config: CalibrateScoresConfig, scored: ScoredTrials) -> dict[str, np.ndarray]:

@@ -61,7 +61,7 @@ def main(argv: list[str] | None = None) -> None:
     experiment = read_experiment(folder, config.system, notes)
     write_report(experiment, extras)
     for result in experiment.results:
-        logger.info("%s, %s, %s: EER %.2f %%", result.metrics["set"], result.system, result.band,
+        logger.info("%s, %s, %s: EER %.2f %%", result.metrics["set"], result.system, result.condition.name,
                     result.metrics["eer"])  # fmt: skip
     logger.info("written: %s/RESULTS.md, report.html, plots/", folder)
 

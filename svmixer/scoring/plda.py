@@ -16,6 +16,8 @@ from svmixer.inference.utterance import unit_length
 
 # Passes of EM; on balanced data it starts where it ends.
 PASSES = 20
+# Share of the unit matrix in the scatter that LDA divides by, as in the models' own whitening.
+SHRINKAGE = 0.1
 # Least variance between speakers that EM starts from, in units of that within: from 0 it cannot rise.
 _LEAST = 0.01
 
@@ -82,9 +84,9 @@ def fit_plda(embeddings: np.ndarray, labels: np.ndarray, lda_dim: int = 0) -> Pl
             f"PLDA of {kept} dimensions needs more than {kept} training speakers, found {speakers}; "
             f"take fewer dimensions, as plda:{max(1, (speakers - 1) // 2)}"
         )
-    if count - speakers < size:
+    if count - speakers < kept:
         raise SvmixerError(
-            f"PLDA of embeddings of {size} numbers needs {size} training utterances more than speakers, "
+            f"PLDA of {kept} dimensions needs {kept} training utterances more than speakers, "
             f"found {count} of {speakers} speakers"
         )
     units = unit_length(embeddings.astype(np.float64))
@@ -172,6 +174,8 @@ def _lda(vectors: np.ndarray, labels: np.ndarray, kept: int) -> np.ndarray:
     means /= counts[:, None]
     inner = vectors - means[labels]
     within = inner.T @ inner / len(vectors)
+    # Large embeddings of few utterances do not fill all dimensions.
+    within = (1 - SHRINKAGE) * within + SHRINKAGE * np.trace(within) / len(within) * np.eye(len(within))
     between = (means.T * counts) @ means / len(vectors)
     return _diagonal(TwoCovariance(np.zeros(0), between, within))[0][:, ::-1][:, :kept]
 

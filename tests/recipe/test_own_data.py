@@ -193,6 +193,13 @@ def test_lists_folder_segments_and_trials(recipe, corpus, tmp_path):
     assert list(read_segments(work / "lists/test/segments")) == ["s4-0_0", "s4-1_1", "s6-2_0"]
     assert set(read_utt2spk(work / "lists/train/utt2spk").values()).isdisjoint({"s4", "s6"})
     assert len(read_trials(work / "lists/valid/trials")) == 3 * 15 * 2
+    (recipe / "lists/trials").write_text("M s4-1_1 target\nM s6-2_0 nontarget\n")
+    (recipe / "lists/enroll.map").write_text("M s4-0_0 s4-0_1\n")
+    done = run(recipe / "local/data.sh", "--valid_speakers", 3, "--data_dir", "lists", cwd=work)
+    assert done.returncode == 0, done.stderr
+    assert (work / "lists/test/trials").read_text() == "1 M s4-1_1\n0 M s6-2_0\n"
+    assert (work / "lists/test/enroll.map").read_text() == "M s4-0_0 s4-0_1\n"
+    assert list(read_segments(work / "lists/test/segments")) == ["s4-0_0", "s4-0_1", "s4-1_1", "s6-2_0"]
 
 
 @pytest.mark.slow

@@ -291,6 +291,50 @@ def test_normalised_and_cut(finished, recipe, tmp_path):
     )
 
 
+def test_several_test_sets_of_different_kinds(finished, recipe, tmp_path):
+    """One with trials between utterances, one with models of several: both are in the results."""
+    work = tmp_path / "evaluation"
+    (work / "exp").mkdir(parents=True)
+    for name in ("test", "models"):
+        shutil.copytree(finished / "data/test", work / "data" / name)
+    shutil.copytree(finished / "exp/toy/export", work / "a model")
+    names = [line.split() for line in (work / "data/test/utt2spk").read_text().splitlines()]
+    speakers = {speaker: [u for u, s in names if s == speaker] for _, speaker in names}
+    models = {f"{speaker}-model": own[:2] for speaker, own in speakers.items()}
+    rows = [
+        f"{int(model.startswith(speaker))} {model} {utterance}\n"
+        for model, own in models.items()
+        for utterance, speaker in names
+        if utterance not in own
+    ]
+    (work / "data/models/trials").write_text("".join(rows))
+    lines = [f"{model} {' '.join(own)}\n" for model, own in models.items()]
+    (work / "data/models/enroll.map").write_text("".join(lines))
+    options = (
+        "--model", "a model", "--stage", "2", "--control", "false", "--lowpass", "", "--tag", "other",
+        "--test_sets", "test models",
+    )  # fmt: skip
+    result = run(recipe, work, *options)
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    exp = work / "exp/other"
+    assert (work / "dump/models/enroll.map").read_text() == "".join(lines)
+    found = {
+        name: json.loads((exp / f"score/{name}/metrics.json").read_text()) for name in ("test", "models")
+    }
+    assert (found["test"]["trials"], found["models"]["trials"], found["models"]["targets"]) == (105, 39, 9)
+    assert found["models"]["bootstrap"]["speakers"] == 3
+    results = (exp / "RESULTS.md").read_text()
+    assert "| test | " in results and "| models | " in results and found["models"]["trials_md5"] in results
+    # Another model changes its set alone.
+    (work / "data/models/enroll.map").write_text("".join(lines).replace(models["s00-model"][1], "s00-004"))
+    text = (work / "data/models/trials").read_text()
+    (work / "data/models/trials").write_text(text.replace("s00-model s00-004", "s00-model s00-001"))
+    again = run(recipe, work, *options)
+    assert again.returncode == 0, again.stdout[-3000:] + again.stderr[-3000:]
+    assert "dump/test is done" in again.stdout and "exp/other/score/test is done" in again.stdout
+    assert "dump/models: again, because data/models/" in again.stdout
+
+
 def test_across_channels(finished, recipe, tmp_path):
     """The two sides through held-out channels, model and controls; plain as ever."""
     work = tmp_path / "evaluation"

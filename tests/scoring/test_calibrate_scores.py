@@ -98,7 +98,7 @@ def test_a_saved_calibration_gives_other_trials_the_same_map(capsys):
     content = json.loads(Path("out/calibration.json").read_text())
     write("new", ["x y 0.5", "x z -1.0"])
     run_program("calibrate_scores", ["new", "--apply", "out/calibration.json", "--output_dir", "applied"])
-    assert capsys.readouterr().out == "trials                   2, without labels\n"
+    assert capsys.readouterr().out == f"{'trials':30} 2, without labels\n"
     expected = content["slopes"][0] * np.array([0.5, -1.0]) + content["offset"]
     np.testing.assert_allclose(scores_of("applied/scores"), expected, atol=1e-6)
     assert not Path("applied/calibration.json").exists()
@@ -159,13 +159,13 @@ def test_what_is_printed(capsys, caplog):
     run_program("calibrate_scores", ["few", "--p_target", "[0.5]"])
     lines = capsys.readouterr().out.splitlines()
     assert lines[:2] == [
-        "trials                   4, 2 of them target",
-        "measured on              the trials it was fitted on",
+        "trials                         4, 2 of them target",
+        "measured on                    the trials it was fitted on",
     ]
     # Raw scores are taken for ratios: both others are at or above 0, the Bayes threshold of this prior.
-    assert "actDCF(0.5)              1.0000 → 0.0000" in lines
-    assert "minDCF(0.5)              0.0000 → 0.0000" in lines
-    assert lines[-1].startswith("threshold, prior 0.5     0.0000: false accepts 0.00 %, rejects 0.00 %")
+    assert "actDCF(0.5)                    1.0000 → 0.0000" in lines
+    assert "minDCF(0.5)                    0.0000 → 0.0000" in lines
+    assert lines[-1].startswith("threshold, prior 0.5           0.0000: false accepts 0.00 %, rejects 0.00 %")
     assert "too few non-target trials for a threshold of 0.1 % false accepts" in caplog.text
 
 

@@ -23,6 +23,9 @@ segments=
 reco2file_and_channel=
 # List `1 utterance utterance` and `0 utterance utterance`; empty: lists/trials if it is there, else trials are made.
 trials=
+# List `model utterance1 utterance2 …` of the models that the first names of trials are; empty: lists/enroll.map if it is there, else
+# trials are between utterances.
+enroll_map=
 # Speakers to validate with, chosen by the seed among those with two utterances or more; empty: 15 % of these, from 2 to 15.
 valid_speakers=
 # Speakers to test with, chosen in the same way; empty: 30 %, from 2 to 30. Not used if there are trials, which define the test set.
@@ -73,11 +76,13 @@ fi
 [ -n "$audio_dir$reco2file_and_channel" ] || [ ! -f "$recipe/lists/reco2file_and_channel" ] ||
     reco2file_and_channel=$recipe/lists/reco2file_and_channel
 [ -n "$trials" ] || [ ! -f "$recipe/lists/trials" ] || trials=$recipe/lists/trials
+[ -n "$enroll_map" ] || [ ! -f "$recipe/lists/enroll.map" ] || enroll_map=$recipe/lists/enroll.map
+[ -z "$enroll_map" ] || [ -n "$trials" ] || option_error "--enroll_map: give the trials that name its models, too (--trials FILE)"
 
 all=$data_dir/all
 originals=()
 names=() # those of the copies, in the same order
-for file in "$wav_scp" "$utt2spk" "$segments" "$reco2file_and_channel" "$trials"; do
+for file in "$wav_scp" "$utt2spk" "$segments" "$reco2file_and_channel" "$trials" "$enroll_map"; do
     if [ -n "$file" ] && [ "$(realpath -m "${file%/*}")" = "$(realpath -m "$all")" ] && [[ $file == */* ]]; then
         echo "${0##*/}: $file lies in $all, which is made anew: move your lists to another folder" >&2
         exit 1
@@ -108,6 +113,7 @@ fi
 [ -z "$segments" ] || copy_list segments "$segments" segments
 [ -z "$reco2file_and_channel" ] || copy_list reco2file_and_channel "$reco2file_and_channel" reco2file_and_channel
 [ -z "$trials" ] || copy_list trials "$trials" trials
+[ -z "$enroll_map" ] || copy_list enroll_map "$enroll_map" enroll.map
 
 # on_copies PROGRAM OPTION…: run a program on $all. Its standard error is in `said` and is passed on, but without repairs of the
 # copies, which the next run would undo, and with your file's name instead of the copy's. Line numbers may be the repaired copy's.
