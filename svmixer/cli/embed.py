@@ -11,11 +11,10 @@ then 1; OUT/ignored.tsv lists those that are no audio by their names.
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -163,6 +162,8 @@ def write(embeddings: list[tuple[str, np.ndarray]], output: str) -> None:
 
     Where they go by their names, what was given twice is stored once.
     """
+    from svmixer.scoring.interchange import write_archive, write_npz
+
     kind = Path(output).suffix if output else ""
     if kind in (".npz", ".ark") and len(dict(embeddings)) < len(embeddings):
         logger.warning("%s: files that were given more than once are stored once", output)
@@ -170,21 +171,9 @@ def write(embeddings: list[tuple[str, np.ndarray]], output: str) -> None:
         with atomic_write(output, "wb") as stream:
             np.save(stream, np.stack([vector for _, vector in embeddings]))
     elif kind == ".npz":
-        with atomic_write(output, "wb") as stream:
-            write_npz(stream, dict(embeddings))
+        write_npz(output, dict(embeddings).items())
     elif kind == ".ark":
-        from svmixer.lists import write_table
-        from svmixer.scoring.vectors import write_vectors
-
-        write_table(Path(output).with_suffix(".scp"), write_vectors(output, dict(embeddings).items()))
+        write_archive(output, dict(embeddings).items())
     else:
         for name, vector in embeddings:
             print(f"{name}  [ {' '.join(f'{value:.7g}' for value in vector)} ]")
-
-
-def write_npz(stream: IO[bytes], arrays: dict[str, np.ndarray]) -> None:
-    """What ``np.savez`` writes, under any names: it takes them as keyword arguments, some of which it has."""
-    with zipfile.ZipFile(stream, "w") as archive:
-        for name, array in arrays.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
-                np.lib.format.write_array(entry, array, allow_pickle=False)

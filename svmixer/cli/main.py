@@ -16,6 +16,10 @@ VERBS = {
     "identify": ("svmixer.cli.identify:main", "Say who of several enrolled speakers it is."),
     "enrol": ("svmixer.cli.enrol:main", "Enrol a speaker from one or more recordings."),
     "embed": ("svmixer.cli.embed:main", "Write speaker embeddings of audio files or of a directory."),
+    "convert_embeddings": (
+        "svmixer.cli.convert_embeddings:main",
+        "Kaldi archives, .npz and folders of .npy into one another.",
+    ),
     "demo": ("svmixer.cli.demo:main", "Try a model in the browser, by microphone or files."),
     "make_data_dir": ("svmixer.cli.data_dir:make", "Make the lists of a folder for each speaker."),
     "validate_data_dir": ("svmixer.cli.data_dir:validate", "Check the lists of a data directory."),
