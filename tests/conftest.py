@@ -32,6 +32,12 @@ SLOW_FIXTURES = {"exported", "finished", "slurm", "sge"}
 SLOW = 2
 
 
+@pytest.fixture(autouse=True)
+def levels_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sounds made by formula, which most tests take for speech, are none to a detector, where one is there."""
+    monkeypatch.setattr("svmixer.inference.speech_detection.PACKAGES", ())
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks what is slow by its fixtures, then orders for several processes (``tests/run.sh --jobs``): what

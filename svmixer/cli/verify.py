@@ -89,7 +89,7 @@ def main(argv: list[str] | None = None) -> None:
     speaker = enrol([vector for heard in enrolled for vector in heard.vectors])
     verdict = judge(config, model, speaker, enrolled, test)
     if config.json or config.format == "json":
-        speech = [None if one.quality is None else round(one.quality.seconds, 2) for one in (*enrolled, test)]
+        speech = [None if one.speech is None else round(one.speech, 2) for one in (*enrolled, test)]
         names = {"enrolled": config.files[:-1], "test": config.files[-1], "weights": str(model.weights)}
         found = {"decision": verdict.decision, **asdict(verdict), "speech": speech, **names}
         print(json.dumps(found, ensure_ascii=False))

@@ -28,6 +28,7 @@ FORMAT = 1
 STANDARD = "standard"
 # Less power than this above 4 kHz, dB beside that below, is the band of the telephone.
 TELEPHONE_DB = -34.0
+HARDLY_SPEECH = "hardly speech: music or noise"
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ class Limits:
     def doubts(self, quality: Quality) -> list[str]:
         """Why a recording is outside; empty if it is not."""
         found = []
+        if quality.hardly_speech:
+            found.append(HARDLY_SPEECH)
         if quality.seconds < self.seconds:
             found.append(f"{quality.seconds:.1f} s of speech, fewer than {self.seconds:g}")
         if quality.range_db < self.range_db:

@@ -13,6 +13,8 @@ from svmixer.audio import AudioError, open_wave
 from svmixer.audio.checks import DIFFERING
 from svmixer.audio.quality import Quality, QualityMeter
 from svmixer.errors import SvmixerError
+from svmixer.inference.calibration import HARDLY_SPEECH
+from svmixer.inference.speech_detection import hardly_speech, speech_detector
 from svmixer.inference.utterance import wave_source
 from svmixer.lists import ListError, read_table
 from svmixer.scoring.embedder import Embedder
@@ -30,10 +32,12 @@ class Heard:
 
     vectors: np.ndarray
     doubts: tuple[str, ...] = ()
-    # That there is little speech, of which a calibration has limits of its own.
+    # That there is little speech or hardly any, of which a calibration has limits of its own.
     little: tuple[str, ...] = ()
     # Of a recording; of embeddings in a file nobody knows.
     quality: Quality | None = None
+    # Seconds of speech in a recording: by its level, and of what is hardly speech by the detector.
+    speech: float | None = None
 
 
 def hear(embedder: Embedder, name: str, channel: int | None = None) -> Heard:
@@ -57,15 +61,23 @@ def hear(embedder: Embedder, name: str, channel: int | None = None) -> Heard:
     wave, _ = open_wave(name, rate, channel)
     meter, source = QualityMeter(rate), wave_source(wave, name)
     source = dataclasses.replace(source, read=meter.reading(source.read))
+    detector = speech_detector(rate)
+    if detector:
+        source = dataclasses.replace(source, read=detector.reading(source.read))
     ((_, vector),) = embedder.model.embed_sources([source])
     quality = meter.quality(source.num_samples)
     if quality.seconds == 0.0:
         raise AudioError("no speech", "nothing in it is louder than -60 dB of full scale", name)
     doubts = [f"{name}: {DIFFERING}"] if wave.differing() else []
     little = (f"{name}: {quality.seconds:.1f} s of speech",) if quality.seconds < LITTLE_SPEECH else ()
-    if quality.steady and not little:
+    if detector:
+        found = detector.seconds(source.num_samples)
+        if hardly_speech(found, quality.seconds):
+            quality = dataclasses.replace(quality, hardly_speech=True)
+            return Heard(vector[None], tuple(doubts), (f"{name}: {HARDLY_SPEECH}",), quality, found)
+    elif quality.steady and not little:
         doubts.append(f"{name}: a steady sound, hardly speech")
-    return Heard(vector[None], tuple(doubts), little, quality)
+    return Heard(vector[None], tuple(doubts), little, quality, quality.seconds)
 
 
 def read_vectors(name: str) -> np.ndarray:
