@@ -34,7 +34,7 @@ SLOW = 2
 
 @pytest.fixture(autouse=True)
 def levels_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sounds made by formula, which most tests take for speech, are none to a detector, where one is there."""
+    """Sounds made by formula, which most tests take for speech, are none to a detector that is installed."""
     monkeypatch.setattr("svmixer.inference.speech_detection.PACKAGES", ())
 
 

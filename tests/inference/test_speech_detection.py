@@ -8,7 +8,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 import soundfile
 from onnx import TensorProto, helper, numpy_helper
