@@ -92,7 +92,7 @@ def run(config: CalibrateConfig) -> dict[str, Any]:
     """Embed, fit and write; what ``calibration.json`` holds."""
     import numpy as np
 
-    from svmixer.export.card import CARD, model_card, write_card
+    from svmixer.export.card import CARD, card_name, model_card, write_card
     from svmixer.fileio import atomic_write, read_json, write_json
     from svmixer.inference.calibration import CALIBRATION, COHORT, FORMAT
     from svmixer.inference.embedding_model import DESCRIPTION, find_directory
@@ -125,7 +125,7 @@ def run(config: CalibrateConfig) -> dict[str, Any]:
         np.save(stream, stored)
     write_json(directory / CALIBRATION, found)
     card = directory / CARD
-    name = card.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ") if card.is_file() else ""
+    name = card_name(card.read_text(encoding="utf-8")) if card.is_file() else ""
     write_card(card, model_card(name or directory.name, read_json(directory / DESCRIPTION), found))
     report(found)
     return found

@@ -105,11 +105,13 @@ def check_rounding(model: SpeakerModel, written: SpeakerModel, path: Path, test:
 
 def write_onnx(model: SpeakerModel, config: ExportConfig) -> dict[str, Any]:
     """The part that needs onnx, onnxscript and onnxruntime; what ``export.json`` holds."""
+    from svmixer.export.card import split_about
     from svmixer.export.package import Speech, write_export
 
     scores = Path(config.scores) if config.scores else None
     speech = Speech(Path(config.test), scores)
     about = Path(config.card).read_text(encoding="utf-8") if config.card else ""
+    split_about(about)  # before the work: what is wrong with it ends the program
     output = Path(config.output_dir)
     return write_export(model, output, speech, config.name or output.name, about, config.jobs)
 

@@ -40,6 +40,8 @@ VERBS = {
     "convert_released": ("svmixer.cli.convert:released", "Read the released PyTorch checkpoints."),
     "convert_redimnet": ("svmixer.cli.convert:redimnet", "Read a released ReDimNet to start from."),
     "convert_espnet": ("svmixer.cli.convert:espnet", "Make a model directory of an ESPnet checkpoint."),
+    "push": ("svmixer.cli.hub:push", "Send an export to the Hugging Face hub."),
+    "pull": ("svmixer.cli.hub:pull", "Fetch an export from the Hugging Face hub."),
     "package_model": ("svmixer.cli.package_model:main", "Copy an export into the package."),
 }
 # What the shell stages call: program → module and function.

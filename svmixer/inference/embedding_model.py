@@ -12,6 +12,7 @@ import numpy as np
 from svmixer.audio import LongWave
 from svmixer.audio.checks import MIN_SECONDS
 from svmixer.errors import SvmixerError
+from svmixer.inference.hub import PREFIX, find_model
 from svmixer.inference.stream import EmbeddingStream
 from svmixer.inference.utterance import Source, embed_utterance, embed_utterances, one_channel_at
 from svmixer.inference.windows import Protocol
@@ -30,16 +31,19 @@ class ModelError(SvmixerError):
 def find_directory(
     path_or_name: str | Path, kind: str, files: Sequence[str] = ("config.yaml", "model.safetensors")
 ) -> Path:
-    """The directory of that path, or of that name among those that come with the package.
+    """The directory of that path, or of that name among those that come with the package or on the hub.
 
     Args:
-        path_or_name: a directory, or a name.
+        path_or_name: a directory, a name, or ``hf:USER/NAME[@REVISION]``.
         kind: what it should be: ``model``, ``export`` or ``teacher``.
         files: what it must have.
 
     Raises:
         ModelError: there is none, or it lacks one of ``files``.
+        HubError: see :func:`svmixer.inference.hub.find_model`.
     """
+    if str(path_or_name).startswith(PREFIX):
+        path_or_name = find_model(str(path_or_name).removeprefix(PREFIX))
     for directory in (Path(path_or_name), ASSETS / path_or_name):
         if directory.is_dir():
             for name in files:
