@@ -21,7 +21,9 @@ from svmixer.audio.formats import AUDIO_SUFFIXES
 from svmixer.audio.quality import QualityMeter
 from svmixer.config import parse_args
 from svmixer.errors import SvmixerError
-from svmixer.inference.speech_detection import RATE, hardly_speech, speech_detector
+from svmixer.inference.speech_detection import RATE, speech_detector
+from svmixer.inference.speech_parts import speech_parts
+from svmixer.inference.utterance import wave_source
 from svmixer.limits import at_least, positive
 
 Change = Callable[[np.ndarray], np.ndarray]
@@ -71,15 +73,15 @@ class Judges:
 
     def __call__(self, wave: np.ndarray) -> tuple[bool, bool]:
         """Whether a recording ``float32 (n,)`` is taken for no speech: by levels alone, with the detector."""
-        meter, detector = QualityMeter(RATE), speech_detector(RATE)
+        meter = QualityMeter(RATE)
         meter.take(wave)
         quality = meter.quality(len(wave))
         began = time.process_time()
-        detector.take(wave)
+        parts = speech_parts(wave_source(wave), RATE)
         self.spent += time.process_time() - began
         self.heard += len(wave) / RATE
         silent = quality.seconds == 0.0
-        return silent or quality.steady, silent or hardly_speech(detector.seconds(len(wave)), quality.seconds)
+        return silent or quality.steady, silent or parts.hardly
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -104,7 +106,11 @@ def main(argv: list[str] | None = None) -> None:
     for folder in (*config.noise, *config.music):
         for condition in ("as it is", "telephone"):
             change = conditions(config)[condition]
-            row(Path(folder).name, condition, (change(wave) for wave in pieces(folder, config)))
+            row(
+                Path(folder).name,
+                condition,
+                (change(wave) for wave in pieces(folder, config.seconds, most(config))),
+            )
     row("tones, chords, beeps", "as it is", tones(config.seconds))
     row("white, pink, brown noise", "as it is", coloured(config.seconds))
     row("silence", "as it is", iter([np.zeros(round(config.seconds * RATE), np.float32)]))
@@ -128,7 +134,9 @@ def main(argv: list[str] | None = None) -> None:
 def conditions(config: SpeechDetectionConfig) -> dict[str, Change]:
     """What happens to a recording, the same at every call."""
     rng, channel = np.random.default_rng(0), ChannelConfig()
-    noises = [wave for folder in config.noise for wave in pieces(folder, config) if wave.any()]
+    noises = [
+        wave for folder in config.noise for wave in pieces(folder, config.seconds, most(config)) if wave.any()
+    ]
 
     def noisy(wave: np.ndarray) -> np.ndarray:
         noise = np.resize(noises[int(rng.integers(len(noises)))], len(wave))
@@ -154,27 +162,31 @@ def recordings(folder: str) -> list[Path]:
     return found
 
 
-def spaced(items: list, config: SpeechDetectionConfig) -> list:
+def most(config: SpeechDetectionConfig) -> int:
+    """Recordings of a folder."""
+    return 3 if config.quick else config.most
+
+
+def spaced(items: list, count: int) -> list:
     """As many as are wanted, evenly spaced."""
-    count = min(3 if config.quick else config.most, len(items))
-    return [items[index] for index in np.linspace(0, len(items) - 1, count).astype(int)]
+    return [items[at] for at in np.linspace(0, len(items) - 1, min(count, len(items))).astype(int)]
 
 
 def beginnings(folder: str, config: SpeechDetectionConfig) -> Iterator[np.ndarray]:
     """The first seconds of recordings, ``float32 (n,)`` at 16 kHz."""
-    for path in spaced(recordings(folder), config):
+    for path in spaced(recordings(folder), most(config)):
         wave, _ = open_wave(path, RATE)
         yield wave[: round(config.seconds * RATE)]
 
 
-def pieces(folder: str, config: SpeechDetectionConfig) -> Iterator[np.ndarray]:
+def pieces(folder: str, seconds: float, count: int) -> Iterator[np.ndarray]:
     """Recordings cut into pieces, without rests of less than half a piece that are not whole recordings."""
-    size = round(config.seconds * RATE)
+    size = round(seconds * RATE)
     places = []
     for path in recordings(folder):
         length = open_wave(path, RATE)[0].shape[0]
         places += [(path, first) for first in range(0, max(length - size // 2, 1), size)]
-    for path, first in spaced(places, config):
+    for path, first in spaced(places, count):
         yield open_wave(path, RATE)[0][first : first + size]
 
 

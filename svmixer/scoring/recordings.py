@@ -14,7 +14,7 @@ from svmixer.audio.checks import DIFFERING
 from svmixer.audio.quality import Quality, QualityMeter
 from svmixer.errors import SvmixerError
 from svmixer.inference.calibration import HARDLY_SPEECH
-from svmixer.inference.speech_detection import hardly_speech, speech_detector
+from svmixer.inference.speech_parts import speech_parts
 from svmixer.inference.utterance import wave_source
 from svmixer.lists import ListError, read_table
 from svmixer.scoring.embedder import Embedder
@@ -59,23 +59,18 @@ def hear(embedder: Embedder, name: str, channel: int | None = None) -> Heard:
         return Heard(vectors)
     rate = embedder.model.sample_rate
     wave, _ = open_wave(name, rate, channel)
-    meter, source = QualityMeter(rate), wave_source(wave, name)
-    source = dataclasses.replace(source, read=meter.reading(source.read))
-    detector = speech_detector(rate)
-    if detector:
-        source = dataclasses.replace(source, read=detector.reading(source.read))
+    parts, meter = speech_parts(wave_source(wave, name), rate), QualityMeter(rate)
+    source = dataclasses.replace(parts.source, read=meter.reading(parts.source.read))
     ((_, vector),) = embedder.model.embed_sources([source])
     quality = meter.quality(source.num_samples)
     if quality.seconds == 0.0:
         raise AudioError("no speech", "nothing in it is louder than -60 dB of full scale", name)
     doubts = [f"{name}: {DIFFERING}"] if wave.differing() else []
     little = (f"{name}: {quality.seconds:.1f} s of speech",) if quality.seconds < LITTLE_SPEECH else ()
-    if detector:
-        found = detector.seconds(source.num_samples)
-        if hardly_speech(found, quality.seconds):
-            quality = dataclasses.replace(quality, hardly_speech=True)
-            return Heard(vector[None], tuple(doubts), (f"{name}: {HARDLY_SPEECH}",), quality, found)
-    elif quality.steady and not little:
+    if parts.hardly:
+        quality = dataclasses.replace(quality, hardly_speech=True)
+        return Heard(vector[None], tuple(doubts), (f"{name}: {HARDLY_SPEECH}",), quality, parts.seconds)
+    if quality.steady and not little and parts.seconds is None:
         doubts.append(f"{name}: a steady sound, hardly speech")
     return Heard(vector[None], tuple(doubts), little, quality, quality.seconds)
 

@@ -49,7 +49,10 @@ def shell(page: str) -> str:
     ("page", "verbs"),
     [
         ("README.md", ["verify", "verify", "enrol", "verify", "identify", "embed"]),
-        ("docs/use.md", ["verify", "enrol", "verify", "identify", *2 * ["embed"], *2 * ["convert_embeddings"]]),
+        (
+            "docs/use.md",
+            ["verify", "enrol", "verify", "identify", *2 * ["embed"], *2 * ["convert_embeddings"]],
+        ),
     ],
 )
 def test_commands_that_use_a_model(exported, here, capsys, page, verbs):

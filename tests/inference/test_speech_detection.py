@@ -15,7 +15,10 @@ from onnx import TensorProto, helper, numpy_helper
 from svmixer.cli.main import main
 from svmixer.inference import speech_detection
 from svmixer.inference.embedding_model import ModelError
-from svmixer.inference.speech_detection import FRAME, hardly_speech, speech_detector
+from svmixer.inference.speech_detection import FRAME, speech_detector
+from svmixer.inference.speech_parts import speech_parts
+from svmixer.inference.utterance import wave_source
+from svmixer.runtime import load_onnx
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "demo"))
 from voices import LOW, voice
@@ -71,10 +74,7 @@ def test_a_frame_is_seen_with_the_end_of_the_one_before_it(installed):
     wave[-1] = 0.8  # of no whole frame
     detector = speech_detector(RATE)
     assert np.flatnonzero(detector.probabilities(wave) >= 0.5).tolist() == [3, 4, 7]
-    assert detector.take(wave) is wave
-    assert detector.seconds(10 * FRAME) == pytest.approx(3 * FRAME / RATE)
-    # Of twice the length, where the rest was like it.
-    assert detector.seconds(20 * FRAME) == pytest.approx(6 * FRAME / RATE)
+    assert detector(wave).tolist() == [number in (3, 4, 7) for number in range(10)]
 
 
 def test_the_state_goes_on_within_a_piece(installed):
@@ -97,12 +97,61 @@ def test_a_damaged_network_is_named(installed):
         speech_detector(RATE)
 
 
+def tone(samples: int, peak: float) -> np.ndarray:
+    return (peak * np.sin(np.arange(samples))).astype(np.float32)
+
+
 @pytest.mark.parametrize(
-    ("found", "loud", "hardly"),
-    [(0.19, 1.0, True), (0.2, 1.0, False), (0.49, 10.0, True), (0.5, 10.0, False)],
+    ("speech", "rest", "hardly"),
+    # In frames of 32 ms: 6 are less than 0.2 s, 14 of 313 less than a twentieth.
+    [(6, 30, True), (7, 30, False), (15, 298, True), (16, 298, False)],
 )
-def test_seconds_and_share(found, loud, hardly):
-    assert hardly_speech(found, loud) is hardly
+def test_seconds_and_share(installed, speech, rest, hardly):
+    installed()
+    # The detector sees the frame behind speech, too, by the end of speech.
+    wave = np.concatenate([tone((speech - 1) * FRAME, 0.9), tone((rest + 1) * FRAME, 0.3)])
+    parts = speech_parts(wave_source(wave), RATE)
+    assert parts.seconds == pytest.approx(speech * FRAME / RATE) and parts.hardly is hardly
+
+
+@pytest.mark.parametrize("detector", [True, False])
+@pytest.mark.parametrize("before", [100, 1600])
+def test_speech_without_what_surrounds_it(installed, detector, before):
+    """200 frames of speech in two parts; a long recording is read in pieces."""
+    if detector:
+        installed()
+    peak = 0.3 if detector else 2e-3
+    first, second = tone(150 * FRAME, 0.9), tone(50 * FRAME, 0.9)
+    around = [tone(before * FRAME, peak), tone(300 * FRAME, peak), tone(200 * FRAME + 77, peak)]
+    wave = np.concatenate([around[0], first, around[1], second, around[2]])
+    kept = speech_parts(wave_source(wave), RATE).source
+    # 10 frames are more than 0.3 s; the frame behind each part is speech to the detector.
+    more = 11 if detector else 10
+    starts = ((before - 10, before + 150 + more), (before + 440, before + 500 + more))
+    expected = np.concatenate([wave[begin * FRAME : end * FRAME] for begin, end in starts])
+    assert kept.num_samples == len(expected)
+    np.testing.assert_array_equal(kept.read(0, len(expected)), expected)
+    # Any stretch, over the seam, too.
+    for begin, count in ((5, 7), (170 * FRAME - 3, 6), (len(expected) - 2, 2), (100, 200 * FRAME)):
+        np.testing.assert_array_equal(kept.read(begin, count), expected[begin : begin + count])
+
+
+def test_the_end_of_a_recording_is_kept_to_its_last_sample(installed):
+    for silence, begin in ((2e-3, 290), (1e-4, 300)):
+        # Above -60 dB 0.3 s are kept in front of it, below nothing.
+        wave = np.concatenate([tone(300 * FRAME, silence), tone(50 * FRAME + 77, 0.9)])
+        kept = speech_parts(wave_source(wave), RATE).source
+        np.testing.assert_array_equal(kept.read(0, kept.num_samples), wave[begin * FRAME :])
+
+
+@pytest.mark.parametrize(("silence", "speech"), [(93, 20), (250, 480), (0, 100)])
+def test_what_is_mostly_speech_stays_as_it_is(silence, speech):
+    """Less than 3 s beside it, or less than two fifths; nothing that could be speech at all."""
+    wave = np.concatenate([np.zeros(silence * FRAME, np.float32), tone(speech * FRAME, 0.9)])
+    parts = speech_parts(wave_source(wave), RATE)
+    assert (parts.source.num_samples, parts.seconds, parts.hardly) == (len(wave), None, False)
+    np.testing.assert_array_equal(parts.source.read(0, len(wave)), wave)
+    assert speech_parts(wave_source(0 * wave), RATE).source.num_samples == len(wave)
 
 
 @pytest.fixture
@@ -131,6 +180,18 @@ def test_verify_and_identify_are_uncertain_of_music(recordings, capsys):
         main(["identify", "music.wav", "speech.wav", "--exit_status"])
     assert stop.value.code == 4
     assert "uncertain (test: hardly speech: music or noise)" in capsys.readouterr().out
+
+
+def test_what_surrounds_speech_is_not_embedded(recordings, capsys):
+    speech, _ = soundfile.read("speech.wav")
+    hum = tone(8 * RATE, 0.3)
+    soundfile.write("long.wav", np.concatenate([hum, speech, hum]), RATE)
+    main(["verify", "speech.wav", "long.wav", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    model = load_onnx("pocket")
+    assert found["score"] > 0.2 + model.embed("speech.wav") @ model.embed("long.wav")
+    # 0.3 s on either side are taken for speech by their level.
+    assert found["speech"][1] < found["speech"][0] + 1.0
 
 
 def test_enrol_warns_of_music(recordings, caplog):
@@ -170,8 +231,5 @@ def test_what_is_no_speech(silero, kind):
         "chord": sum(np.sin(2 * np.pi * hertz * time) for hertz in (262, 330, 392)),
         "beeps": np.sin(2 * np.pi * 425 * time) * (time % 1 < 0.5),
     }[kind]
-    silero.take((0.1 * wave).astype(np.float32))
-    assert hardly_speech(silero.seconds(len(time)), 5.0)
-    speech = speech_detector(RATE)
-    speech.take(voice(LOW, 0))
-    assert not hardly_speech(speech.seconds(6 * RATE), 6.0)
+    assert speech_parts(wave_source((0.1 * wave).astype(np.float32)), RATE).hardly
+    assert not speech_parts(wave_source(voice(LOW, 0)), RATE).hardly

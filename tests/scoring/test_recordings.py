@@ -162,4 +162,4 @@ def test_recordings_are_named_as_they_are(here, capsys):
 def test_speech_between_silence(here, capsys):
     soundfile.write("long.wav", np.concatenate([np.zeros(30 * RATE), syllables(3)]), RATE)
     found = verdict(capsys, "long.wav", "a.wav")
-    assert found["score"] > 0.98 and found["doubts"] == []
+    assert found["score"] > 0.95 and found["doubts"] == []
