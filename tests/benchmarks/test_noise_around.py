@@ -46,7 +46,7 @@ def test_what_is_embedded():
     from noise_around import Embedded
 
     model, speech = load_onnx("pocket2"), voice(LOW, 0, 3 * RATE)
-    hum = 0.01 * np.sin(np.arange(13 * RATE, dtype=np.float32))
+    hum = 0.002 * np.sin(np.arange(13 * RATE, dtype=np.float32))
     hum[5 * RATE : 8 * RATE] += speech
     as_it_is, of_all, alone = (
         Embedded(model, [[wave] * 4], alone=how).vectors[0, 0]
