@@ -95,12 +95,23 @@ def trim_silence(wave: np.ndarray, rate: int) -> tuple[int, int]:
     starts = np.arange(0, len(wave) - frame + 1, hop)
     level = 10 * np.log10(np.maximum(energy[starts + frame] - energy[starts], 0) / frame + 1e-12)
     loudest = np.lib.stride_tricks.sliding_window_view(level, _RUN).min(axis=1).max()
-    background = min(np.percentile(level, _NOISE_PERCENTILE) + _ABOVE_NOISE_DB, loudest - _NOISE_RANGE_DB)
-    first, last = _long_runs(level > max(loudest - _RANGE_DB, _FLOOR_DB, background))
+    first, last = _long_runs(level > speech_level(level, loudest))
     if first is None:
         return 0, 0
     margin = round(_MARGIN * rate)
     return max(0, int(starts[first]) - margin), min(len(wave), int(starts[last]) + frame + margin)
+
+
+def speech_level(level: np.ndarray, loudest: float) -> float:
+    """What frames of speech are above, dB: 35 dB below the loudest, −60 dB, and 9 dB above the background.
+
+    Args:
+        level: of all frames ``(F,)``, dB of full scale. Their 5th percentile is the background, but no closer
+            than 18 dB to the loudest.
+        loudest: the level that counts as that.
+    """
+    background = np.percentile(level, _NOISE_PERCENTILE) + _ABOVE_NOISE_DB
+    return float(max(loudest - _RANGE_DB, _FLOOR_DB, min(background, loudest - _NOISE_RANGE_DB)))
 
 
 def _long_runs(flags: np.ndarray) -> tuple[int | None, int | None]:

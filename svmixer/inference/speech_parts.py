@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from svmixer.audio.speech import FLOOR_DB, RANGE_DB
+from svmixer.audio.speech import FLOOR_DB, RANGE_DB, speech_level
 from svmixer.inference.speech_detection import speech_detector
 from svmixer.inference.utterance import Source
 
@@ -42,8 +42,8 @@ class SpeechParts:
 def speech_parts(source: Source, rate: int) -> SpeechParts:
     """Look where the speech of a recording is, by the detector where it is installed, else by level.
 
-    By level, speech is what lies within 35 dB of the loudest frame and not below −60 dB of full scale. The
-    recording is read once; longer ones than 48 s once more when they are embedded.
+    By level, speech is above what :func:`svmixer.audio.speech.speech_level` says. The recording is read once;
+    longer ones than 48 s once more when they are embedded.
 
     Raises:
         UtteranceError: samples that are not finite.
@@ -63,7 +63,8 @@ def speech_parts(source: Source, rate: int) -> SpeechParts:
     level = np.concatenate(levels)
     loud = level >= max(level.max(initial=FLOOR_DB) - RANGE_DB, FLOOR_DB)
     if not detector:
-        return SpeechParts(_shortened(source, loud, level, rate), None, False)
+        speech = level > speech_level(level, level.max()) if len(level) else loud
+        return SpeechParts(_shortened(source, speech, level, rate), None, False)
     speech = np.concatenate(found)
     hardly = speech.sum() * FRAME < max(LEAST_SECONDS, LEAST_SHARE * loud.sum() * FRAME)
     kept = source if hardly else _shortened(source, speech, level, rate)

@@ -42,6 +42,7 @@ def test_noise_around(tmp_path):
         assert alone["eer"] == figures["talk, nothing, both, all of it"]["eer"] == 0
 
 
+@pytest.mark.slow
 def test_what_is_embedded():
     from noise_around import Embedded
 
