@@ -129,15 +129,33 @@ class Calibration:
         known = telephone_sides in self.maps
         return self.maps[telephone_sides if known else 0], known
 
+    def ratios(self, first: np.ndarray, second: np.ndarray, sides: np.ndarray) -> np.ndarray:
+        """Log-likelihood ratios ``float64 (N, M)`` of embeddings ``(N, D)`` against ``(M, D)``.
+
+        Args:
+            first, second: the embeddings.
+            sides: ``int (N, M)``, how many of the two come through a telephone.
+        """
+        maps = {number: self.map_for(number)[0] for number in np.unique(sides).tolist()}
+        slopes, offsets = np.zeros(sides.shape), np.zeros(sides.shape)
+        for number, found in maps.items():
+            slopes[sides == number], offsets[sides == number] = found.slope, found.offset
+        return slopes * self.normalised(first, second) + offsets
+
     def ratio(self, enrolled: np.ndarray, embedding: np.ndarray, telephone_sides: int = 0) -> float:
         """Log-likelihood ratio of two embeddings ``(D,)``."""
-        found, _ = self.map_for(telephone_sides)
-        return float(found.slope * self.normalised(enrolled, embedding)[0, 0] + found.offset)
+        return float(self.ratios(enrolled, embedding, np.array([[telephone_sides]]))[0, 0])
 
 
 def is_telephone(quality: Quality) -> bool:
     """Whether a recording has no more than the band of the telephone."""
     return quality.band_db < TELEPHONE_DB
+
+
+def telephone_sides(first: bool | None, second: bool | None) -> int:
+    """How many of a trial's sides come through a telephone; None: not known, and taken to be as the other."""
+    known = [side for side in (first, second) if side is not None]
+    return sum(known) * 2 // max(len(known), 1)
 
 
 def probability(ratio: float, prior: float = 0.5) -> float:
