@@ -123,7 +123,7 @@ class Judge:
             )  # fmt: skip
         threshold = self.embedder.threshold if self.rule.threshold is None else self.rule.threshold
         if threshold is None:
-            raise SvmixerError(f"{self.embedder.name} has no threshold of its own, and no calibration")
+            raise SvmixerError(f"{self.embedder.name} has no threshold of its own: give one with --threshold")
         little = [*enrolled.little, *test.little]
         return verify(enrolled.embedding, test.embedding, threshold, [*doubts, *little])
 

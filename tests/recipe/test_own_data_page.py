@@ -65,13 +65,12 @@ def test_three_commands_say_who_it_is(home):
     install, *commands = WHO
     assert install.endswith(" && pip install .") and len(commands) == 2
     said = type_in(home, *commands)
-    form = (
-        r"1\. voices/voice03\.npy: log-likelihood ratio -?\d+\.\d\d, probability \d\.\d{3}, cosine \d\.\d{4}"
-    )
+    form = r"1\. voice03: log-likelihood ratio -?\d+\.\d\d, probability \d\.\d{3}, cosine \d\.\d{4}"
     # Made-up voices are not what the thresholds are for, so the ranking counts alone.
-    answer, first, *others = said.splitlines()
+    enrolled, (answer, first, *others) = said.splitlines()[:10], said.splitlines()[10:]
+    assert enrolled[3] == "voice03: 4 new, 4 recordings in all"
     assert re.fullmatch(form, first) and len(others) == 2
-    assert answer.startswith(("voices/voice03.npy", "nobody of 10 enrolled", "uncertain ("))
+    assert answer.startswith(("voice03", "nobody of 10 enrolled", "uncertain ("))
 
 
 @pytest.fixture(scope="module")
