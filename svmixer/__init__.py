@@ -45,5 +45,13 @@ def __getattr__(name: str) -> object:
     if name in _HOMES:
         from importlib import import_module
 
-        return getattr(import_module(_HOMES[name]), name)
+        try:
+            return getattr(import_module(_HOMES[name]), name)
+        except ModuleNotFoundError as error:
+            if error.name != "torch":
+                raise
+            raise ImportError(
+                f"svmixer.{name} needs PyTorch: pip install 'svmixer[torch]'; svmixer.Verifier and "
+                "svmixer.load_onnx do without"
+            ) from None
     raise AttributeError(f"module 'svmixer' has no attribute '{name}'")

@@ -26,6 +26,7 @@ VERBS = {
     "make_trials": ("svmixer.cli.data_dir:trials", "Make trials for a data directory."),
     "calibrate": ("svmixer.cli.calibrate:main", "Give an export log-likelihood ratios and operating points."),
     "metrics": ("svmixer.cli.score_metrics:main", "Error rates of anybody's score file."),
+    "score_trials": ("svmixer.cli.score_trials:main", "Score a trial list with a model."),
     "complexity": ("svmixer.cli.complexity:main", "Count parameters and MACs of a model."),
     "report": ("svmixer.cli.report:main", "Write the report of an experiment, or compare several."),
     "compare": ("svmixer.cli.experiments:compare", "Compare groups of runs with several seeds each."),

@@ -136,11 +136,15 @@ class Calibration:
             first, second: the embeddings.
             sides: ``int (N, M)``, how many of the two come through a telephone.
         """
-        maps = {number: self.map_for(number)[0] for number in np.unique(sides).tolist()}
-        slopes, offsets = np.zeros(sides.shape), np.zeros(sides.shape)
-        for number, found in maps.items():
-            slopes[sides == number], offsets[sides == number] = found.slope, found.offset
-        return slopes * self.normalised(first, second) + offsets
+        return self.map_scores(self.normalised(first, second), sides)
+
+    def map_scores(self, scores: np.ndarray, sides: np.ndarray) -> np.ndarray:
+        """Log-likelihood ratios of scores after AS-norm, any shape; see :meth:`ratios`."""
+        found = np.empty(scores.shape)
+        for number in np.unique(sides).tolist():
+            line, _ = self.map_for(number)
+            found[sides == number] = line.slope * scores[sides == number] + line.offset
+        return found
 
     def ratio(self, enrolled: np.ndarray, embedding: np.ndarray, telephone_sides: int = 0) -> float:
         """Log-likelihood ratio of two embeddings ``(D,)``."""
@@ -152,10 +156,16 @@ def is_telephone(quality: Quality) -> bool:
     return quality.band_db < TELEPHONE_DB
 
 
-def telephone_sides(first: bool | None, second: bool | None) -> int:
-    """How many of a trial's sides come through a telephone; None: not known, and taken to be as the other."""
-    known = [side for side in (first, second) if side is not None]
-    return sum(known) * 2 // max(len(known), 1)
+def telephone_sides(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """How many of a trial's sides come through a telephone, ``int``.
+
+    Args:
+        first, second: 1 for a side that does and 0 for one that does not, arrays of shapes that go together;
+            NaN: not known, and taken to be as the other side.
+    """
+    sides = np.stack(np.broadcast_arrays(np.asarray(first, float), np.asarray(second, float)))
+    known = np.maximum(np.isfinite(sides).sum(axis=0), 1)
+    return (2 * np.nansum(sides, axis=0) // known).astype(np.int64)
 
 
 def probability(ratio: float, prior: float = 0.5) -> float:

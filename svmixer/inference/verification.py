@@ -146,7 +146,8 @@ def verify_calibrated(
         if side is not None
         for doubt in calibration.limits.doubts(side)
     ]
-    number = telephone_sides(*(None if side is None else is_telephone(side) for side in sides))
+    flags = (np.nan if side is None else is_telephone(side) for side in sides)
+    number = int(telephone_sides(*map(np.float64, flags)))
     found, fits = calibration.map_for(number)
     if not fits:
         outside.append("telephone band, which this model is not calibrated for")

@@ -10,8 +10,10 @@ import numpy as np
 from svmixer.audio.quality import together
 from svmixer.errors import SvmixerError
 from svmixer.inference.calibration import Calibration, telephone_sides
+from svmixer.inference.normalisation import cohort_statistics, normalise
 from svmixer.inference.verification import Rule, Verdict, verify, verify_calibrated
 from svmixer.scoring.embedder import Embedder
+from svmixer.scoring.metrics import score_trials
 from svmixer.scoring.sides import Side
 
 
@@ -97,9 +99,27 @@ class Judge:
         first, second = (np.stack([side.embedding for side in sides]) for sides in (enrolled, tests))
         if self.calibration is None:
             return first.astype(np.float64) @ second.astype(np.float64).T
-        narrow = [[side.is_telephone for side in sides] for sides in (enrolled, tests)]
-        numbers = [[telephone_sides(one, other) for other in narrow[1]] for one in narrow[0]]
-        return self.calibration.ratios(first, second, np.array(numbers))
+        rows, columns = (np.array([side.telephone for side in sides]) for sides in (enrolled, tests))
+        return self.calibration.ratios(first, second, telephone_sides(rows[:, None], columns))
+
+    def trial_scores(
+        self, sides: Sequence[Side], enrol: np.ndarray, test: np.ndarray, ratio: bool
+    ) -> np.ndarray:
+        """Scores ``float64 (N,)`` of many trials.
+
+        Args:
+            sides: every recording once.
+            enrol, test: rows ``int (N,)`` of both sides of each trial.
+            ratio: log-likelihood ratios, which need a calibration; else cosines.
+        """
+        embeddings = np.stack([side.embedding for side in sides])
+        scores = score_trials(embeddings, enrol, test)
+        if not ratio or self.calibration is None:
+            return scores
+        cohort, top = self.calibration.cohort, self.calibration.top
+        scores = normalise(scores, enrol, test, *cohort_statistics(embeddings, cohort, top))
+        telephone = np.array([side.telephone for side in sides])
+        return self.calibration.map_scores(scores, telephone_sides(telephone[enrol], telephone[test]))
 
     def verdict(
         self, enrolled: Side, test: Side, share: float | None = None, doubts: Sequence[str] = ()

@@ -36,9 +36,9 @@ class Side:
         return [quality for quality in self.heard if quality is not None]
 
     @property
-    def is_telephone(self) -> bool | None:
-        """Whether it has the band of a telephone; None: not known."""
-        return is_telephone(together(self.qualities)) if self.qualities else None
+    def telephone(self) -> float:
+        """1 if it has the band of a telephone, else 0; NaN: not known."""
+        return float(is_telephone(together(self.qualities))) if self.qualities else np.nan
 
 
 def side_of(enrolled: Sequence[Enrolled]) -> Side:
