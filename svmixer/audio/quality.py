@@ -21,7 +21,7 @@ _NOTHING = -120.0
 class Quality:
     """What was measured of a recording."""
 
-    # Of speech, by its level alone.
+    # Of speech, by its level alone; of what is hardly speech, by the detector.
     seconds: float
     # From the level that a tenth of the 20 ms frames stay below to the one that a tenth exceed, dB: speech
     # and its pauses lie far apart, noise fills the pauses.

@@ -33,7 +33,7 @@ class SpeechParts:
 
     # The recording, or its speech where that is far shorter.
     source: Source
-    # Seconds of speech in it by the detector; None where there is none.
+    # Seconds of speech in it by the detector; None where no detector is installed.
     seconds: float | None
     # Whether the detector takes it for music or noise; it is then left as it is.
     hardly: bool

@@ -194,9 +194,14 @@ def test_what_surrounds_speech_is_not_embedded(recordings, capsys):
     assert found["speech"][1] < found["speech"][0] + 1.0
 
 
-def test_enrol_warns_of_music(recordings, caplog):
+def test_enrol_warns_of_music(recordings, caplog, capsys):
     main(["enrol", "speech.wav", "music.wav", "--output", "s.npy"])
     assert caplog.messages == ["music.wav: hardly speech: music or noise"]
+    main(["enrol", "music.wav", "--name", "ann"])
+    capsys.readouterr()
+    # It is known of who is enrolled, too.
+    main(["verify", "speech.wav", "--name", "ann"])
+    assert capsys.readouterr().out.startswith("uncertain (enrolment: hardly speech: music or noise): ")
 
 
 @pytest.fixture
