@@ -36,7 +36,7 @@ class EmbedConfig:
 
     # Audio files; the name of this option may be left out.
     files: tuple[str, ...] = ()
-    # Model directory, or the name of a model that comes with the package.
+    # Model directory, the name of a model that comes with the package, or hf:USER/NAME on the hub.
     model: str = DEFAULT_MODEL
     # .npy: a matrix, one row a file; .npz: one vector a file name; .ark: Kaldi vectors with an .scp; without
     # it they are printed.

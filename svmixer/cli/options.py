@@ -20,7 +20,7 @@ class ModelOptions:
 
     # Recordings; the name of this option may be left out.
     files: tuple[str, ...] = ()
-    # Model directory, or the name of a model that comes with the package.
+    # Model directory, the name of a model that comes with the package, or hf:USER/NAME on the hub.
     model: str = DEFAULT_MODEL
     # What runs the model; auto: onnx if it is installed, else torch.
     runtime: Literal["auto", "onnx", "torch"] = "auto"
