@@ -7,6 +7,9 @@ A whole directory: svmixer embed --input_dir DIR --output_dir OUT writes OUT/pat
 DIR/path/name.wav (or .flac, .m4a …). What is there is not done again unless its recording has changed, so a
 run that was stopped goes on; OUT/failures.tsv lists the files that could not be embedded, and the status is
 then 1; OUT/ignored.tsv lists those that are no audio by their names.
+
+    svmixer embed a.wav b.flac --output embeddings.npz
+    svmixer embed --input_dir recordings --output_dir embeddings
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""Enrol a speaker from one or more recordings: svmixer enrol FILE... --output SPEAKER.npy [--model NAME]"""
+"""Enrol a speaker from one or more recordings: svmixer enrol FILE... --output SPEAKER.npy [--model NAME]
+
+Example:
+    svmixer enrol a.wav c.flac --output ann.npy
+"""
 
 from __future__ import annotations
 

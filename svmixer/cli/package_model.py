@@ -2,6 +2,8 @@
 
 The model is known by that name afterwards. Takes the model directory and one ONNX graph, checks that they are
 small enough, and writes SHA256SUMS, which `sha256sum --check` reads. For those who make releases.
+
+    svmixer package_model --export_dir exp/pocket/export --name pocket
 """
 
 from __future__ import annotations
