@@ -25,6 +25,7 @@ from typing import Any, TypeVar
 import msgspec
 import yaml
 
+from svmixer.json_errors import print_error
 from svmixer.yaml_files import ConfigError, find_yaml, read_yaml, yaml_value
 
 T = TypeVar("T")
@@ -110,9 +111,10 @@ def parse_args(cls: type[T], argv: list[str] | None = None, description: str = "
     default. ``--key`` alone makes a yes-or-no option true: the word behind it is its value only if it is
     ``true``, ``false`` or the like. Words that are no options, and all behind a word ``--``, make the field
     ``files`` of ``cls``. An unknown key or a bad value ends the program with one line on standard error and
-    exit status 2.
+    exit status 2; see :mod:`svmixer.json_errors` for ``--json``.
     """
-    words = list(sys.argv[1:] if argv is None else argv)
+    given = list(sys.argv[1:] if argv is None else argv)
+    words = list(given)
     if "-h" in words or "--help" in words:
         print(help_text(cls, description))
         raise SystemExit(0)
@@ -126,7 +128,7 @@ def parse_args(cls: type[T], argv: list[str] | None = None, description: str = "
             if word == "--":
                 files += words
                 break
-            elif not word.startswith("-"):
+            elif word == "-" or not word.startswith("-"):
                 files.append(word)
             elif equals:
                 values[key] = value
@@ -136,11 +138,14 @@ def parse_args(cls: type[T], argv: list[str] | None = None, description: str = "
                 values[key] = words.pop(0)
             else:
                 raise ConfigError(f"option {word} needs a value")
+        if files.count("-") > 1:
+            raise ConfigError("'-' is standard input, which is read once; it was given twice")
         if files and "files" not in typing.get_type_hints(cls):
             raise ConfigError(f"unexpected argument {files[0]!r} (options are --key value)")
         return load(cls, values.pop("config", None), values | ({"files": files} if files else {}))
     except ConfigError as error:
         print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
+        print_error(given, error, status=2, kind="usage")
         raise SystemExit(2) from None
 
 

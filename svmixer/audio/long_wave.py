@@ -90,7 +90,7 @@ def open_wave(
     """One recording to embed, of any length: what can be sought exactly is read where it is sliced.
 
     Args:
-        source: a file or ``file.ark:offset``, as in :func:`read_audio`.
+        source: a file or ``file.ark:offset``, as in :func:`read_audio`; ``-`` is standard input.
         rate: wanted, in Hz; None: that of the recording.
         channel: the one to take, from 0, of recordings with several; None: the mean of all.
 

@@ -26,6 +26,7 @@ from svmixer.audio.errors import AudioError, about
 from svmixer.audio.formats import Format, Span, recognise
 from svmixer.audio.lengths import check_complete, ogg_links
 from svmixer.audio.resample import Resampler, from_pcm16
+from svmixer.audio.standard_input import STANDARD_INPUT, read_standard_input
 from svmixer.audio.wav import WavHeader, wav_header_of
 from svmixer.lists import find_source
 from svmixer.lists.source import Source
@@ -155,8 +156,12 @@ def open_recording(
     """Open what a ``wav.scp`` names; arguments and errors as in :func:`read_audio`.
 
     With ``mix`` what is decoded as a whole is held in that form; :attr:`Recording.mixed` says so. With
-    ``named_file`` the name of a file that is there is just that, whatever it would be in a ``wav.scp``.
+    ``named_file`` the name of a file that is there is just that, whatever it would be in a ``wav.scp``, and
+    ``-`` is standard input.
     """
+    if named_file and source == STANDARD_INPUT:
+        with about(source):
+            return _from_bytes(source, read_standard_input(), mix=mix)
     parsed = Source("file", path=source) if named_file and os.path.exists(source) else find_source(source)
     with about(source):
         if parsed.kind != "pipe":

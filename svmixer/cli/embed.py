@@ -38,7 +38,7 @@ FORMATS = (".npy", ".npz", ".ark")
 class EmbedConfig:
     """Options of ``svmixer embed``."""
 
-    # Audio files; the name of this option may be left out.
+    # Audio files; - is standard input; the name of this option may be left out.
     files: tuple[str, ...] = ()
     # Model directory, or the name of a model that comes with the package.
     model: str = DEFAULT_MODEL

@@ -27,7 +27,7 @@ class EnrolConfig:
 
     # File for the speaker's embedding, which `svmixer verify` takes in place of a recording.
     output: str
-    # Recordings; the name of this option may be left out.
+    # Recordings; - is standard input; the name of this option may be left out.
     files: tuple[str, ...] = ()
     # Model directory, or the name of a model that comes with the package.
     model: str = DEFAULT_MODEL

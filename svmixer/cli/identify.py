@@ -40,7 +40,7 @@ STATUS = {"somebody": 0, "nobody": 3, "uncertain": 4}
 class IdentifyConfig:
     """Options of ``svmixer identify``."""
 
-    # The recording, then the enrolled; the name of this option may be left out.
+    # The recording, then the enrolled; - is standard input; the name of this option may be left out.
     files: tuple[str, ...] = ()
     # Model directory, or the name of a model that comes with the package.
     model: str = DEFAULT_MODEL

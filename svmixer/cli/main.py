@@ -8,7 +8,8 @@ from importlib import import_module
 
 from svmixer import __version__
 from svmixer.config import nearest
-from svmixer.errors import SvmixerError
+from svmixer.errors import SvmixerError, UsageError
+from svmixer.json_errors import print_error
 
 # What people type, by what they are about: verb → (module and function, what it does).
 GROUPS = {
@@ -81,6 +82,12 @@ TRAINING = ("distill", "expected_time", "export", "launch", "pretrain", "train")
 SPIN_COUNT = "1000"
 
 
+class PackageError(SvmixerError):
+    """A program needs a package that is not installed."""
+
+    kind = "package"
+
+
 def main(argv: list[str] | None = None) -> None:
     """Run the program that the first argument names with the arguments behind it.
 
@@ -101,8 +108,10 @@ def main(argv: list[str] | None = None) -> None:
         return
     verb = argv[0].replace("-", "_")
     if verb not in PROGRAMS:
-        print(f"svmixer: unknown verb '{argv[0]}'; {nearest(verb, list(PROGRAMS))}", file=sys.stderr)
-        raise SystemExit(2)
+        error = UsageError(f"unknown verb '{argv[0]}'; {nearest(verb, list(PROGRAMS))}")
+        print(f"svmixer: {error}", file=sys.stderr)
+        print_error(argv[1:], error, error.status)
+        raise SystemExit(error.status)
     # The name that messages of the program start with.
     sys.argv[0] = f"svmixer {verb}"
     try:
@@ -118,25 +127,33 @@ def run_program(name: str, argv: list[str]) -> None:
     """Run one of ``PROGRAMS``.
 
     Raises:
-        SystemExit: the program was given something that it cannot use, which it says in a line a fault.
+        SystemExit: the program was given something that it cannot use, which it says in a line a fault, and
+            as an object on standard output where ``argv`` asks for JSON.
     """
+    try:
+        _call(name, argv)
+    except BrokenPipeError:
+        raise
+    except SvmixerError as error:
+        print_error(argv, error, error.status)
+        raise failed(str(error), error.status) from None
+    except OSError as error:
+        print_error(argv, error, status=1, kind="system")
+        raise failed(str(error)) from None
+
+
+def _call(name: str, argv: list[str]) -> None:
     module, _, function = PROGRAMS[name].partition(":")
     if name in TRAINING:
         wait_briefly()
     try:
         getattr(import_module(module), function)(argv)
-    except BrokenPipeError:
-        raise
-    except SvmixerError as error:
-        raise failed(str(error), error.status) from None
-    except OSError as error:
-        raise failed(str(error)) from None
     except ModuleNotFoundError as error:
         package = str(error.name).partition(".")[0]
         if package == "svmixer":
             raise
         extras = "torch" if package in TORCH and name not in TRAINING else "torch,train"
-        raise failed(
+        raise PackageError(
             f"svmixer {name} needs {error.name}, which is not installed: "
             f"tools/setup.sh, or pip install 'svmixer[{extras}]'"
         ) from None

@@ -41,7 +41,7 @@ STATUS = {"one speaker": 0, "two speakers": 3, "uncertain": 4}
 class VerifyConfig:
     """Options of ``svmixer verify``."""
 
-    # Recordings; the name of this option may be left out.
+    # Recordings; - is standard input; the name of this option may be left out.
     files: tuple[str, ...] = ()
     # Model directory, or the name of a model that comes with the package.
     model: str = DEFAULT_MODEL

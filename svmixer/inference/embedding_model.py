@@ -26,6 +26,8 @@ DEFAULT_MODEL = "pocket"
 class ModelError(SvmixerError):
     """A model directory that cannot be read; the message names the file and what is wrong."""
 
+    kind = "model"
+
 
 def find_directory(
     path_or_name: str | Path, kind: str, files: Sequence[str] = ("config.yaml", "model.safetensors")
