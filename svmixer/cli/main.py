@@ -19,6 +19,7 @@ GROUPS = {
         "enrol": ("svmixer.cli.enrol:main", "Enrol a speaker from one or more recordings."),
         "embed": ("svmixer.cli.embed:main", "Write speaker embeddings of audio files or of a directory."),
         "demo": ("svmixer.cli.demo:main", "Try a model in the browser, by microphone or files."),
+        "info": ("svmixer.cli.info:main", "Say what a model is, or which models there are."),
     },
     "prepare recordings": {
         "make_data_dir": ("svmixer.cli.data_dir:make", "Make the lists of a folder for each speaker."),
