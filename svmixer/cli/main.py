@@ -21,6 +21,9 @@ GROUPS = {
         "demo": ("svmixer.cli.demo:main", "Try a model in the browser, by microphone or files."),
         "info": ("svmixer.cli.info:main", "Say what a model is, or which models there are."),
     },
+    "set up": {
+        "doctor": ("svmixer.cli.doctor:main", "Check installation and machine, and say what to do."),
+    },
     "prepare recordings": {
         "make_data_dir": ("svmixer.cli.data_dir:make", "Make the lists of a folder for each speaker."),
         "validate_data_dir": ("svmixer.cli.data_dir:validate", "Check the lists of a data directory."),
