@@ -18,6 +18,7 @@ GROUPS = {
         "identify": ("svmixer.cli.identify:main", "Say who of several enrolled speakers it is."),
         "enrol": ("svmixer.cli.enrol:main", "Enrol a speaker from one or more recordings."),
         "embed": ("svmixer.cli.embed:main", "Write speaker embeddings of audio files or of a directory."),
+        "similarity": ("svmixer.cli.similarity:main", "Compare recordings, each with each."),
         "demo": ("svmixer.cli.demo:main", "Try a model in the browser, by microphone or files."),
         "info": ("svmixer.cli.info:main", "Say what a model is, or which models there are."),
     },
