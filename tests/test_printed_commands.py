@@ -42,7 +42,8 @@ FILE = re.compile(
 )
 # Programs that are none of this project's, and words of a shell.
 FOREIGN = {
-    "cat", "cd", "cp", "echo", "export", "git", "npm", "pip", "pre-commit", "rm", "sbatch", "sed", "tmux",
+    "cat", "cd", "cp", "echo", "eval", "export", "git", "npm", "pip", "pre-commit", "rm", "sbatch", "sed",
+    "tmux",
 }  # fmt: skip
 WRAPPERS = {"exec", "env", "nohup"}
 # Options of run.sh whose value is options of another program.

@@ -24,6 +24,10 @@ GROUPS = {
     },
     "set up": {
         "doctor": ("svmixer.cli.doctor:main", "Check installation and machine, and say what to do."),
+        "completion": (
+            "svmixer.cli.completion:main",
+            "Print a script that completes these words in a shell.",
+        ),
     },
     "prepare recordings": {
         "make_data_dir": ("svmixer.cli.data_dir:make", "Make the lists of a folder for each speaker."),
