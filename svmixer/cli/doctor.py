@@ -1,7 +1,7 @@
 """Whether everything is in its place: svmixer doctor
 
-Looks at Python and packages, audio libraries, disk, memory, processors, GPU and dispatchers, and embeds a
-known signal with the default model. Each line is ok, warn or fail, with what to do.
+Looks at Python and packages, audio libraries, disk, memory, processors, GPU, dispatchers and the files of the
+models, and embeds a known signal. Each line is ok, warn or fail, with what to do.
 
     svmixer doctor --json
 
@@ -28,7 +28,9 @@ from svmixer.cli.doctor_machine import (
 )
 from svmixer.cli.finding import Finding
 from svmixer.config import parse_args
-from svmixer.inference.embedding_model import DEFAULT_MODEL
+
+# Beside the files of a model.
+SUMS = "SHA256SUMS"
 
 
 @dataclass(frozen=True)
@@ -83,19 +85,34 @@ def check_packages() -> Iterator[Finding]:
     return doctor_packages.check_packages()
 
 
-def check_model() -> Finding:
-    """The default model on a signal whose embedding is known."""
-    from svmixer.inference.onnx_model import load_onnx
-    from svmixer.inference.self_test import self_test
+def check_files() -> Finding:
+    """The models of the package, by the checksums that lie beside them."""
+    from svmixer.fileio import sha256_file
+    from svmixer.inference.embedding_model import ASSETS, DESCRIPTION, shipped_models
 
-    model = load_onnx(DEFAULT_MODEL)
+    names = shipped_models("export", (DESCRIPTION, SUMS))
+    for name in names:
+        for row in (ASSETS / name / SUMS).read_text(encoding="utf-8").splitlines():
+            digest, file = row.split("  ")
+            if sha256_file(ASSETS / name / file) != digest:
+                what = f"{ASSETS / name / file} is not what was released"
+                return Finding("model files", "fail", what, "pip install --force-reinstall svmixer")
+    return Finding("model files", "ok", f"{', '.join(names)}: as released")
+
+
+def check_model() -> Finding:
+    """A model of the package on a signal whose embedding is known."""
+    from svmixer.inference.onnx_model import load_onnx
+    from svmixer.inference.self_test import MODEL, self_test
+
+    model = load_onnx(MODEL)
     begin = time.perf_counter()
     found = self_test(model)
     seconds = time.perf_counter() - begin
-    text = f"{DEFAULT_MODEL}: {found.embedding:.4f} from the numbers of docs/export.md, in {seconds:.2f} s"
+    text = f"{MODEL}: {found.embedding:.4f} from the numbers of docs/export.md, in {seconds:.2f} s"
     if found.passed:
-        return Finding("model", "ok", text)
-    return Finding("model", "fail", text, "pip install --force-reinstall onnxruntime svmixer")
+        return Finding("self-test", "ok", text)
+    return Finding("self-test", "fail", text, "pip install --force-reinstall onnxruntime svmixer")
 
 
 CHECKS: dict[str, Callable[[], Finding | Iterator[Finding]]] = {
@@ -108,5 +125,6 @@ CHECKS: dict[str, Callable[[], Finding | Iterator[Finding]]] = {
     "processors": check_processors,
     "GPU": check_gpu,
     "dispatchers": check_dispatchers,
-    "model": check_model,
+    "model files": check_files,
+    "self-test": check_model,
 }

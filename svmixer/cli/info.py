@@ -2,7 +2,7 @@
 
 Prints sample rate, window, size of the embeddings, parameters, what it runs, thresholds and what they cost,
 files with their SHA-256, and the licence. Without MODEL the models that come with the package are listed. A
-model's fingerprint is the SHA-256 of the weights that run when nothing else is asked for.
+model's fingerprint, which a store of enrolments has, is the SHA-256 of its weights.
 
     svmixer info pocket2
     svmixer info exp/voices_compact/export --json
@@ -28,6 +28,7 @@ from svmixer.inference.embedding_model import (
     shipped_models,
 )
 from svmixer.inference.onnx_model import FILES, read_description
+from svmixer.scoring.embedder import whole_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,7 +79,8 @@ def model_info(path_or_name: str) -> dict[str, Any]:
     kind = described(directory) if exported else configured(find_directory(path_or_name, "model"))
     sizes = {path.name: path.stat().st_size for path in sorted(directory.iterdir()) if path.is_file()}
     files = {name: {"bytes": size, "sha256": sha256_file(directory / name)} for name, size in sizes.items()}
-    weights = FILES[kind["precisions"][0]] if kind["precisions"] else "model.safetensors"
+    graph = FILES[kind["precisions"][0]] if kind["precisions"] else "model.safetensors"
+    weights = whole_weights(directory / graph).name
     calibration = read_calibration(directory)
     return {
         "name": directory.name,

@@ -16,7 +16,9 @@ GROUPS = {
     "use a model": {
         "verify": ("svmixer.cli.verify:main", "Say whether recordings are of one speaker."),
         "identify": ("svmixer.cli.identify:main", "Say who of several enrolled speakers it is."),
-        "enrol": ("svmixer.cli.enrol:main", "Enrol a speaker from one or more recordings."),
+        "enrol": ("svmixer.cli.enrol:main", "Enrol speakers by name from their recordings."),
+        "speakers": ("svmixer.cli.speakers:main", "List who is enrolled, or delete somebody."),
+        "diarize": ("svmixer.cli.diarize:main", "Say who of the enrolled speaks when in a long recording."),
         "embed": ("svmixer.cli.embed:main", "Write speaker embeddings of audio files or of a directory."),
         "similarity": ("svmixer.cli.similarity:main", "Compare recordings, each with each."),
         "demo": ("svmixer.cli.demo:main", "Try a model in the browser, by microphone or files."),
@@ -38,6 +40,7 @@ GROUPS = {
     },
     "measure": {
         "metrics": ("svmixer.cli.score_metrics:main", "Error rates of anybody's score file."),
+        "score_trials": ("svmixer.cli.score_trials:main", "Score a trial list with a model."),
         "complexity": ("svmixer.cli.complexity:main", "Count parameters and MACs of a model."),
         "report": ("svmixer.cli.report:main", "Write the report of an experiment, or compare several."),
         "compare": ("svmixer.cli.experiments:compare", "Compare groups of runs with several seeds each."),

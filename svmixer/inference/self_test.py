@@ -1,4 +1,4 @@
-"""Whether the default model computes here what it computed where docs/export.md was written."""
+"""Whether a model computes here what it computed where docs/export.md was written."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 
 from svmixer.inference.embedding_model import EmbeddingModel
 
-RATE = 16000
-# Of docs/export.md, with the model pocket: how the embeddings of the whole signal (6.25 s) and of its first
+MODEL, RATE = "pocket", 16000
+# Of docs/export.md, with this model: how the embeddings of the whole signal (6.25 s) and of its first
 # half second begin, and their cosine.
 WHOLE = (0.0077, 0.0139, 0.0108, -0.0319, 0.0152, 0.0121)
 START = (0.0021, 0.0146, 0.0074, -0.0303, 0.0119, 0.0098)
@@ -46,7 +46,7 @@ def signal() -> np.ndarray:
 
 
 def self_test(model: EmbeddingModel) -> SelfTest:
-    """Embed the signal with ``model``, which is to be the default one."""
+    """Embed the signal with ``model``, which is to be :data:`MODEL`."""
     wave = signal()
     whole, start = model.embed(wave), model.embed(wave[: RATE // 2])
     far = np.abs(np.stack([whole[:6], start[:6]]) - np.array([WHOLE, START])).max()

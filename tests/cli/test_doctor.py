@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import tempfile
@@ -14,8 +15,7 @@ from packaging.requirements import Requirement
 from svmixer.cli import doctor, doctor_machine, doctor_packages
 from svmixer.cli.finding import Finding
 from svmixer.cli.main import main
-from svmixer.inference import self_test
-from svmixer.inference.embedding_model import DEFAULT_MODEL
+from svmixer.inference import embedding_model, self_test
 from svmixer.runtime import load_onnx
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,7 +28,7 @@ def test_the_numbers_are_those_of_the_page():
         (numbers,) = re.findall(rf"^{name}: begins \[(.*)\]$", page, re.MULTILINE)
         assert tuple(map(float, numbers.split())) == kept
     assert f"their cosine: {self_test.COSINE:.4f}" in page
-    assert DEFAULT_MODEL == "pocket"
+    assert f'load_onnx("{self_test.MODEL}")' in page
 
 
 def test_the_signal_is_that_of_the_page():
@@ -43,6 +43,17 @@ def test_another_model_does_not_pass():
     assert not self_test.self_test(load_onnx("pocket2")).passed
 
 
+def test_files_of_models(tmp_path, monkeypatch):
+    assert doctor.check_files() == Finding("model files", "ok", "pocket, pocket2: as released")
+    for name in ("export.json", "SHA256SUMS"):
+        (tmp_path / "mine").mkdir(exist_ok=True)
+        (tmp_path / "mine" / name).write_text("")
+    (tmp_path / "mine/SHA256SUMS").write_text(f"{hashlib.sha256(b'other').hexdigest()}  export.json\n")
+    monkeypatch.setattr(embedding_model, "ASSETS", tmp_path)
+    finding = doctor.check_files()
+    assert (finding.state, finding.found) == ("fail", f"{tmp_path}/mine/export.json is not what was released")
+
+
 @pytest.mark.slow
 def test_this_machine(capsys):
     try:
@@ -53,8 +64,11 @@ def test_this_machine(capsys):
     checks = {one["name"]: one for one in found["checks"]}
     assert found["ok"] == all(one["state"] != "fail" for one in checks.values())
     assert [name for name, one in checks.items() if one["state"] != "ok" and not one["advice"]] == []
-    assert {"Python", "packages", "libsndfile", "memory", "GPU", "model"} <= set(checks)
-    assert checks["model"]["state"] == "ok" and checks["libsndfile"]["state"] == "ok"
+    assert {"Python", "packages", "libsndfile", "memory", "GPU", "self-test"} <= set(checks)
+    assert (
+        checks["self-test"]["state"] == checks["model files"]["state"] == "ok"
+        and checks["libsndfile"]["state"] == "ok"
+    )
 
 
 def test_what_fails_is_the_exit_status(monkeypatch, capsys):

@@ -10,6 +10,7 @@ import pytest
 from svmixer.cli.main import main
 from svmixer.fileio import read_json
 from svmixer.inference.embedding_model import ASSETS
+from svmixer.scoring.embedder import load_embedder
 
 POCKET = ASSETS / "pocket"
 
@@ -26,7 +27,7 @@ def test_models_of_the_package(capsys, name, parameters, embedding):
     found, folder = info(capsys, name), ASSETS / name
     assert (found["parameters"], found["embedding"]) == (parameters, embedding)
     assert (found["sample_rate"], found["window"], found["precisions"]) == (16000, 48000, ["int8"])
-    assert found["default"] == (name == "pocket")
+    assert found["default"] == (name == "pocket2")
     assert found["threshold"] == read_json(folder / "export.json")["threshold"]["cosine"]
     maps = read_json(folder / "calibration.json")["maps"]
     points = found["calibration"]["operating_points"]
@@ -37,14 +38,18 @@ def test_models_of_the_package(capsys, name, parameters, embedding):
     # Digests that another program wrote down.
     sums = dict(line.split("  ")[::-1] for line in (folder / "SHA256SUMS").read_text().splitlines())
     assert {file: entry["sha256"] for file, entry in found["files"].items() if file in sums} == sums
-    assert found["fingerprint"] == sums["model.int8.onnx"]
+    assert found["fingerprint"] == sums["model.safetensors"]
     assert found["files"]["cohort.npy"]["bytes"] == (folder / "cohort.npy").stat().st_size
+
+
+def test_the_fingerprint_is_that_of_enrolments(capsys):
+    assert info(capsys, "pocket")["fingerprint"] == load_embedder("pocket").fingerprint
 
 
 def test_the_same_as_text(capsys):
     main(["info", "pocket"])
     lines = capsys.readouterr().out.splitlines()
-    assert "model        pocket (the default)" in lines
+    assert "model        pocket" in lines
     assert "window       48000 samples, 3 s" in lines and "parameters   927,130" in lines
     # Those of the card.
     assert "  no telephone, standard: ratio 4.34, false accepts 1.00 %, false rejects 55.4 %" in lines
@@ -52,11 +57,11 @@ def test_the_same_as_text(capsys):
 
 def test_which_models_there_are(capsys):
     found = info(capsys)
-    assert found["default"] == "pocket" and list(found["models"]) == ["pocket", "pocket2"]
+    assert found["default"] == "pocket2" and list(found["models"]) == ["pocket", "pocket2"]
     assert found["models"]["pocket2"] == info(capsys, "pocket2")
     main(["info"])
-    assert capsys.readouterr().out.splitlines()[0] == (
-        "pocket       927,130 parameters, embeddings of 1452 values (the default)"
+    assert capsys.readouterr().out.splitlines()[1] == (
+        "pocket2      2,405,372 parameters, embeddings of 1486 values (the default)"
     )
 
 

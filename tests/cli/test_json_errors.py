@@ -64,7 +64,7 @@ def test_lists_have_their_line(tmp_path, capsys):
         ),
         (["verify", "a.wav", "b.wav", "--threshold", "7"], 2, "usage", "a cosine from -1 to 1, found 7"),
         (["identify", "a.wav", "b.wav", "--top", "0"], 2, "usage", "top: must be at least 1, found 0"),
-        (["vverify"], 2, "usage", "unknown verb 'verfy'; did you mean 'verify'?"),
+        (["vverify"], 2, "usage", "unknown verb 'vverify'; did you mean 'verify'?"),
         (["identify", "a.wav", "b.wav", "--model", "nix"], 1, "model", "nix: no such model directory"),
         (["complexity", "--student", "nix.yaml"], 2, "usage", "nix.yaml"),
     ],

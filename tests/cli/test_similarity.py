@@ -128,7 +128,7 @@ def test_recordings_that_the_calibration_says_nothing_about(here, capsys):
     logger = logging.getLogger("svmixer")
     logger.addHandler(handler)
     try:
-        run(capsys, "voices", "--ratio")
+        run(capsys, "voices", "--ratio", "--model", "pocket")
     finally:
         logger.removeHandler(handler)
     assert said == ["uncertain: sub/phone: telephone band, which this model is not calibrated for"]
