@@ -11,7 +11,7 @@ class SvmixerError(ValueError):
 
     # Exit status of a program that ends with it.
     status = 1
-    # What it is about, for programs: audio, model, list, configuration, usage, or any other input.
+    # What it is about, for programs: audio, model, store, list, configuration, usage, or any other input.
     kind = "input"
 
 
