@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # Verbs of docs/use.md, in their order.
 USE = [
     "verify", "enrol", "verify", "identify", "diarize", "speakers", "embed", "embed", "enrol", "enrol",
-    "enrol", "speakers",
+    "enrol", "speakers", "similarity", "info", "info", "doctor",
 ]  # fmt: skip
 
 
