@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import sys
 import tempfile
+import types
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import numpy as np
@@ -156,6 +159,30 @@ def test_processors(tmp_path):
     assert finding.state == "warn" and finding.found.endswith(" without AVX2")
     path.write_text("Features\t: fp asimd\n")
     assert doctor_machine.check_processors(tmp_path).state == "ok"
+
+
+@pytest.mark.parametrize(
+    ("gpus", "driver", "state", "found"),
+    [
+        (["H", "H"], True, "ok", "H, H; PyTorch 9.9"),
+        ([], True, "warn", "nvidia-smi is here, but PyTorch 9.9 finds no GPU"),
+        ([], False, "ok", "none; PyTorch 9.9 runs on the CPU"),
+    ],
+)
+def test_gpus(tmp_path, monkeypatch, gpus, driver, state, found):
+    torch = types.ModuleType("torch")
+    torch.__spec__ = ModuleSpec("torch", None)
+    torch.__version__ = "9.9"
+    torch.cuda = types.SimpleNamespace(
+        is_available=lambda: bool(gpus), device_count=lambda: len(gpus), get_device_name=gpus.__getitem__
+    )
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    if driver:
+        (tmp_path / "nvidia-smi").write_text("#!/bin/sh\n")
+        (tmp_path / "nvidia-smi").chmod(0o755)
+    finding = doctor_machine.check_gpu()
+    assert (finding.state, finding.found) == (state, found)
 
 
 def test_dispatchers_on_the_path(tmp_path, monkeypatch):
