@@ -91,8 +91,8 @@ def open_wave(
     """One recording to embed, of any length: what can be sought exactly is read where it is sliced.
 
     Args:
-        source: a file or ``file.ark:offset``, as in :func:`read_audio`; or the bytes of a file, or a binary
-            file object, which is read to its end from where it is.
+        source: a file or ``file.ark:offset``, as in :func:`read_audio`, ``-`` being standard input; or the
+            bytes of a file, or a binary file object, which is read to its end from where it is.
         rate: wanted, in Hz; None: that of the recording.
         channel: the one to take, from 0, of recordings with several; None: the mean of all.
 

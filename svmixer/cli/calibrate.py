@@ -1,4 +1,4 @@
-"""Calibrate an exported model: svmixer calibrate --model EXPORT --sets "[dump/test]" --cohort dump/train
+"""Calibrate an exported model: svmixer calibrate --model EXPORT --sets "[DUMP, ...]" --cohort DUMP
 
 Writes calibration.json and cohort.npy into the export directory: `svmixer verify` then answers with
 log-likelihood ratios and decides at operating points of known false accepts. The sets are dumps of speakers
@@ -6,6 +6,8 @@ who were not in the training, the more corpora the better; the cohort is of trai
 through telephone and far-field channels. Every set is scored as it is and through the channels of
 --conditions. Weights and thresholds are fitted on all sets; the held-back rates of a set are those at the
 threshold of the others.
+
+    svmixer calibrate --model exp/mine/export --sets "[dump/test, /corpora/dump/words]" --cohort dump/train
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 Opens a page of this machine on which people are enrolled and voices compared, by microphone or from files.
 The model runs in the page; no audio leaves it. With --build the page is written as static files instead.
+
+    svmixer demo --model pocket2
 """
 
 from __future__ import annotations

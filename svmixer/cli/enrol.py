@@ -12,8 +12,9 @@ the embedding is written into a file instead.
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,7 +26,7 @@ from svmixer.fileio import atomic_write
 from svmixer.log import Progress, get_logger
 
 if TYPE_CHECKING:
-    from svmixer.scoring.verifier import Verifier
+    from svmixer.scoring.verifier import Enrolment, Verifier
 
 logger = get_logger(__name__)
 
@@ -43,6 +44,8 @@ class EnrolConfig(ModelOptions):
     # File that those who are enrolled are kept in; without it the one of the user, $SVMIXER_STORE or
     # ~/.local/share/svmixer/speakers.db.
     store: str = ""
+    # true: print an object that says who was enrolled from how many recordings.
+    json: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -65,40 +68,58 @@ def main(argv: list[str] | None = None) -> None:
         side = verifier.hear(config.files)
         with atomic_write(config.output, "wb") as stream:
             np.save(stream, side.embedding)
-        for doubt in verifier.judge.enrolment_doubts(side):
+        doubts = verifier.judge.enrolment_doubts(side)
+        for doubt in doubts:
             logger.warning("%s", doubt)
+        if config.json:
+            print(json.dumps({"model": config.model, "output": config.output, "doubts": list(doubts)}))
         return
     verifier = config.verifier(config.store)
+    found = enrol(verifier, speakers_of(config), printing=not config.json)
+    if config.json:
+        speakers = [{"name": name, **asdict(one)} for name, one in found.items()]
+        print(json.dumps({"model": config.model, "speakers": speakers}))
+
+
+def speakers_of(config: EnrolConfig) -> dict[str, list[str]]:
+    """Name → recordings, by --name or the folders of --audio_dir."""
     if config.name:
-        enrol(verifier, {config.name: list(config.files)})
-        return
+        return {config.name: list(config.files)}
     from svmixer.audio.speaker_folders import find_speakers
 
     found = find_speakers(config.audio_dir, drop_missing=True, least=1)
     for remark in found.remarks:
         logger.warning("%s", remark)
-    recordings = defaultdict(list)
+    recordings: dict[str, list[str]] = defaultdict(list)
     for utterance, path in found.wav_scp.items():
         recordings[found.utt2spk[utterance]].append(path)
-    enrol(verifier, recordings)
+    return recordings
 
 
-def enrol(verifier: Verifier, speakers: dict[str, list[str]]) -> None:
+def enrol(verifier: Verifier, speakers: dict[str, list[str]], printing: bool) -> dict[str, Enrolment]:
     """Enrol speakers by name, each whole or not at all; those who fail are named at the end.
+
+    Args:
+        verifier: with a store.
+        speakers: name → recordings.
+        printing: a line for each.
 
     Raises:
         SvmixerError: recordings that cannot be used, a line each.
     """
     progress, failures = Progress(logger, len(speakers), "speakers"), []
+    done: dict[str, Enrolment] = {}
     for number, (name, recordings) in enumerate(speakers.items(), 1):
         try:
-            found = verifier.enrol(name, recordings)
+            done[name] = found = verifier.enrol(name, recordings)
         except SvmixerError as error:
             failures.append(str(error) if len(speakers) == 1 else f"{name} is not enrolled: {error}")
         else:
-            print(f"{name}: {found.new} new, {found.recordings} recordings in all")
+            if printing:
+                print(f"{name}: {found.new} new, {found.recordings} recordings in all")
             for doubt in found.doubts:
                 logger.warning("%s: %s", name, doubt)
         progress.update(number)
     if failures:
         raise SvmixerError("\n".join(failures))
+    return done

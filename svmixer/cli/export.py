@@ -1,4 +1,8 @@
-"""Stage 7: write a trained model as a model directory to hand on; with --onnx true also as checked ONNX."""
+"""Stage 7: write a trained model as a model directory to hand on; with --onnx true also as checked ONNX.
+
+Example:
+    svmixer export --model exp/mine/train/model --output_dir exp/mine/export --onnx true --test dump/test
+"""
 
 from __future__ import annotations
 

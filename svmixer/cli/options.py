@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class ModelOptions:
     """Which model runs, and how."""
 
-    # Recordings; the name of this option may be left out.
+    # Recordings; - is standard input; the name of this option may be left out.
     files: tuple[str, ...] = ()
     # Model directory, the name of a model that comes with the package, or hf:USER/NAME on the hub.
     model: str = DEFAULT_MODEL

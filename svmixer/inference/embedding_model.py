@@ -25,6 +25,8 @@ DEFAULT_MODEL = "pocket2"
 class ModelError(SvmixerError):
     """A model directory that cannot be read; the message names the file and what is wrong."""
 
+    kind = "model"
+
 
 def find_directory(
     path_or_name: str | Path, kind: str, files: Sequence[str] = ("config.yaml", "model.safetensors")
@@ -48,14 +50,19 @@ def find_directory(
                 if not (directory / name).is_file():
                     raise ModelError(f"{directory}: no {kind} directory: {name} is missing")
             return directory
-    shipped = sorted(
+    shipped = shipped_models(kind, files)
+    names = f" (names: {', '.join(shipped)})" if shipped else ""
+    raise ModelError(f"{path_or_name}: no such {kind} directory{names}")
+
+
+def shipped_models(kind: str, files: Sequence[str]) -> list[str]:
+    """Names of what comes with the package; arguments as in :func:`find_directory`."""
+    return sorted(
         path.name
         for path in ASSETS.iterdir()
         if (path / DESCRIPTION).is_file() == (kind != "teacher")
         and all((path / name).is_file() for name in files)
     )
-    names = f" (names: {', '.join(shipped)})" if shipped else ""
-    raise ModelError(f"{path_or_name}: no such {kind} directory{names}")
 
 
 class EmbeddingModel:

@@ -48,8 +48,7 @@ class Embedder:
     @functools.cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the model's weights: one for all the forms of a model that lie in one directory."""
-        whole = self.weights.with_name("model.safetensors")
-        return sha256_file(whole if whole.is_file() else self.weights)
+        return sha256_file(whole_weights(self.weights))
 
     def open_source(self, name: str, path: str | Path, channel: int | None = None) -> Source:
         """A recording as an utterance for ``model.embed_sources``.
@@ -59,6 +58,12 @@ class Embedder:
         """
         wave, _ = open_wave(str(path), self.model.sample_rate, channel)
         return wave_source(wave, name)
+
+
+def whole_weights(weights: Path) -> Path:
+    """The file that a model's fingerprint is of, whichever of its forms runs."""
+    whole = weights.with_name("model.safetensors")
+    return whole if whole.is_file() else weights
 
 
 def load_embedder(

@@ -18,6 +18,8 @@ from svmixer.errors import SvmixerError
 class StoreError(SvmixerError):
     """An enrolment store that cannot be used, or a speaker who is not in it; the message names the file."""
 
+    kind = "store"
+
 
 @dataclass(frozen=True)
 class Enrolled:

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # Verbs of docs/use.md, in their order.
 USE = [
     "verify", "enrol", "verify", "identify", "diarize", "speakers", "embed", "embed", "enrol", "enrol",
-    "enrol", "speakers", "convert_embeddings", "convert_embeddings",
+    "enrol", "speakers", "similarity", "convert_embeddings", "convert_embeddings", "info", "info", "doctor",
 ]  # fmt: skip
 
 

@@ -182,6 +182,21 @@ def test_several_recordings_enrol_one_speaker(base, audio, model, tmp_path):
         assert found["score"] == pytest.approx(mean @ two, abs=4e-6)
 
 
+def test_the_other_verbs_for_a_model(base, audio, model):
+    names = ["one.wav", "two.flac", "long.wav"]
+    vectors = np.stack([embedding(wave(audio, "one.wav")), embedding(wave(audio, "two.flac"))])
+    found = json.loads(run(base, audio, "similarity", *names[:2], "--model", model, "--json").stdout)
+    np.testing.assert_allclose(found["matrix"], vectors @ vectors.T, atol=1e-4)
+    refused = run(base, audio, "similarity", *names, "--model", model, "--output", "m.png", status=1)
+    assert "similarity needs matplotlib, which is not installed" in refused.stderr
+    about = json.loads(run(base, audio, "info", model, "--json").stdout)
+    assert (about["embedding"], about["window"], about["threshold"]) == (SIZE, WINDOW, 0.25)
+    checks = {one["name"]: one for one in json.loads(run(base, audio, "doctor", "--json").stdout)["checks"]}
+    assert checks["PyAV"]["state"] == "warn" and checks["self-test"]["state"] == "ok"
+    assert checks["GPU"]["found"].startswith("not looked for")
+    assert "'similarity --runtime') words='auto onnx torch'" in run(base, audio, "completion", "bash").stdout
+
+
 def test_rates_and_mp3(base, audio, model):
     """440 Hz at 8 kHz, and the same tone as MP3 at 32 kHz, whose first samples are the encoder's."""
     long = 0.3 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)
