@@ -123,9 +123,10 @@ def test_what_is_heard_beside_the_embedding(tmp_path):
     # The four windows of the recording are read at once, so all frames are counted once.
     meter = SpeechMeter(RATE)
     meter.take(arrays["good"])
-    assert found["good"]["speech"] == pytest.approx(meter.share() * 150003 / RATE, abs=1e-6)
+    assert found["good"]["quality"]["seconds"] == pytest.approx(meter.share() * 150003 / RATE, abs=1e-6)
     assert found["good"]["seconds"] == 150003 / RATE and found["good"]["doubts"] == []
-    assert found["little"]["doubts"] == ["0.6 s of speech"]
+    assert found["little"]["quality"]["seconds"] == pytest.approx(0.6, abs=0.03)
+    assert found["little"]["doubts"] == []
     assert found["steady"]["doubts"] == ["a steady sound, hardly speech"]
     assert found["silent"] == "no speech: nothing in it is louder than -60 dB of full scale"
 
@@ -145,7 +146,7 @@ def test_streams_give_the_same_scores(tmp_path, pocket, hop):
     }
     const whole = await stream.embedding({ tail: false });
     await stream.finish();
-    return { scores, whole, last: await stream.embedding(), latest: stream.latest, speech: stream.speech,
+    return { scores, whole, last: await stream.embedding(), latest: stream.latest, speech: stream.quality.seconds,
              doubts: stream.doubts, windows: stream.windows,
              more: await refusal(() => stream.push(wave)) };
     """
@@ -195,16 +196,17 @@ def test_a_voice_is_ranked_first(tmp_path, pocket):
     for (const name of ["low", "high"]) {
       people.push({ name, embedding: sv.enrol([await model.embed(array(name))]) });
     }
-    return sv.rank(people, await model.embed(array("test")), model);
+    return sv.identify(people, { embedding: await model.embed(array("test")) }, model);
     """
     test = voice(HIGH, 1)
     found = run_js(tmp_path, code, directory("pocket"), **people, test=test)
-    assert found["best"] == "high"
-    for row in found["ranking"]:
-        expected = float(pocket.embed(people[row["name"]]) @ pocket.embed(test))
-        assert row["score"] == pytest.approx(expected, abs=1e-3)
-        assert row["threshold"] == pocket.threshold
-        assert row["same"] is (row["score"] >= pocket.threshold)
+    assert found["name"] == "high" and [row["name"] for row in found["likeliest"]] == ["high", "low"]
+    for row in found["likeliest"]:
+        sides = pocket.embed(people[row["name"]]), pocket.embed(test)
+        assert row["score"] == pytest.approx(float(sides[0] @ sides[1]), abs=1e-3)
+        assert row["ratio"] == pytest.approx(pocket.calibration.ratio(*sides), abs=0.05)
+        # Half of 1 % of strangers for each of two.
+        assert row["threshold"] == pocket.calibration.maps[0].at_most(0.005).ratio
 
 
 def test_directories_that_are_no_export(tmp_path):
