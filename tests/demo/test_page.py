@@ -3,223 +3,21 @@
 from __future__ import annotations
 
 import base64
-import os
 import re
-import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
-from node_side import ROOT, needs_runtime
-from voices import HIGH, LOW, RATE, voice
+from node_side import ROOT
+from page_driver import MARKS, WAIT, compare, enrol_both, names, opened, playwright, ready, verdict
 
-from svmixer.demo.onnxruntime_web import runtime_files
-from svmixer.demo.server import address as server_address
-from svmixer.demo.server import make_server
-from svmixer.demo.site import site_files
-from svmixer.inference.calibration import probability, read_calibration
-from svmixer.inference.embedding_model import ASSETS
 from svmixer.runtime import load_onnx
 
-playwright = pytest.importorskip(
-    "playwright.sync_api", reason="playwright is not installed: pip install '.[browser]'"
-)
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.timeout(120),
-    needs_runtime,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on PATH (Debian: apt-get install chromium)"),
-]
-
-WAIT = 60_000  # ms
-
-
-@pytest.fixture(scope="module")
-def audio(tmp_path_factory) -> Path:
-    """Two people's recordings in several formats, and what the microphone hears."""
-    folder = tmp_path_factory.mktemp("audio")
-    soundfile.write(folder / "ann.wav", voice(LOW, 0, 6 * RATE), RATE)
-    soundfile.write(folder / "ben.wav", voice(HIGH, 1, 6 * RATE), RATE)
-    soundfile.write(folder / "test.wav", voice(HIGH, 2, 77777), RATE)
-    left, right = voice(HIGH, 3, 200003, 44100), voice(HIGH, 4, 200003, 44100)
-    soundfile.write(folder / "stereo.flac", np.stack([left, right], 1), 44100)
-    soundfile.write(folder / "brief.wav", np.pad(voice(LOW, 5, 9600), (0, RATE)), RATE)
-    soundfile.write(folder / "microphone.wav", voice(LOW, 6, 20 * 48000, 48000), 48000)
-    (folder / "text.wav").write_text("no audio")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    command = [sys.executable, "-m", "svmixer", "demo", "--browser", "false"]
-    env = {**os.environ, "PYTHONPATH": f"{ROOT}:{os.environ.get('PYTHONPATH', '')}"}
-    with subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True) as server:
-        found = re.match(r"(http://127\.0\.0\.1:\d+/)  \(Ctrl-C ends it\)\n", server.stdout.readline())
-        yield found[1]
-        server.terminate()
-
-
-@pytest.fixture(scope="module")
-def browser(audio):
-    flags = [
-        "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
-        f"--use-file-for-fake-audio-capture={audio / 'microphone.wav'}", "--no-sandbox",
-    ]  # fmt: skip
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def context(browser, address):
-    """A new profile; nothing may be asked of another server, and nothing go wrong unseen."""
-    context = browser.new_context(permissions=["microphone"])
-    asked: list[str] = []
-    faults: list[str] = []
-    context.on("request", lambda request: asked.append(request.url))
-    context.on(
-        "console", lambda line: faults.append(line.text) if line.type in ("error", "warning") else None
-    )
-    context.on("weberror", lambda error: faults.append(str(error.error)))
-    yield context
-    context.close()
-    assert asked
-    elsewhere = [
-        url for url in asked if not url.startswith(("http://127.0.0.1:", "blob:http://127.0.0.1:", "data:"))
-    ]
-    assert (elsewhere, faults) == ([], [])
-
-
-@pytest.fixture
-def page(context, address):
-    return opened(context, address)
-
-
-def opened(context, address):
-    page = context.new_page()
-    page.set_default_timeout(WAIT)
-    page.goto(address)
-    ready(page)
-    return page
-
-
-def ready(page) -> None:
-    playwright.expect(page.locator("#listen")).to_be_enabled(timeout=WAIT)
-    assert page.locator("#loading").inner_text() == ""
-
-
-def enrol_both(page, audio) -> None:
-    page.locator("#enrol-files").set_input_files([audio / "ann.wav", audio / "ben.wav"])
-    playwright.expect(page.locator("#people li")).to_have_count(2, timeout=WAIT)
-
-
-def until(page, condition: Callable[[], bool]) -> None:
-    """Wait for something; the page's policy forbids what Playwright would wait with."""
-    for _ in range(WAIT // 50):
-        if condition():
-            return
-        page.wait_for_timeout(50)
-    raise AssertionError(page.locator("body").inner_text())
-
-
-def compare(page, path: Path) -> dict:
-    """What the page hears in a file."""
-    page.evaluate(
-        """() => {
-          window.heard = null;
-          const take = ({ detail }) => (window.heard = { ...detail, embedding: [...detail.embedding] });
-          document.addEventListener("heard", take, { once: true });
-        }"""
-    )
-    page.locator("#compare-file").set_input_files(path)
-    until(page, lambda: page.evaluate("window.heard !== null"))
-    return page.evaluate("window.heard")
-
-
-def verdict(page) -> str:
-    return page.locator("#verdict").inner_text()
-
-
-def names(page) -> list[str]:
-    return page.locator("#ranking .name").all_inner_texts()
-
-
-def scores(page) -> list[float]:
-    """What people are ranked by: log-likelihood ratios, or cosines."""
-    return [float(text.split()[0].rstrip(",")) for text in page.locator("#ranking .score").all_inner_texts()]
-
-
-def figures(page) -> list[float]:
-    """Log-likelihood ratio, threshold, number of the enrolled, probability, cosine."""
-    text = page.locator("#figures").inner_text()
-    pattern = (
-        r"Log-likelihood ratio (-?\d+\.\d\d), threshold (\d+\.\d\d) for (\d) enrolled, "
-        r"probability ([01]\.\d{3}), cosine (-?\d\.\d{4})"
-    )
-    return [float(part) for part in re.fullmatch(pattern, text).groups()]
-
-
-def test_files_are_enrolled_and_compared(page, audio):
-    enrol_both(page, audio)
-    assert re.fullmatch(
-        r"ann\s+1 recording, [4-6]\.\d s of speech\s+Delete", page.locator("#people li").first.inner_text()
-    )
-    heard = compare(page, audio / "test.wav")
-    model = load_onnx("pocket")
-    embedding = model.embed(audio / "test.wav")
-    assert embedding @ np.float32(heard["embedding"]) >= 0.9999
-    assert names(page) == ["ben", "ann"]
-    enrolled = {name: model.embed(audio / f"{name}.wav") for name in ("ben", "ann")}
-    ratios = [model.calibration.ratio(vector, embedding) for vector in enrolled.values()]
-    assert scores(page) == pytest.approx(ratios, abs=0.1)
-    assert verdict(page) == "ben: one speaker"
-    ratio, threshold, count, chance, cosine = figures(page)
-    # Half of 1 % for each of two.
-    assert (threshold, count) == (round(model.calibration.maps[0].at_most(0.005).ratio, 2), 2)
-    assert ratio == scores(page)[0] and chance == pytest.approx(probability(ratio), abs=1e-3)
-    assert cosine == pytest.approx(float(enrolled["ben"] @ embedding), abs=1e-3)
-    said = page.locator("#announce").inner_text()
-    assert said == f"{verdict(page)} {page.locator('#figures').inner_text()}"
-    beside = page.locator("#ranking .about").all_inner_texts()
-    assert re.fullmatch(r"probability [01]\.\d{3}, cosine -?0\.\d{4}", beside[1])
-
-
-def test_operating_points_and_a_cosine(page, audio):
-    enrol_both(page, audio)
-    choice = page.locator("#operating-point")
-    assert choice.locator("option").all_inner_texts() == [
-        "standard: 1 % false accepts", "strict: 0.1 % false accepts", "balanced: 12 % false accepts",
-        "a threshold for the cosine",
-    ]  # fmt: skip
-    compare(page, audio / "test.wav")
-    table = read_calibration(ASSETS / "pocket").maps[0]
-    choice.press("ArrowDown")
-    assert choice.input_value() == "strict"
-    assert figures(page)[1] == round(table.at_most(0.0005).ratio, 2)
-    choice.press("ArrowDown")
-    assert figures(page)[1] == round(table.at_most(0.05).ratio, 2)
-    assert page.locator("#threshold").is_hidden() and page.locator("#point-hint").is_visible()
-    choice.press("ArrowDown")
-    assert page.locator("#threshold").is_visible() and page.locator("#point-hint").is_hidden()
-    text = page.locator("#figures").inner_text()
-    assert re.fullmatch(rf"Cosine {scores(page)[0]:.4f}, threshold 0\.1280", text)
-    assert verdict(page) == "ben: one speaker" and page.locator("#ranking .about").count() == 0
-    # With a threshold above it, it is nobody; close to it, that is said.
-    page.locator("#threshold").fill(f"{scores(page)[0] + 0.005:.4f}")
-    assert verdict(page) == "Nobody of the 2 enrolled. Nearest: ben"
-    assert re.fullmatch(r"Unsure: 0\.00\d+ from the threshold", page.locator("#notes").inner_text())
-    page.locator("#threshold-reset").click()
-    assert page.locator("#figures").inner_text() == text
+pytestmark = MARKS
 
 
 def test_other_formats_and_what_cannot_be_used(page, audio):
@@ -261,37 +59,6 @@ def test_a_file_that_is_dropped(page, audio):
         [data, [["enrol", "Ann B.wav"]]],
     )
     playwright.expect(page.locator("#people .name")).to_have_text(["Ann B"], timeout=WAIT)
-
-
-def test_the_score_moves_while_somebody_speaks(page, audio):
-    enrol_both(page, audio)
-    page.locator("#listen").click()
-    playwright.expect(page.locator("#listen")).to_have_text("Stop", timeout=WAIT)
-    assert page.locator("#enrol-record").is_disabled() and page.locator("#compare-file").is_disabled()
-    seen, verdicts = [], []
-    while len(seen) < 4 or verdicts[-1] != "ann: one speaker":
-        before = page.locator("#ranking").inner_text()
-        until(page, lambda before=before: page.locator("#ranking").inner_text() != before)
-        seen.append(scores(page)[0])
-        verdicts.append(verdict(page))
-    # Until there are two seconds.
-    assert re.fullmatch(r"Uncertain \(test: [01]\.\d s of speech, fewer than 2\). Nearest: ann", verdicts[0])
-    until(page, lambda: page.locator("#chart .first").count() == 1)
-    until(page, lambda: len(page.locator("#chart .first").get_attribute("points").split()) > 3)
-    assert len(set(seen)) > 3 and names(page)[0] == "ann"
-    assert page.locator("#announce").inner_text() == "ann leads"
-    caption = page.locator("#chart-caption").inner_text()
-    assert re.match(r"Last three seconds: ann, log-likelihood ratio \d+\.\d\d\. The line in colour", caption)
-    page.locator("#listen").click()
-    playwright.expect(page.locator("#listen")).to_have_text("Listen", timeout=WAIT)
-    assert verdict(page) == "ann: one speaker"
-    assert page.locator("#enrol-record").is_enabled()
-    factor = re.match(
-        r"(\d\.\d{3}) \(\d+\.\d\d s for \d+\.\d s of audio\)", page.locator("#speed").inner_text()
-    )
-    print("real-time factor", factor[0])
-    assert 0 < float(factor[1]) < 1
-    assert int(re.fullmatch(r"(\d+) MB", page.locator("#memory").inner_text())[1]) >= 10
 
 
 def test_enrolling_by_microphone_and_keyboard(page, audio):
@@ -358,37 +125,6 @@ def test_a_model_that_is_missing(browser, address):
     playwright.expect(loading).to_have_text(re.compile("^The model cannot be loaded: site.json: 404"))
     assert page.locator("#listen").is_disabled()
     context.close()
-
-
-@pytest.mark.parametrize(
-    ("answer", "why"), [({"status": 404}, " is missing"), ({"body": "{"}, ": damaged, or written by another")]
-)
-def test_a_calibration_that_is_missing_or_damaged(browser, address, answer, why):
-    """The page does not decide by something else then."""
-    context = browser.new_context()
-    page = context.new_page()
-    page.route("**/calibration.json", lambda route: route.fulfill(**answer))
-    page.goto(address)
-    words = re.compile(f"^The model cannot be loaded: .*calibration.json{why}")
-    playwright.expect(page.locator("#loading")).to_have_text(words, timeout=WAIT)
-    assert page.locator("#listen").is_disabled()
-    context.close()
-
-
-def test_a_model_without_a_calibration(context, audio, tmp_path):
-    for name in ("export.json", "model.int8.onnx"):
-        shutil.copy(ASSETS / "pocket" / name, tmp_path)
-    with make_server(site_files(str(tmp_path), "auto", runtime_files())) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        page = opened(context, server_address(server))
-        assert page.locator("#operating-point").is_hidden() and page.locator("#threshold").is_visible()
-        enrol_both(page, audio)
-        compare(page, audio / "brief.wav")
-        assert verdict(page) == "ann: one speaker"
-        assert page.locator("#notes").inner_text() == "Unsure: test: 0.6 s of speech"
-        assert re.fullmatch(r"Cosine 0\.\d{4}, threshold 0\.1280", page.locator("#figures").inner_text())
-        page.close()
-        server.shutdown()
 
 
 def test_people_are_forgotten_or_kept(context, page, address, audio):

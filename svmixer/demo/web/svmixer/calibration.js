@@ -49,7 +49,7 @@ export class RatioMap {
    * The lowest threshold of the table with at most this share of false accepts.
    * @throws {RangeError} a share that is none, or smaller than the trials of the calibration can show
    */
-  atMost(falseAccepts) {
+  pointAtMost(falseAccepts) {
     if (!(falseAccepts > 0 && falseAccepts <= 1)) {
       throw new RangeError(`maxFalseAccepts: a share between 0 and 1, found ${falseAccepts}`);
     }

@@ -124,7 +124,7 @@ function byRatio(calibration, ratioOf, qualities, options) {
   const telephoneSides = Math.floor((narrow * 2) / Math.max(known.length, 1));
   const { map, fits } = calibration.mapFor(telephoneSides);
   if (!fits) outside.push("telephone band, which this model is not calibrated for");
-  const point = maxFalseAccepts === undefined ? map.point(operatingPoint) : map.atMost(maxFalseAccepts);
+  const point = maxFalseAccepts === undefined ? map.point(operatingPoint) : map.pointAtMost(maxFalseAccepts);
   const ratio = ratioOf(telephoneSides);
   const same = ratio >= point.ratio;
   const short =
