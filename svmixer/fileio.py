@@ -99,6 +99,15 @@ def md5_file(path: str | Path) -> str:
     return digest.hexdigest()
 
 
+def sha256_file(path: str | Path) -> str:
+    """Hexadecimal SHA-256 of a file's bytes, read in blocks."""
+    with open(path, "rb") as stream:
+        digest = hashlib.sha256()
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
 # Bytes at either end of a recording that its fingerprint covers.
 _END_BYTES = 4096
 

@@ -10,6 +10,16 @@ import pytest
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
+
+@pytest.fixture(autouse=True)
+def enrolment_store(tmp_path_factory, monkeypatch):
+    """No test sees, or adds to, who is enrolled on this machine."""
+    path = tmp_path_factory.getbasetemp() / "enrolled" / "speakers.db"
+    monkeypatch.setenv("SVMIXER_STORE", str(path))
+    yield path
+    path.unlink(missing_ok=True)
+
+
 # Folders whose tests share what takes long to make: schedulers, a run of the toy recipe, an export.
 SHARING = ("cluster", "recipe", "export")
 # Files of which each takes minutes: the last of them would leave the other processes idle.

@@ -150,13 +150,22 @@ class Mix:
 
 
 def open_recording(
-    source: str, *, allow_pipes: bool = False, mix: Mix | None = None, named_file: bool = False
+    source: str,
+    *,
+    allow_pipes: bool = False,
+    mix: Mix | None = None,
+    named_file: bool = False,
+    data: bytes | None = None,
 ) -> Recording:
     """Open what a ``wav.scp`` names; arguments and errors as in :func:`read_audio`.
 
     With ``mix`` what is decoded as a whole is held in that form; :attr:`Recording.mixed` says so. With
     ``named_file`` the name of a file that is there is just that, whatever it would be in a ``wav.scp``.
+    ``data`` are the bytes of a file that ``source`` is the name of for errors alone.
     """
+    if data is not None:
+        with about(source):
+            return _from_bytes(source, data, mix=mix)
     parsed = Source("file", path=source) if named_file and os.path.exists(source) else find_source(source)
     with about(source):
         if parsed.kind != "pipe":

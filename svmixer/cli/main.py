@@ -14,7 +14,9 @@ from svmixer.errors import SvmixerError
 VERBS = {
     "verify": ("svmixer.cli.verify:main", "Say whether recordings are of one speaker."),
     "identify": ("svmixer.cli.identify:main", "Say who of several enrolled speakers it is."),
-    "enrol": ("svmixer.cli.enrol:main", "Enrol a speaker from one or more recordings."),
+    "enrol": ("svmixer.cli.enrol:main", "Enrol speakers by name from their recordings."),
+    "diarize": ("svmixer.cli.diarize:main", "Say who of the enrolled speaks when in a long recording."),
+    "speakers": ("svmixer.cli.speakers:main", "List who is enrolled, or delete somebody."),
     "embed": ("svmixer.cli.embed:main", "Write speaker embeddings of audio files or of a directory."),
     "demo": ("svmixer.cli.demo:main", "Try a model in the browser, by microphone or files."),
     "make_data_dir": ("svmixer.cli.data_dir:make", "Make the lists of a folder for each speaker."),
@@ -24,6 +26,7 @@ VERBS = {
     "make_trials": ("svmixer.cli.data_dir:trials", "Make trials for a data directory."),
     "calibrate": ("svmixer.cli.calibrate:main", "Give an export log-likelihood ratios and operating points."),
     "metrics": ("svmixer.cli.score_metrics:main", "Error rates of anybody's score file."),
+    "score_trials": ("svmixer.cli.score_trials:main", "Score a trial list with a model."),
     "complexity": ("svmixer.cli.complexity:main", "Count parameters and MACs of a model."),
     "report": ("svmixer.cli.report:main", "Write the report of an experiment, or compare several."),
     "compare": ("svmixer.cli.experiments:compare", "Compare groups of runs with several seeds each."),
@@ -62,7 +65,6 @@ TORCH = (
     "torch", "scipy", "av", "kaldiio", "safetensors", "humanfriendly", "jinja2", "matplotlib", "markdown",
     "plotly",
 )  # fmt: skip
-TRAINING = ("distill", "export", "launch", "pretrain", "train")
 # How often a thread of a training looks whether the others are done before it sleeps.
 SPIN_COUNT = "1000"
 TRAINING = ("distill", "expected_time", "export", "launch", "pretrain", "train")

@@ -12,13 +12,17 @@ Exit status: 0 with figures; 1 when a file cannot be used; 2 for a command line 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from svmixer.config import parse_args
 from svmixer.errors import UsageError
 from svmixer.limits import at_least
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True)
@@ -66,24 +70,38 @@ def compute(config: MetricsConfig) -> dict[str, Any]:
     Raises:
         SvmixerError: see :func:`svmixer.scoring.score_file.labelled_scores`; or one class is absent.
     """
-    from svmixer.scoring.likelihood_ratio import actual_dcf, cllr, min_cllr
-    from svmixer.scoring.metrics import equal_error_rate, error_rates, min_dcf
+    from svmixer.scoring.likelihood_ratio import min_cllr
     from svmixer.scoring.score_file import labelled_scores
 
     scores, labels = labelled_scores(*config.files)
+    figures = score_figures(scores, labels, config.p_target, config.llr)
+    figures["min_cllr"] = min_cllr(scores, labels)
+    if config.utt2spk:
+        figures["eer_ci95"] = _interval(config, scores, labels)
+    return figures
+
+
+def score_figures(
+    scores: np.ndarray, labels: np.ndarray, p_target: Sequence[float], llr: bool
+) -> dict[str, Any]:
+    """Figures of scores ``(N,)`` with labels ``(N,)``; see the options of the same names.
+
+    Raises:
+        SvmixerError: one class is absent, or a score is not finite.
+    """
+    from svmixer.scoring.likelihood_ratio import actual_dcf, cllr
+    from svmixer.scoring.metrics import equal_error_rate, error_rates, min_dcf
+
     rates = error_rates(scores, labels)
     eer, threshold = equal_error_rate(rates)
     figures: dict[str, Any] = {
         "trials": len(scores), "targets": int(labels.sum()),
         "eer": 100 * eer, "eer_threshold": threshold,
-        "min_dcf": {f"{p:g}": min_dcf(rates, p) for p in config.p_target},
-        "min_cllr": min_cllr(scores, labels),
+        "min_dcf": {f"{p:g}": min_dcf(rates, p) for p in p_target},
     }  # fmt: skip
-    if config.llr:
-        figures["act_dcf"] = {f"{p:g}": actual_dcf(scores, labels, p) for p in config.p_target}
+    if llr:
+        figures["act_dcf"] = {f"{p:g}": actual_dcf(scores, labels, p) for p in p_target}
         figures["cllr"] = cllr(scores, labels)
-    if config.utt2spk:
-        figures["eer_ci95"] = _interval(config, scores, labels)
     return figures
 
 

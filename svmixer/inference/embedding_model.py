@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from svmixer.audio import LongWave
 from svmixer.audio.checks import MIN_SECONDS
 from svmixer.errors import SvmixerError
 from svmixer.inference.stream import EmbeddingStream
-from svmixer.inference.utterance import Source, embed_utterance, embed_utterances, one_channel_at
+from svmixer.inference.utterance import Recording, Source, embed_utterance, embed_utterances, one_channel_at
 from svmixer.inference.windows import Protocol
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 # What an export, and so every model that comes with the package, has, and a teacher has not.
 DESCRIPTION = "export.json"
 # The model that verify and enrol take when none is named.
-DEFAULT_MODEL = "pocket"
+DEFAULT_MODEL = "pocket2"
 
 
 class ModelError(SvmixerError):
@@ -70,7 +68,7 @@ class EmbeddingModel:
 
     def embed(
         self,
-        wave: str | os.PathLike[str] | np.ndarray | LongWave,
+        wave: Recording,
         sample_rate: int | None = None,
         protocol: Protocol = "whole",
         num_crops: int = 10,
@@ -79,9 +77,9 @@ class EmbeddingModel:
         """The embedding ``float32 (D,)`` of one utterance of any length; compare two with a dot product.
 
         Args:
-            wave: a file name; or samples ``(N,)``, ``(channels, N)`` or ``(N, channels)``, floats in [−1, 1]
-                or integers, which are scaled by their range, in an array or a tensor; or what
-                ``svmixer.audio.open_wave`` gives.
+            wave: a file by its name, its bytes or a binary file object; or samples ``(N,)``,
+                ``(channels, N)`` or ``(N, channels)``, floats in [−1, 1] or integers, which are scaled by
+                their range, in an array or a tensor; or what ``svmixer.audio.open_wave`` gives.
             sample_rate: of the samples in Hz; None takes the model's.
             protocol: ``whole`` and ``stream`` (unit length, every sample used) or ``crops`` (the paper's
                 evaluation); see :mod:`svmixer.inference.windows`.

@@ -250,3 +250,27 @@ def test_a_model_without_an_export_says_how_to_get_one(base, audio, tmp_path):
     (tmp_path / "config.yaml").write_text("")
     done = run(base, audio, "verify", "one.wav", "two.flac", "--model", tmp_path, status=1)
     assert "svmixer export --onnx true" in done.stderr
+
+
+def test_enrolled_speakers(base, audio, model, tmp_path):
+    store = ["--store", tmp_path / "s.db", "--model", model]
+    run(base, audio, "enrol", "one.wav", "--name", "one", *store)
+    run(base, audio, "enrol", "two.flac", "--name", "two", *store)
+    found = json.loads(run(base, audio, "identify", "long.wav", *store, "--json").stdout)
+    assert [row["name"] for row in found["likeliest"]] == ["one", "two"] and found["enrolled"] == 2
+    assert "one: 1 recordings" in run(base, audio, "speakers", *store[:2]).stdout
+    assert run(base, audio, "diarize", "long.wav", *store, "--threshold", "-1").stdout.startswith(
+        "SPEAKER long 1 "
+    )
+    (tmp_path / "trials").write_text("1 one.wav long.wav\n0 one.wav two.flac\n")
+    said = run(base, audio, "score_trials", tmp_path / "trials", "--model", model).stdout
+    assert said.splitlines()[:2] == [f"{'scores':24} cosines", f"{'trials':24} 2, 1 of them target"]
+
+
+def test_what_needs_torch_says_so(base):
+    code = "import svmixer; svmixer.load_model('pocket2')"
+    done = subprocess.run([sys.executable, "-c", code], env=base, capture_output=True, text=True)
+    assert done.stderr.splitlines()[-1] == (
+        "ImportError: svmixer.load_model needs PyTorch: pip install 'svmixer[torch]'; svmixer.Verifier and "
+        "svmixer.load_onnx do without"
+    )
