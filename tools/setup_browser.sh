@@ -25,7 +25,7 @@ if [ ${#packages[@]} -gt 0 ]; then
     install_packages "${packages[@]}" || { say "not installed: ${packages[*]}"; failed=true; }
 fi
 # A network that does not answer shall not hold up the tests.
-export npm_config_fetch_retries=1 npm_config_fetch_timeout=60000
+export npm_config_fetch_retries=0 npm_config_fetch_timeout=60000
 bash "$root/tools/vendor_web.sh" >&2 || { say "onnxruntime-web was not fetched"; failed=true; }
 [ "$failed" = false ] || exit 1
 say "Node, Chromium and onnxruntime-web are there"
