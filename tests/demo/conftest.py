@@ -33,7 +33,7 @@ def audio(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    command = [sys.executable, "-m", "svmixer", "demo", "--browser", "false"]
+    command = [sys.executable, "-m", "svmixer", "demo", "--model", "pocket", "--browser", "false"]
     env = {**os.environ, "PYTHONPATH": f"{ROOT}:{os.environ.get('PYTHONPATH', '')}"}
     with subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True) as server:
         found = re.match(r"(http://127\.0\.0\.1:\d+/)  \(Ctrl-C ends it\)\n", server.stdout.readline())

@@ -15,11 +15,11 @@ import pytest
 from node_side import needs_node, run_js
 
 from svmixer.audio.quality import Quality
-from svmixer.cli.identify import IdentifyConfig, as_object, judge, likeliness
 from svmixer.inference.calibration import probability, read_calibration
 from svmixer.inference.embedding_model import ASSETS
-from svmixer.inference.verification import Verdict, enrol, verify_calibrated
-from svmixer.scoring.recordings import Heard
+from svmixer.inference.verification import Rule, Verdict, enrol, verify_calibrated
+from svmixer.scoring.decision import Judge
+from svmixer.scoring.sides import Side
 
 pytestmark = needs_node
 
@@ -91,6 +91,11 @@ def in_javascript(quality: Quality) -> dict[str, Any]:
     return {names.get(key, key): value for key, value in dataclasses.asdict(quality).items()}
 
 
+def in_python(options: dict[str, Any]) -> dict[str, Any]:
+    names = {"operatingPoint": "operating_point", "maxFalseAccepts": "max_false_accepts"}
+    return {names.get(key, key): value for key, value in options.items()}
+
+
 def check_verdict(found: dict[str, Any], expected: Verdict) -> None:
     """The same but for rounding."""
     assert found["decision"] == expected.decision and found["same"] is expected.same
@@ -126,13 +131,11 @@ def test_decisions_and_doubts(tmp_path, name):
     """
     given = [[in_javascript(one) for one in side] for side in sides]
     found = ask(tmp_path, name, code, trials=trials, sides=given)
-    names = {"operatingPoint": "operating_point", "maxFalseAccepts": "max_false_accepts"}
     decisions = set()
     for trial, verdict in zip(trials, found, strict=True):
-        options = {names.get(key, key): value for key, value in trial["options"].items()}
         expected = verify_calibrated(
             calibration, *rows[trial["pair"]], (sides[trial["enrolled"]], sides[trial["test"]]),
-            doubts=["b.wav: odd"], **options,
+            doubts=["b.wav: odd"], rule=Rule(**in_python(trial["options"])),
         )  # fmt: skip
         check_verdict(verdict, expected)
         decisions.add(verdict["decision"])
@@ -172,57 +175,40 @@ def test_the_cosine_decides_where_it_is_asked_for(tmp_path):
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("count", [1, 4, 30])
 def test_identification(tmp_path, name, count):
-    """Against `svmixer identify`: enrolments of one to three recordings, and strangers to fill up."""
+    """Enrolments of one to three recordings, and others to fill up."""
     calibration, rows = read_calibration(ASSETS / name), vectors(name)
     groups = [[0, 1], [3], [6, 7, 8], [9], *([n % 12] for n in range(26))][:count]
     tests = [(2, GOOD), (5, QUALITIES[3]), (8, QUALITIES[1]), (10, GOOD)]
+    points = [{}, {"operatingPoint": "strict"}, {"operatingPoint": "balanced"}, {"maxFalseAccepts": 0.003}]
     code = """
-    return data.tests.flatMap(([n, quality]) => data.points.map((operatingPoint) => {
+    return data.tests.flatMap(([n, quality]) => data.points.map((options) => {
       const people = data.groups.map((group, number) => ({
         name: `p${number}`,
         embedding: sv.enrol(group.map(row)),
         qualities: [data.good],
         doubts: number === 0 ? ["p0: odd"] : [],
       }));
-      const test = { embedding: row(n), quality, doubts: ["odd"] };
-      return sv.identify(people, test, model, { operatingPoint });
+      return sv.identify(people, { embedding: row(n), quality, doubts: ["odd"] }, model, options);
     }));
     """
-    points = ["standard", "strict", "balanced"]
     found = ask(
         tmp_path, name, code, groups=groups, points=points, good=in_javascript(GOOD),
         tests=[(n, in_javascript(quality)) for n, quality in tests],
     )  # fmt: skip
     embedder = SimpleNamespace(calibration=calibration, threshold=0.2)
-    for (n, quality), point in itertools.product(tests, points):
-        files = ("test", *(f"p{number}" for number in range(count)))
-        config = IdentifyConfig(files=files, operating_point=point, top=count)
-        test = Heard(rows[n][None], ("odd",), quality=quality)
-        verdicts = [
-            (
-                f"p{number}",
-                judge(
-                    config,
-                    embedder,
-                    Heard(enrol(rows[group])[None], ("p0: odd",) if number == 0 else (), quality=GOOD),
-                    test,
-                ),
-            )
-            for number, group in enumerate(groups)
-        ]
-        ranked = sorted(verdicts, key=lambda item: -likeliness(item[1]))
-        best = ranked[0][1]
-        decision = "uncertain" if best.uncertain else "somebody" if best.same else "nobody"
-        expected, one = as_object(decision, ranked, count), found.pop(0)
-        assert [one["decision"], one["name"]] == [decision, expected["name"]]
-        first = one["likeliest"][0]
-        assert (first["threshold"], first["doubts"]) == (expected["threshold"], expected["doubts"])
-        assert [row["name"] for row in one["likeliest"][:3]] == [
-            row["name"] for row in expected["likeliest"][:3]
-        ]
-        for row, verdict in zip(one["likeliest"], expected["likeliest"], strict=True):
-            assert row["ratio"] == pytest.approx(verdict["ratio"], abs=CLOSEST)
-    assert found == []
+    people = {
+        f"p{number}": Side(enrol(rows[group]), (GOOD,), ("p0: odd",) if number == 0 else ())
+        for number, group in enumerate(groups)
+    }
+    for ((n, quality), options), one in zip(itertools.product(tests, points), found, strict=True):
+        judge = Judge(embedder, Rule(**in_python(options)))
+        expected = judge.rank(people, Side(enrol([rows[n]]), (quality,), ("odd",)), count)
+        assert (one["decision"], one["name"]) == (expected.decision, expected.name)
+        # Some are enrolled twice, so the order of the rest is nobody's.
+        assert one["likeliest"][0]["name"] == expected.ranked[0][0]
+        check_verdict(one["likeliest"][0], expected.best)
+        for row, (_, verdict) in zip(one["likeliest"], expected.ranked, strict=True):
+            assert row["ratio"] == pytest.approx(verdict.ratio, abs=CLOSEST)
 
 
 def test_damaged_calibrations_are_refused(tmp_path):

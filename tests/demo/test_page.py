@@ -190,7 +190,16 @@ def test_everything_has_a_name(page, audio):
 
 def test_static_files_on_any_server(context, audio, tmp_path):
     """In a folder of a plain server, which says less in its answers."""
-    command = [sys.executable, "-m", "svmixer", "demo", "--build", tmp_path / "www/voices"]
+    command = [
+        sys.executable,
+        "-m",
+        "svmixer",
+        "demo",
+        "--model",
+        "pocket",
+        "--build",
+        tmp_path / "www/voices",
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert re.fullmatch(rf"{tmp_path}/www/voices: \d+ files, 2\d\.\d MB\n", done.stdout)
 

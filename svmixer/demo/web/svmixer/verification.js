@@ -84,14 +84,14 @@ export function verify(enrolled, embedding, model, options = {}) {
  *   enrolled, with what was measured of the recordings of each
  * @param {{embedding: ArrayLike<number>, quality?: Quality, doubts?: string[]}} test what `Model.hear` gives
  * @param {object} model see `verify`
- * @param {{operatingPoint?: string, prior?: number, threshold?: number|null}} [options] see `verify`
+ * @param {object} [options] `operatingPoint`, `maxFalseAccepts`, `prior` and `threshold`, see `verify`
  * @returns {{decision: "somebody"|"nobody"|"uncertain"|null, name: string|null, likeliest: object[]}} every
  *   verdict with its name, the likeliest first; `name` is the first one's if that is one speaker
  * @throws {RangeError} see `verify`
  */
 export function identify(people, test, model, options = {}) {
   const { point, doubts } = isCalibrated(model, options)
-    ? pointForAll(model.calibration, options.operatingPoint, Math.max(people.length, 1))
+    ? pointForAll(model.calibration, options, Math.max(people.length, 1))
     : { point: options, doubts: [] };
   const likeliest = people
     .map(({ name, embedding, qualities = [], doubts: own = [] }) => ({
@@ -152,11 +152,11 @@ function byCosine(score, threshold, known) {
 }
 
 /** The operating point for each of so many enrolled, and what it does not hold. */
-function pointForAll(calibration, name = STANDARD, number) {
-  const share = calibration.maps.get(0).point(name).falseAccepts;
+function pointForAll(calibration, { operatingPoint = STANDARD, maxFalseAccepts }, number) {
+  const share = maxFalseAccepts ?? calibration.maps.get(0).point(operatingPoint).falseAccepts;
   // What every map can promise: which of them counts depends on the trial.
   const least = Math.max(...[...calibration.maps.values()].map(({ table }) => table.at(-1).falseAccepts));
-  const strangers = `of strangers up to ${general(100 * least * number, 2)} %`;
+  const strangers = `of strangers up to ${general(100 * Math.min(least * number, 1), 2)} %`;
   return {
     point: { maxFalseAccepts: Math.max(share / number, least) },
     doubts: share / number < least ? [`${strangers} are taken for one of ${number} enrolled`] : [],
