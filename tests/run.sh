@@ -8,8 +8,8 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 fast=false
 # true: run the static checks of tests/checks.sh first; false: the tests alone.
 checks=true
-# Node, Chromium and onnxruntime-web, which the tests in a browser need: auto: fetch what is missing, and skip those tests if that fails;
-# true: fail then; false: fetch nothing.
+# Node, Chromium and onnxruntime-web, which the tests in a browser need: auto: fetch what is missing, and skip those tests if that fails,
+# or with --fast true, which leaves most of them out; true: fetch, and stop if that fails; false: fetch nothing.
 browser=auto
 # Processes that run tests, each with one thread of its own; 1: in this process.
 jobs=2
@@ -29,6 +29,7 @@ failed=false
 began=$SECONDS
 echo "== set-up"
 bash tools/setup.sh
+if [ "$fast" = true ] && [ "$browser" = auto ]; then browser=false; fi
 if [ "$browser" != false ] && ! bash tools/setup_browser.sh; then
     [ "$browser" = auto ] || { echo "run.sh: --browser true, and something is missing that the tests in a browser need" >&2; exit 1; }
     echo "== tests in a browser are skipped where something is missing for them, see above"

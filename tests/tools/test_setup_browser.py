@@ -107,6 +107,12 @@ def tests(place) -> Place:
     return place
 
 
+def test_fast_tests_fetch_nothing(tests):
+    done = tests.run("tests/run.sh", "--checks", "false", "--fast", "true")
+    assert done.returncode == 0, done.stderr
+    assert not (tests.root / "tools/setup_browser.sh.calls").exists()
+
+
 @pytest.mark.parametrize(
     ("browser", "status", "fetched", "tested"),
     [("auto", 0, True, True), ("true", 1, True, False), ("false", 0, False, True), ("yes", 1, False, False)],
