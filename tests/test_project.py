@@ -70,5 +70,5 @@ def test_scripts_that_the_workflow_runs_are_there():
     jobs = yaml.safe_load(read(".github/workflows/tests.yml"))["jobs"].values()
     commands = [step["run"] for job in jobs for step in job["steps"] if "run" in step]
     scripts = set(re.findall(r"(?:tools|tests)/\w+\.sh", "\n".join(commands)))
-    assert scripts == {"tools/setup.sh", "tools/vendor_web.sh", "tests/checks.sh", "tests/run.sh"}
+    assert scripts == {"tools/setup.sh", "tests/checks.sh", "tests/run.sh"}
     assert all(os.access(ROOT / name, os.X_OK) for name in scripts)

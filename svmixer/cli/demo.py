@@ -53,9 +53,8 @@ def main(argv: list[str] | None = None) -> None:
         size = write_site(site, config.build)
         print(f"{config.build}: {len(site)} files, {size / 1e6:.1f} MB")
         return
-    with make_server(site, config.port) as server:
+    with make_server(site, config.port) as server, contextlib.suppress(KeyboardInterrupt):
         print(f"{address(server)}  (Ctrl-C ends it)", flush=True)
         if config.browser:
             webbrowser.open(address(server))
-        with contextlib.suppress(KeyboardInterrupt):
-            server.serve_forever()
+        server.serve_forever()
