@@ -67,7 +67,7 @@ if [ -n "$model" ]; then
     skipped[3]=true skipped[4]=true skipped[7]=true
     # Only what is evaluated is prepared.
     valid_set='' aug_sets=''
-    [ "$control" = true ] || [ "$score_norm" = asnorm ] || train_set=''
+    [ "$control" = true ] || [ "$score_norm" != none ] || [ -n "$scoring" ] || train_set=''
     baseline=''
 fi
 

@@ -2,7 +2,7 @@
 # Stage 5, score: embeddings of the test sets in parallel jobs, cosine scores of the trials, EER and minDCF.
 set -euo pipefail
 
-option_names="recipe dumpdir expdir tag model train_set test_sets score_config lowpass channels durations score_norm control nj ngpu force"
+option_names="recipe dumpdir expdir tag model train_set test_sets score_config lowpass channels durations score_norm scoring control nj ngpu force"
 . "$(dirname "$0")/options.sh"
 . "$(dirname "$0")/lib.sh"
 
@@ -22,7 +22,7 @@ embed_set() {
     finish_tasks "$out/log"
 }
 
-# make_cohort MODEL BAND PAIR OUTPUT INPUT…: the cohort of AS-norm.
+# make_cohort MODEL BAND PAIR OUTPUT INPUT…: embeddings of training speech, for score normalisation, means and PLDA.
 make_cohort() {
     local model=$1 band=$2 pair=$3 out=$4 spec input
     shift 4
@@ -71,38 +71,49 @@ score_set() {
     mark_done "$out/.done" "${spec[@]}"
 }
 
-# normalise_set SET RAW COHORT PAIR OUTPUT: the trials of RAW once more, normalised with COHORT.
-normalise_set() {
-    local data=$dumpdir/$1 raw=$2 cohort=$3 pair=$4 out=$5 spec embeddings
+# score_again SET RAW COHORT PAIR WAY NORM OUTPUT: the trials of RAW once more, in another way or normalised, with COHORT.
+score_again() {
+    local data=$dumpdir/$1 raw=$2 cohort=$3 pair=$4 way=$5 norm=$6 out=$7 spec embeddings
     embeddings=(--embeddings_dir "$raw")
     [ -z "$pair" ] || embeddings=(--embeddings_dir "$raw/enrol" --test_embeddings_dir "$raw/test")
     spec=(--stage score --input "$raw/.done" --input "$cohort/.done" --config "$config"
         --output "$out/scores" --output "$out/metrics.json")
+    # Only what earlier versions did not have, so that their results stay done.
+    [ "$way" = cosine ] || spec+=(--option "scoring=$way")
+    [ "$norm" = asnorm ] || spec+=(--option "norm=$norm")
     if is_done "$out/.done" "${spec[@]}"; then
         log "stage 5: $out is done"
         return 0
     fi
-    python -m svmixer score --config "$config" --data_dir "$data" "${embeddings[@]}" --output_dir "$out" \
-        --num_jobs 0 --cohort_dir "$cohort"
+    log "stage 5: $out"
+    python -m svmixer score --config "$config" --data_dir "$data" "${embeddings[@]}" --output_dir "$out" --num_jobs 0 \
+        --cohort_dir "$cohort" --train_dir "$dumpdir/$train_set" --scoring "$way" --score_norm "$norm"
     mark_done "$out/.done" "${spec[@]}"
 }
 
-# score_condition SYSTEM MODEL SET BAND SECONDS PAIR INPUT…: raw scores in <system>/<condition>, normalised ones beside them.
+# score_condition SYSTEM MODEL SET BAND SECONDS PAIR INPUT…: raw cosines in <system>/<condition>, other scores beside them.
 score_condition() {
-    local system=$1 model=$2 set=$3 band=$4 seconds=$5 pair=$6 condition=$3 cohort=$expdir/$tag/cohort/$1
+    local system=$1 model=$2 set=$3 band=$4 seconds=$5 pair=$6 condition=$3 cohort=$expdir/$tag/cohort/$1 way out
     shift 6
     if [ "$band" != 0 ]; then condition+=_lp$band cohort+=_lp$band; fi
     [ "$seconds" = 0 ] || condition+=_d$seconds
     if [ -n "$pair" ]; then condition+=_${pair/:/-} cohort+=_${pair/:/-}; fi
-    local out=$expdir/$tag/$system/$condition
-    score_set "$model" "$set" "$band" "$seconds" "$pair" "$out" "$@"
-    [ "$score_norm" = asnorm ] || return 0
+    local raw=$expdir/$tag/$system/$condition
+    score_set "$model" "$set" "$band" "$seconds" "$pair" "$raw" "$@"
+    if [ "$score_norm" = none ] && [ -z "$scoring" ]; then return 0; fi
     make_cohort "$model" "$band" "$pair" "$cohort" "$@"
-    normalise_set "$set" "$out" "$cohort" "$pair" "${out}_asnorm"
+    for way in cosine $scoring; do
+        out=$raw
+        if [ "$way" != cosine ]; then
+            out+=_${way/:/}
+            score_again "$set" "$raw" "$cohort" "$pair" "$way" none "$out"
+        fi
+        [ "$score_norm" = none ] || score_again "$set" "$raw" "$cohort" "$pair" "$way" "$score_norm" "${out}_$score_norm"
+    done
 }
 
 markers=()
-if [ "$control" = true ] || [ "$score_norm" = asnorm ]; then markers+=("$dumpdir/$train_set/.done@dump"); fi
+if [ "$control" = true ] || [ "$score_norm" != none ] || [ -n "$scoring" ]; then markers+=("$dumpdir/$train_set/.done@dump"); fi
 for set in $test_sets; do markers+=("$dumpdir/$set/.done@dump"); done
 if [ -n "$model" ]; then
     [ ! -e "$expdir/$tag/train" ] || die "$expdir/$tag holds a training of its own; take another --tag to evaluate $model"

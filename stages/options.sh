@@ -25,7 +25,7 @@ dumpdir=dump
 expdir=exp
 # Name of the experiment: results are in <expdir>/<tag>.
 tag=default
-# Training set; the controls and the cohort of AS-norm are made of it, too.
+# Training set; the controls, the cohort of score normalisation, means and PLDA are made of it, too.
 train_set=train
 # Validation set, with trials.
 valid_set=valid
@@ -74,8 +74,12 @@ lowpass=
 channels=
 # Seconds that the utterances of every test set are cut to, each scored once more, separated by blanks.
 durations=
-# asnorm: scores normalised with a cohort of training speech (AS-norm) as well, beside the raw ones; none: raw scores alone.
+# asnorm: scores normalised with the closest of a cohort of training speech (AS-norm) as well, beside the raw ones; snorm: with all
+# of it (S-norm); none: raw scores alone.
 score_norm=none
+# Further ways to score every test set, separated by blanks: mean (cosine after the mean of the training embeddings is taken off),
+# plda (two-covariance model of the training speakers), plda:DIMENSIONS (the same behind LDA to so many dimensions).
+scoring=
 # true: also score the controls without a model: statistics of log-mel bands, plain and whitened.
 control=false
 # true: the report of stage 6 has players with pieces of the recordings of the hardest wrong trials.
@@ -101,7 +105,10 @@ require_int 1 nj num_nodes
 require_int 0 ngpu seed
 [ -z "$max_resubmits" ] || require_int 0 max_resubmits
 require_words local_data_opts distill_args train_args export_args
-[[ $score_norm =~ ^(none|asnorm)$ ]] || option_error "--score_norm $score_norm is not one of none, asnorm"
+[[ $score_norm =~ ^(none|asnorm|snorm)$ ]] || option_error "--score_norm $score_norm is not one of none, asnorm, snorm"
+for _value in $scoring; do
+    [[ $_value =~ ^(mean|plda(:[1-9][0-9]*)?)$ ]] || option_error "--scoring takes mean, plda or plda:DIMENSIONS, found '$_value'"
+done
 for _value in $lowpass $durations; do
     [[ $_value =~ ^[0-9]+(\.[0-9]+)?$ ]] || option_error "--lowpass and --durations take numbers, found '$_value'"
 done

@@ -44,6 +44,10 @@ GROUPS = {
     },
     "measure": {
         "metrics": ("svmixer.cli.score_metrics:main", "Error rates of anybody's score file."),
+        "calibrate_scores": (
+            "svmixer.cli.calibrate_scores:main",
+            "Make log-likelihood ratios of scores, of several systems together too.",
+        ),
         "score_trials": ("svmixer.cli.score_trials:main", "Score a trial list with a model."),
         "complexity": ("svmixer.cli.complexity:main", "Count parameters and MACs of a model."),
         "report": ("svmixer.cli.report:main", "Write the report of an experiment, or compare several."),

@@ -3,6 +3,7 @@
 Nothing here imports torch. The lists' meaning is described in docs/own_data.md.
 """
 
+from svmixer.lists.enroll_map import find_enroll_map, read_enroll_map
 from svmixer.lists.errors import ListError, fix_command
 from svmixer.lists.fix import Dropped, FixReport, fix_data_dir
 from svmixer.lists.segments import Piece, read_parts, read_segments, write_parts
@@ -31,6 +32,7 @@ __all__ = [
     "Piece",
     "Source",
     "Trials",
+    "find_enroll_map",
     "find_source",
     "fix_command",
     "fix_data_dir",
@@ -40,6 +42,7 @@ __all__ = [
     "make_trials",
     "parse_source",
     "partition_data_dir",
+    "read_enroll_map",
     "read_parts",
     "read_segments",
     "read_table",

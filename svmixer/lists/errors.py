@@ -7,14 +7,15 @@ from pathlib import Path
 
 from svmixer.errors import SvmixerError
 
-_NOUNS = {"reco2": "recording", "spk2": "speaker"}
+_NOUNS = {"reco2": "recording", "spk2": "speaker", "enroll.map": "model"}
 
 
 class ListError(SvmixerError):
     """A list that cannot be used.
 
     ``str(error)`` reads ``file:line: utterance ID: what; repair with: command``, without the parts that are
-    not known; in lists by recording or speaker (``reco2*``, ``spk2*``) the ID is said to be one.
+    not known; in lists by recording, speaker or model (``reco2*``, ``spk2*``, ``enroll.map``) the ID is said
+    to be one.
 
     Attributes:
         what: what is wrong.

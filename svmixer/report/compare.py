@@ -16,7 +16,7 @@ from svmixer.report.differences import GroupFigures, difference, group_figures
 from svmixer.report.places import without_places
 from svmixer.report.rendering import render
 from svmixer.report.results import CONTROLS, MODEL, Condition, ReportError, Result, find_results, read_run
-from svmixer.report.tables import condition_name, protocol_name, with_interval
+from svmixer.report.tables import condition_name, protocol_name, scoring_name, with_interval
 
 
 def group_costs(groups: dict[str, list[str]]) -> dict[str, dict[str, Any]]:
@@ -153,7 +153,7 @@ def write_comparison(
         notes=notes.strip(),
         replicates=replicates,
         protocol=protocol_name(every[0].metrics),
-        norms=dict.fromkeys(result.metrics["normalisation"] for result in every),
+        norms=dict.fromkeys(scoring_name(result.metrics) for result in every),
         results=every,
         runs=[
             (name, without_places(folder), read_run(folder))

@@ -16,12 +16,12 @@ WHOLE = "whole"
 
 
 def condition_figure(every: Sequence[Drawn]) -> Figure:
-    """EER under every condition (band, length, channels, score normalisation), a view for each test set and
-    one for lengths that utterances were cut to.
+    """EER under every condition (band, length, channels, way of scoring, score normalisation), a view for
+    each test set and one for lengths that utterances were cut to.
     """
     about = (
         "Equal error rate with 95 % interval over test speakers, for the audio as it is and for what the run "
-        "changed in it: frequency band, length, channels, and with normalised scores."
+        "changed in it: frequency band, length, channels, and with other or normalised scores."
     )
     views = []
     for name in dict.fromkeys(one.result.condition.set for one in every):

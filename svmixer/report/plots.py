@@ -20,6 +20,8 @@ from matplotlib.ticker import MaxNLocator
 from svmixer.fileio import atomic_path
 from svmixer.report.curves import det_ticks, lowest_rate, probit
 from svmixer.report.results import BASELINE, CONTROLS, MODEL, Result
+from svmixer.scoring.calibration import reliability
+from svmixer.scoring.likelihood_ratio import cllr
 from svmixer.scoring.metrics import equal_error_rate, error_rates
 
 # Colours that colour-blind readers tell apart (Okabe and Ito).
@@ -106,6 +108,30 @@ def plot_curves(logs: dict[str, list[dict[str, Any]]], path: str | Path) -> None
         save_figure(figure, path)
 
 
+def plot_reliability(ratios: np.ndarray, labels: np.ndarray, path: str | Path) -> None:
+    """Observed against predicted share of targets, at a target prior of one half, with the bins' trials.
+
+    Args:
+        ratios: log-likelihood ratios ``(N,)``, natural logarithm.
+        labels: ``(N,)``, 1 = target, 0 = non-target.
+        path: ends in ``.png`` or ``.svg``.
+    """
+    found = reliability(ratios, labels)
+    with plt.rc_context(STYLE):
+        figure, axis = plt.subplots(figsize=(4.4, 4.4), layout="constrained")
+        axis.plot([0, 1], [0, 1], color=GREY, linewidth=0.6, linestyle=":")
+        axis.plot(found.predicted, found.observed, color=BLUE, marker="o", markersize=5)
+        for place, targets, nontargets in zip(
+            zip(found.predicted, found.observed, strict=True), found.targets, found.nontargets, strict=True
+        ):
+            text = f"{targets} of {targets + nontargets}"
+            axis.annotate(text, place, textcoords="offset points", xytext=(6, -9), fontsize=7)
+        label = f"Cllr {cllr(ratios, labels):.4f} bits"
+        axis.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", title=label)
+        axis.set(xlabel="predicted share of targets", ylabel="observed share of targets")
+        save_figure(figure, path)
+
+
 _LOSSES = {"train_loss": "total", "train_speaker": "speaker", "train_distill": "distillation"}
 
 
@@ -167,9 +193,10 @@ def _mark_lowest(axis: Axes, records: list[dict[str, Any]], key: str) -> None:
 
 
 def save_figure(figure: Figure, path: str | Path) -> None:
-    """Write a figure as PNG, whole or not at all, and close it."""
+    """Write a figure as PNG, or as SVG by its name, whole or not at all, and close it."""
+    kind = "svg" if Path(path).suffix == ".svg" else "png"
+    # A fixed entry keeps the file the same from one matplotlib to the next, as far as its drawing is.
+    metadata = {"Date": None, "Creator": "svmixer"} if kind == "svg" else {"Software": "svmixer"}
     with atomic_path(path) as temporary:
-        # A fixed Software entry keeps the file the same from one matplotlib to the next, as far as its
-        # drawing is.
-        figure.savefig(temporary, format="png", dpi=130, metadata={"Software": "svmixer"})
+        figure.savefig(temporary, format=kind, dpi=130, metadata=metadata)
     plt.close(figure)

@@ -15,6 +15,7 @@ from svmixer.errors import SvmixerError
 from svmixer.fileio import md5_file, read_json
 from svmixer.lists import Trials, read_trials
 from svmixer.scoring.result import read_metrics, read_scores, trial_speakers
+from svmixer.scoring.ways import COSINE
 
 # Folders of an experiment that hold results of the model; of one that was scored before the training; of the
 # controls, with their names in tables.
@@ -28,7 +29,7 @@ class ReportError(SvmixerError):
 
 
 class Condition(NamedTuple):
-    """A test set, what was done to its audio, and whether the scores are normalised."""
+    """A test set, what was done to its audio, and how its trials are scored."""
 
     # Name of the set.
     set: str
@@ -36,10 +37,12 @@ class Condition(NamedTuple):
     lowpass_hz: float = 0.0
     # Seconds that longer utterances were cut to; 0 = not cut.
     max_seconds: float = 0.0
-    # False: raw scores.
-    normalised: bool = False
+    # ``AS-norm`` or ``S-norm``; empty: raw scores.
+    norm: str = ""
     # Channel families of enrolment and test side, ``amrnb:opus``; empty without.
     channels: str = ""
+    # What scores are if not cosines of the embeddings as they are: ``PLDA``.
+    scoring: str = ""
 
     @property
     def audio(self) -> str:
@@ -51,18 +54,18 @@ class Condition(NamedTuple):
 
     @property
     def name(self) -> str:
-        """``full band``, ``full band, AS-norm``."""
-        return f"{self.audio}, AS-norm" if self.normalised else self.audio
+        """``full band``, ``full band, AS-norm``, ``full band, PLDA``."""
+        return ", ".join(part for part in (self.audio, self.scoring, self.norm) if part)
 
     @property
     def plain(self) -> bool:
         """The audio as it is and raw scores."""
-        return not (self.lowpass_hz or self.max_seconds or self.normalised or self.channels)
+        return self == Condition(self.set)
 
     @property
-    def order(self) -> tuple[str, float, float, bool]:
+    def order(self) -> tuple[str, float, float, str, str]:
         """What the conditions of a set are sorted by."""
-        return self.channels, self.lowpass_hz, self.max_seconds, self.normalised
+        return self.channels, self.lowpass_hz, self.max_seconds, self.scoring, self.norm
 
 
 @dataclass(frozen=True)
@@ -82,10 +85,11 @@ class Result:
     def condition(self) -> Condition:
         """What results are compared under."""
         metrics = self.metrics
-        # Results of earlier versions know no cut and no channels.
+        # Results of earlier versions know no cut, no channels and no other way of scoring.
         seconds, channels = metrics.get("max_seconds", 0.0), metrics.get("channels", "")
-        normalised = metrics["normalisation"] != "none"
-        return Condition(metrics["set"], metrics["lowpass_hz"], seconds, normalised, channels)
+        norm = "" if metrics["normalisation"] == "none" else metrics["normalisation"].partition(",")[0]
+        scoring = "" if metrics.get("scoring", COSINE) == COSINE else metrics["scoring"]
+        return Condition(metrics["set"], metrics["lowpass_hz"], seconds, norm, channels, scoring)
 
     @property
     def band(self) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from svmixer.report.results import Condition, Result
+from svmixer.scoring.ways import COSINE
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]], align: str = "") -> str:
@@ -27,6 +28,14 @@ def protocol_name(metrics: dict[str, Any]) -> str:
     if metrics["protocol"] == "crops":
         return f"crops, {metrics['num_crops']} by {metrics['num_crops']} of 3 s"
     return str(metrics["protocol"])
+
+
+def scoring_name(metrics: dict[str, Any]) -> str:
+    """The score normalisation in words, behind the way of scoring where that is not the plain cosine."""
+    norm, way = str(metrics["normalisation"]), metrics.get("scoring", COSINE)
+    if way == COSINE:
+        return norm
+    return str(way) if norm == "none" else f"{way}; {norm}"
 
 
 def result_table(results: Sequence[Result]) -> str:
@@ -53,7 +62,7 @@ def result_rows(results: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
                 f"{metrics['min_dcf']['0.01']:.4f}",
                 f"{metrics['eer_threshold']:.4f}",
                 protocol_name(metrics),
-                metrics["normalisation"],
+                scoring_name(metrics),
             ]
         )
     return header, rows

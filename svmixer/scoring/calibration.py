@@ -19,7 +19,7 @@ def cross_validated_ratios(
     have no speaker of either fold.
 
     Args:
-        scores: ``(N,)``.
+        scores: ``(N,)``, or ``(N, K)`` where K terms make a ratio together, as scores of several systems.
         labels: ``(N,)``, 1 = target, 0 = non-target.
         speakers: ``(N, 2)`` indices from 0 of the two speakers of each trial.
         folds: parts that the speakers are divided into; as many as there are speakers, if they are fewer.
@@ -27,25 +27,26 @@ def cross_validated_ratios(
 
     Returns:
         None where the speakers are too few: some part leaves no target or no non-target trial to fit on, or
-        one score alone.
+        one value of a term alone.
 
     Raises:
         SvmixerError: see :func:`svmixer.scoring.metrics.check_scores`.
     """
-    scores, targets = check_scores(scores, labels)
+    terms = np.asarray(scores, np.float64).reshape(len(scores), -1)
+    _, targets = check_scores(terms[:, 0], labels)
     number = int(speakers.max()) + 1
     folds = min(folds, number)
     fold_of = np.random.default_rng(seed).permutation(number) % folds
     sides = np.sort(fold_of[speakers], axis=1)
-    ratios = np.empty(len(scores))
+    ratios = np.empty(len(terms))
     for first, second in np.unique(sides, axis=0):
         held_out = np.isin(sides, (first, second))
         rest = ~held_out.any(axis=1)
-        if not targets[rest].any() or targets[rest].all() or not np.ptp(scores[rest]):
+        if not targets[rest].any() or targets[rest].all() or not np.ptp(terms[rest], axis=0).all():
             return None
-        scale, offset = logistic_regression(scores[rest, None], targets[rest], np.ones(rest.sum()))
+        *slopes, offset = logistic_regression(terms[rest], targets[rest], np.ones(rest.sum()))
         these = (sides == (first, second)).all(axis=1)
-        ratios[these] = scale * scores[these] + offset
+        ratios[these] = terms[these] @ np.array(slopes) + offset
     return ratios
 
 

@@ -1,4 +1,4 @@
-"""AS-norm: the cohort of training speech, and scores normalised with it."""
+"""The cohort of training speech: what scores are normalised with, and what PLDA is fitted on."""
 
 from __future__ import annotations
 
@@ -115,9 +115,29 @@ def read_cohort(directory: str | Path, settings: dict[str, Any]) -> Cohort:
     Raises:
         EmbeddingError: it is missing, or was embedded by another model or in another way.
     """
+    about, path = _checked(directory, settings), Path(directory) / "cohort.scp"
+    table = read_table(path)
+    vectors = load_embeddings(table, list(table), str(path))
+    return Cohort(vectors, about["kind"], about["set"], about["settings"])
+
+
+def read_training(directory: str | Path, settings: dict[str, Any]) -> tuple[list[str], np.ndarray]:
+    """The utterances that a cohort was made of and their embeddings ``(N, D)``.
+
+    Raises:
+        EmbeddingError: see :func:`read_cohort`.
+    """
+    _checked(directory, settings)
+    path = Path(directory) / "embeddings.scp"
+    table = read_table(path)
+    return list(table), load_embeddings(table, list(table), str(path))
+
+
+def _checked(directory: str | Path, settings: dict[str, Any]) -> dict[str, Any]:
+    """What ``cohort.json`` says, if it belongs to embeddings that were made with ``settings``."""
     path = Path(directory) / "cohort.scp"
     if not path.is_file():
-        raise EmbeddingError(f"{path}: missing: the cohort of AS-norm was not made")
+        raise EmbeddingError(f"{path}: missing: the cohort of training speech was not made")
     about = read_json(path.with_suffix(".json"))
     its = about["settings"]
     for key in _ALIKE:
@@ -130,6 +150,4 @@ def read_cohort(directory: str | Path, settings: dict[str, Any]) -> Cohort:
     for name in its["md5"].keys() & settings["md5"].keys():
         if its["md5"][name] != settings["md5"][name]:
             raise EmbeddingError(f"{path}: made with another {name} than the trials; extract it again")
-    table = read_table(path)
-    vectors = load_embeddings(table, list(table), str(path))
-    return Cohort(vectors, about["kind"], about["set"], its)
+    return dict(about)

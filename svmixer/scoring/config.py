@@ -15,10 +15,11 @@ class ScoringConfig:
     protocol: Literal["crops", "whole"] = "crops"
     # Windows of the crops protocol.
     num_crops: int = 10
-    # The cohort of AS-norm: speakers: the mean embedding of each training speaker; utterances: every
-    # embedding.
+    # The cohort of AS-norm and S-norm: speakers: the mean embedding of each training speaker; utterances:
+    # every embedding.
     cohort: Literal["speakers", "utterances"] = "speakers"
-    # Utterances of each training speaker that the cohort is made from, evenly spaced in the list; 0 = all.
+    # Utterances of each training speaker that the cohort is made from, and mean and PLDA are fitted on,
+    # evenly spaced in the list; 0 = all.
     cohort_utterances: int = 0
     # Highest cohort scores that AS-norm takes mean and deviation of; all of a smaller cohort.
     top_k: int = 300

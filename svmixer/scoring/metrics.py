@@ -150,17 +150,21 @@ def _below(counts: np.ndarray) -> np.ndarray:
     return np.concatenate(([0], np.cumsum(counts)))
 
 
-def score_trials(embeddings: np.ndarray, enrol: np.ndarray, test: np.ndarray) -> np.ndarray:
+def score_trials(
+    embeddings: np.ndarray, enrol: np.ndarray, test: np.ndarray, others: np.ndarray | None = None
+) -> np.ndarray:
     """Dot products of rows ``enrol (N,)`` and ``test (N,)`` of ``embeddings (U, D)``: ``(N,)``, six decimals.
 
     With embeddings from :func:`svmixer.inference.utterance.embed_utterances` this is the mean cosine over all
-    pairs of crops (protocol ``crops``) or the cosine (``whole``); nothing is normalised here.
+    pairs of crops (protocol ``crops``) or the cosine (``whole``); nothing is normalised here. ``others`` are
+    what ``test`` has rows of, if not ``embeddings``.
     """
+    others = embeddings if others is None else others
     scores = np.empty(len(enrol), dtype=np.float64)
     for start in range(0, len(enrol), _TRIALS_AT_A_TIME):
         block = slice(start, start + _TRIALS_AT_A_TIME)
-        first, second = (embeddings[index[block]].astype(np.float64) for index in (enrol, test))
-        scores[block] = np.einsum("nd,nd->n", first, second)
+        first, second = embeddings[enrol[block]], others[test[block]]
+        scores[block] = np.einsum("nd,nd->n", first.astype(np.float64), second.astype(np.float64))
     # Adding zero turns -0.0 into 0.0.
     return np.round(scores, SCORE_DECIMALS) + 0.0
 

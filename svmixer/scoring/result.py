@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +13,12 @@ import numpy as np
 
 import svmixer
 from svmixer.fileio import atomic_write, md5_file, read_json, write_json
-from svmixer.inference.normalisation import cohort_statistics, normalise
-from svmixer.lists import ListError, Trials, read_trials, read_utt2spk
+from svmixer.lists import ListError, Trials, read_enroll_map, read_trials, read_utt2spk
+from svmixer.lists.enroll_map import ENROLL_MAP, model_speaker
 from svmixer.lists.table import iter_lines
 from svmixer.lists.trials import check_classes
-from svmixer.scoring.cohort import read_cohort
-from svmixer.scoring.metrics import SCORE_DECIMALS, eer_replicates, percentile_interval, score_trials, summary
-from svmixer.scoring.vectors import EmbeddingError, load_embeddings, merge_jobs
-
-
-@dataclass(frozen=True)
-class AsNorm:
-    """Adaptive symmetric score normalisation, see :mod:`svmixer.scoring.cohort`."""
-
-    # Where cohort.scp is.
-    cohort_dir: str
-    # Highest cohort scores that count; all of a smaller cohort.
-    top_k: int
+from svmixer.scoring.metrics import SCORE_DECIMALS, eer_replicates, percentile_interval, summary
+from svmixer.scoring.trial_scores import Scoring, score_sides, trial_vectors
 
 
 def score_set(
@@ -40,13 +28,13 @@ def score_set(
     num_jobs: int,
     replicates: int,
     seed: int,
-    norm: AsNorm | None = None,
+    scoring: Scoring | None = None,
     test_embeddings_dir: str | Path = "",
 ) -> dict[str, Any]:
     """Merge the jobs' embeddings, score ``data_dir/trials``, write ``scores`` and ``metrics.json``.
 
-    The interval needs to know who speaks: a set without ``utt2spk`` gets none. Scores are raw without
-    ``norm``. With ``test_embeddings_dir`` the test side of every trial has its embedding from there.
+    The interval needs to know who speaks: a set without ``utt2spk`` gets none. Scores are raw cosines without
+    ``scoring``. With ``test_embeddings_dir`` the test side of every trial has its embedding from there.
 
     Returns:
         What ``metrics.json`` holds; error rates and their interval are percentages, detection costs are
@@ -60,91 +48,33 @@ def score_set(
     data_dir, output_dir = Path(data_dir), Path(output_dir)
     trials = read_trials(data_dir / "trials")
     check_classes(trials, data_dir / "trials")
-    embeddings, settings = _trial_embeddings(embeddings_dir, num_jobs, trials, data_dir)
-    test = trials.test
-    if test_embeddings_dir:
-        others, others_settings = _trial_embeddings(test_embeddings_dir, num_jobs, trials, data_dir)
-        _check_sides(embeddings_dir, settings, test_embeddings_dir, others_settings)
-        test = trials.test + len(embeddings)
-        embeddings = np.concatenate([embeddings, others])
-    scores = score_trials(embeddings, trials.enrol, test)
-    normalisation, cohort = "none", None
-    if norm is not None:
-        normalisation, cohort, scores = normalised(scores, embeddings, (trials.enrol, test), norm, settings)
+    # Before the embeddings: a model of several speakers is found at once.
+    speakers = trial_speakers(trials, data_dir / "utt2spk")
+    sides = trial_vectors(embeddings_dir, test_embeddings_dir, num_jobs, trials, data_dir)
+    scored, settings = score_sides(sides, scoring or Scoring()), sides.settings
+    models = data_dir / ENROLL_MAP
     metrics = {
         "set": data_dir.name,
         "trials": len(trials),
         "targets": int(trials.labels.sum()),
         "trials_md5": md5_file(data_dir / "trials"),
+        **({"enroll_map_md5": md5_file(models)} if models.exists() else {}),
         "protocol": settings["protocol"],
         "num_crops": settings["num_crops"],
         "lowpass_hz": settings["lowpass_hz"],
         "max_seconds": settings["max_seconds"],
         **({"channels": settings["channels"]} if "channels" in settings else {}),
-        "normalisation": normalisation,
-        "cohort": cohort,
-        **rate_figures(scores, trials, trial_speakers(trials, data_dir / "utt2spk"), replicates, seed),
+        "scoring": scored.way,
+        "normalisation": scored.normalisation,
+        "cohort": scored.cohort,
+        **rate_figures(scored.scores, trials, speakers, replicates, seed),
         "model": settings["model"],
         "data_dir": str(data_dir),
         "commit": code_commit(),
     }
-    write_scores(output_dir / "scores", trials, scores)
+    write_scores(output_dir / "scores", trials, scored.scores)
     write_json(output_dir / "metrics.json", metrics)
     return metrics
-
-
-def _trial_embeddings(
-    directory: str | Path, num_jobs: int, trials: Trials, data_dir: Path
-) -> tuple[np.ndarray, dict[str, Any]]:
-    """Embeddings ``(U, D)`` of all utterances of a list from the jobs of a directory, and their settings."""
-    scp, settings = merge_jobs(directory, num_jobs)
-    try:
-        return load_embeddings(scp, trials.utterances, str(data_dir / "trials")), settings
-    except EmbeddingError as error:
-        raise EmbeddingError(f"{error}{_dropped(data_dir, trials.utterances)}") from None
-
-
-def _check_sides(
-    enrol_dir: str | Path, enrol: dict[str, Any], test_dir: str | Path, test: dict[str, Any]
-) -> None:
-    """Refuse embeddings of two sides that differ in more than the side."""
-    if (enrol.get("side"), test.get("side")) != ("enrol", "test"):
-        raise EmbeddingError(
-            f"{enrol_dir}, {test_dir}: expected embeddings for the sides enrol and test, found "
-            f"{enrol.get('side')} and {test.get('side')}; extract them with --channels and --side"
-        )
-    for key in enrol.keys() | test.keys():
-        if key not in ("side", "num_jobs") and enrol.get(key) != test.get(key):
-            raise EmbeddingError(
-                f"{test_dir}: {key} is {test.get(key)}, in {enrol_dir} {enrol.get(key)}; extract again"
-            )
-
-
-def normalised(
-    scores: np.ndarray,
-    embeddings: np.ndarray,
-    sides: tuple[np.ndarray, np.ndarray],
-    norm: AsNorm,
-    settings: dict[str, Any],
-) -> tuple[str, dict[str, Any], np.ndarray]:
-    """Name of the normalisation, what it was made with, and the normalised scores ``(N,)``, rounded.
-
-    ``sides`` are the rows of ``embeddings`` that the trials' enrolment and test sides have, ``(N,)`` each.
-
-    Raises:
-        EmbeddingError: the cohort is missing, does not belong to these embeddings, or is unfit.
-    """
-    cohort = read_cohort(norm.cohort_dir, settings)
-    size = len(cohort.embeddings)
-    top = min(norm.top_k, size)
-    try:
-        mean, deviation = cohort_statistics(embeddings, cohort.embeddings, top)
-    except ValueError as error:
-        raise EmbeddingError(f"{norm.cohort_dir}: {error}") from None
-    name = f"AS-norm, top {top} of {size} {cohort.kind}"
-    about = {"set": cohort.name, "kind": cohort.kind, "size": size, "top_k": top}
-    scores = normalise(scores, *sides, mean, deviation)
-    return name, about, np.round(scores, SCORE_DECIMALS) + 0.0
 
 
 def rate_figures(
@@ -168,23 +98,48 @@ def rate_figures(
     }
 
 
-def trial_speakers(trials: Trials, utt2spk: str | Path) -> np.ndarray | None:
+def trial_speakers(
+    trials: Trials, utt2spk: str | Path, enroll_map: str | Path | None = None
+) -> np.ndarray | None:
     """Speakers of each trial as int32 indices ``(N, 2)``, numbered in byte order of the names of those in the
     list; None if there is no such file.
 
+    Args:
+        trials: the list.
+        utt2spk: the speaker of every utterance.
+        enroll_map: the models that the first column names; None: ``enroll.map`` beside ``utt2spk``, if there
+            is one.
+
     Raises:
-        ListError: an utterance of the list has no speaker.
+        ListError: an utterance of the list has no speaker; see
+            :func:`svmixer.lists.enroll_map.model_speaker`.
     """
     if not Path(utt2spk).exists():
         return None
-    table = read_utt2spk(utt2spk)
-    missing = [utterance for utterance in trials.utterances if utterance not in table]
-    if missing:
-        raise ListError("is in the trial list and has no speaker here", path=utt2spk, utterance=missing[0])
-    names = [table[utterance] for utterance in trials.utterances]
-    number = {name: index for index, name in enumerate(sorted(set(names)))}
-    of_utterance = np.array([number[name] for name in names], dtype=np.int32)
-    return np.stack([of_utterance[trials.enrol], of_utterance[trials.test]], axis=1)
+    table, path = read_utt2spk(utt2spk), Path(enroll_map or Path(utt2spk).with_name(ENROLL_MAP))
+    models = read_enroll_map(path) if enroll_map or path.exists() else None
+
+    def speaker(name: str) -> str:
+        if name not in table:
+            raise ListError("is in the trial list and has no speaker here", path=utt2spk, utterance=name)
+        return table[name]
+
+    def of_model(name: str) -> str:
+        return speaker(name) if models is None else model_speaker(name, models, table, path)
+
+    sides = [
+        (rows, {index: of(trials.utterances[index]) for index in np.unique(rows).tolist()})
+        for rows, of in ((trials.enrol, of_model), (trials.test, speaker))
+    ]
+    number = {
+        name: index for index, name in enumerate(sorted({s for _, found in sides for s in found.values()}))
+    }
+    columns = []
+    for rows, found in sides:
+        of_name = np.zeros(len(trials.utterances), dtype=np.int32)
+        of_name[list(found)] = [number[name] for name in found.values()]
+        columns.append(of_name[rows])
+    return np.stack(columns, axis=1)
 
 
 def write_scores(path: str | Path, trials: Trials, scores: np.ndarray) -> None:
@@ -215,17 +170,6 @@ def read_scores(path: str | Path, trials: Trials) -> np.ndarray:
 def read_metrics(directory: str | Path) -> dict[str, Any]:
     """``metrics.json`` of a result directory."""
     return read_json(Path(directory) / "metrics.json")
-
-
-def _dropped(data_dir: Path, utterances: list[str]) -> str:
-    """The reasons in ``dropped.tsv`` for the first few of ``utterances`` that stand there."""
-    path = data_dir / "dropped.tsv"
-    if not path.is_file():
-        return ""
-    wanted = set(utterances)
-    lines = [line.split("\t") for _, line in iter_lines(path)]
-    reasons = [": ".join(fields[:2]) for fields in lines if fields[0] in wanted]
-    return f"; dropped ({path}): {', '.join(reasons[:5])}" if reasons else ""
 
 
 def code_commit() -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +37,7 @@ class ScoreFile:
         (``id1/x/00001.wav``, ``id1-x-00001``). Scores of other trials are left out.
 
         Raises:
-            ListError: the file names no utterances or a trial twice, or a trial has no score.
+            ListError: the file names no utterances or has two scores of a trial, or a trial has none.
         """
         if self.pairs is None:
             raise ListError("has no names of utterances; leave the trial list out", path=self.path)
@@ -59,7 +59,9 @@ class ScoreFile:
         """Row of each pair of names."""
         table: dict[tuple[str, str], int] = {}
         for row, (enrol, test) in enumerate(self.pairs or []):
-            if table.setdefault((convert(enrol), convert(test)), row) != row:
+            first = table.setdefault((convert(enrol), convert(test)), row)
+            # A trial that a list has twice is scored twice.
+            if self.scores[first] != self.scores[row]:
                 raise ListError(f"two scores of the trial '{enrol} {test}'", path=self.path, line=row + 1)
         return table
 
@@ -113,6 +115,43 @@ def labelled_scores(score_path: str | Path, trial_path: str | Path = "") -> tupl
     if found.labels is None:
         raise ListError("has no labels: name the trial list, too", path=score_path)
     return found.scores, found.labels
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredTrials:
+    """N trials with the scores of K systems."""
+
+    # float64 (N, K)
+    scores: np.ndarray
+    # int8 (N,), 1 = target; None: nobody says
+    labels: np.ndarray | None
+    # Who is compared with whom; None for a file without names. Its labels are 0 where nobody says.
+    trials: Trials | None
+
+
+def read_scored_trials(score_paths: Sequence[str | Path], trial_path: str | Path = "") -> ScoredTrials:
+    """Score files of the same trials, one a system, side by side.
+
+    Args:
+        score_paths: one at least. Without a trial list, order and labels are those of the first.
+        trial_path: the trial list, if there is one.
+
+    Raises:
+        ListError: see :func:`read_score_file`, ``read_trials`` and :meth:`ScoreFile.with_trials`.
+    """
+    first, *others = [read_score_file(path) for path in score_paths]
+    if not trial_path and not others and first.pairs is None:
+        return ScoredTrials(first.scores[:, None], first.labels, None)
+    if trial_path:
+        trials, where = read_trials(trial_path), trial_path
+    else:
+        labels = [0] * len(first.scores) if first.labels is None else first.labels.tolist()
+        pairs = first.pairs or []
+        trials = Trials.from_rows((label, *pair) for label, pair in zip(labels, pairs, strict=False))
+        where = first.path
+    columns = [found.with_trials(trials, where)[0] for found in (first, *others)]
+    known = trials.labels if trial_path or first.labels is not None else None
+    return ScoredTrials(np.stack(columns, axis=1), known, trials)
 
 
 def _order(fields: list[str]) -> tuple[int, int, int] | None:

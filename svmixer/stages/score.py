@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from svmixer.config import parse_args
 from svmixer.limits import at_least, not_negative
 from svmixer.log import get_logger
 from svmixer.scoring.cohort import write_cohort
 from svmixer.scoring.config import ScoringConfig
-from svmixer.scoring.result import AsNorm, score_set
+from svmixer.scoring.result import score_set
+from svmixer.scoring.trial_scores import Scoring
+from svmixer.scoring.ways import COSINE, parse_way
 
 logger = get_logger(__name__)
 
@@ -31,7 +34,7 @@ class CohortConfig(ScoringConfig):
 
 
 def cohort(argv: list[str] | None = None) -> None:
-    """Stage 5 with AS-norm: the cohort of the jobs' embeddings of the training set."""
+    """Stage 5: the cohort of the jobs' embeddings of the training set, for AS-norm, S-norm, mean and PLDA."""
     config = parse_args(CohortConfig, argv, cohort.__doc__)
     size = write_cohort(config.embeddings_dir, config.data_dir, config.num_jobs, config.cohort)
     logger.info("%s: a cohort of %d %s", config.embeddings_dir, size, config.cohort)
@@ -50,8 +53,16 @@ class ScoreConfig(ScoringConfig):
     # Where the embeddings of the trials' test sides are, if they come through other channels; empty: in
     # embeddings_dir, too.
     test_embeddings_dir: str = ""
-    # Where cohort.scp is: scores are normalised with it (AS-norm); empty leaves them as they are.
+    # Where cohort.scp and the training embeddings are; empty: raw cosines.
     cohort_dir: str = ""
+    # What is done with the cohort's scores: asnorm takes the top_k highest, snorm all of them, none leaves
+    # the trials' scores as they are.
+    score_norm: Literal["none", "asnorm", "snorm"] = "asnorm"
+    # cosine, mean (cosine after the mean of the training embeddings is taken off), plda, or plda:DIMENSIONS
+    # with LDA to so many in front of it.
+    scoring: str = COSINE
+    # Dumped set that the cohort is of, with utt2spk, as dump/train; plda reads its speakers.
+    train_dir: str = ""
     # Number of extraction jobs; 0 = as many as there were, from what the first of them says.
     num_jobs: int = 1
     # Draws of speakers for the 95 % interval.
@@ -63,6 +74,14 @@ class ScoreConfig(ScoringConfig):
         super().__post_init__()
         at_least(self, 1, "replicates")
         not_negative(self, "num_jobs", "seed")
+        try:
+            way, _ = parse_way(self.scoring)
+        except ValueError as error:
+            raise ValueError(f"scoring: {error}") from None
+        if way != COSINE and not self.cohort_dir:
+            raise ValueError(f"cohort_dir: {self.scoring} needs the embeddings of training speech")
+        if way == "plda" and not self.train_dir:
+            raise ValueError("train_dir: plda needs the speakers of the training embeddings")
 
 
 def score(argv: list[str] | None = None) -> None:
@@ -75,7 +94,13 @@ def score(argv: list[str] | None = None) -> None:
         config.num_jobs,
         config.replicates,
         config.seed,
-        AsNorm(config.cohort_dir, config.top_k) if config.cohort_dir else None,
+        Scoring(
+            config.scoring,
+            config.score_norm if config.cohort_dir else "none",
+            config.cohort_dir,
+            config.train_dir,
+            config.top_k,
+        ),
         config.test_embeddings_dir,
     )
     interval = (
@@ -84,7 +109,7 @@ def score(argv: list[str] | None = None) -> None:
         else "95 % interval {:.2f} … {:.2f} %".format(*metrics["eer_ci95"])
     )
     logger.info(
-        "%s, score norm %s: EER %.2f %% (%s), minDCF(0.05) %.4f, minDCF(0.01) %.4f, %d trials, %d target",
-        metrics["set"], metrics["normalisation"], metrics["eer"], interval, metrics["min_dcf"]["0.05"],
-        metrics["min_dcf"]["0.01"], metrics["trials"], metrics["targets"],
+        "%s, %s, score norm %s: EER %.2f %% (%s), minDCF(0.05) %.4f, minDCF(0.01) %.4f, %d trials, %d target",
+        metrics["set"], metrics["scoring"], metrics["normalisation"], metrics["eer"], interval,
+        metrics["min_dcf"]["0.05"], metrics["min_dcf"]["0.01"], metrics["trials"], metrics["targets"],
     )  # fmt: skip

@@ -264,8 +264,29 @@ def test_normalised_and_cut(finished, recipe, tmp_path):
     again = run(recipe, work, *options)
     assert again.returncode == 0 and "is done" in again.stdout
     assert {path: path.stat().st_mtime_ns for path in score.rglob("*") if path.is_file()} == before
+    # Other ways to score beside them: nothing else is done again.
+    ways = ("--score_norm", "snorm", "--scoring", "mean", "--durations", "", "--lowpass", "")
+    other = run(recipe, work, *options, *ways)
+    assert other.returncode == 0, other.stdout[-3000:] + other.stderr[-3000:]
+    added = {"test_snorm", "test_mean", "test_mean_snorm"}
+    assert {path.name for path in score.iterdir()} == names | added
+    metrics = {name: json.loads((score / name / "metrics.json").read_text()) for name in added}
+    assert {name: (m["scoring"], m["normalisation"]) for name, m in metrics.items()} == {
+        "test_snorm": ("cosine", "S-norm, 4 speakers"),
+        "test_mean": ("cosine, mean subtracted", "none"),
+        "test_mean_snorm": ("cosine, mean subtracted", "S-norm, 4 speakers"),
+    }
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    rows = (work / "exp/other/RESULTS.md").read_text()
+    assert "| cosine, mean subtracted; S-norm, 4 speakers |" in rows and "| full band, 0.5 s |" in rows
+    few = run(recipe, work, *options, *ways[:2], "--scoring", "plda", "--stop_stage", "5")
+    assert few.returncode == 1 and "more than" in few.stderr and "training speakers, found 4" in few.stderr
+    refused = run(recipe, work, *options, "--scoring", "plda:many")
+    assert "--scoring takes mean, plda or plda:DIMENSIONS, found 'plda:many'" in refused.stderr
     refused = run(recipe, work, *options, "--score_norm", "znorm")
-    assert refused.returncode == 1 and "--score_norm znorm is not one of none, asnorm" in refused.stderr
+    assert (
+        refused.returncode == 1 and "--score_norm znorm is not one of none, asnorm, snorm" in refused.stderr
+    )
 
 
 def test_across_channels(finished, recipe, tmp_path):

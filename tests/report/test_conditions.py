@@ -21,7 +21,7 @@ NORM = "AS-norm, top 300 of 5994 speakers"
         (Condition("test"), "test, full band"),
         (Condition("test", 3800.0), "test, below 3.8 kHz"),
         (Condition("test", 0.0, 0.5), "test, full band, 0.5 s"),
-        (Condition("test", 3800.0, 2.0, True), "test, below 3.8 kHz, 2 s, AS-norm"),
+        (Condition("test", 3800.0, 2.0, "AS-norm"), "test, below 3.8 kHz, 2 s, AS-norm"),
         (Condition("test", channels="amrnb:opus"), "test, enrolment amrnb, test opus"),
     ],
 )

@@ -147,7 +147,7 @@ def test_a_name_that_the_table_does_not_have(checkout):
         (["--ngpu", "-1"], "--ngpu must be an integer of at least 0, not '-1'"),
         (["--max_resubmits", "many"], "--max_resubmits must be an integer of at least 0, not 'many'"),
         (["--export_args", "'a"], "--export_args: a quote ' is not closed in: 'a"),
-        (["--score_norm", "znorm"], "--score_norm znorm is not one of none, asnorm"),
+        (["--score_norm", "znorm"], "--score_norm znorm is not one of none, asnorm, snorm"),
         (["--durations", "1 2s"], "--lowpass and --durations take numbers, found '2s'"),
         (["--channels", "amrnb opus"], "--channels takes pairs ENROL:TEST, as amrnb:opus, found 'amrnb'"),
         (["--nj", "1", "left"], "unexpected argument 'left' (options are --name value; --help lists them)"),
