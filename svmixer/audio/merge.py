@@ -22,12 +22,14 @@ from svmixer.lists import (
     Trials,
     fix_command,
     iter_table,
+    read_enroll_map,
     read_trials,
     read_utt2spk,
     write_spk2utt,
     write_table,
     write_trials,
 )
+from svmixer.lists.enroll_map import ENROLL_MAP, Models, model_faults, separate_models
 from svmixer.lists.trial_names import TrialNames
 from svmixer.log import get_logger
 
@@ -79,13 +81,16 @@ def merge_jobs(config: MergeConfig) -> None:
     data, output, kept = Path(config.data_dir), Path(config.output_dir), set(names)
     utt2spk = _kept_rows(data / "utt2spk", kept, "speaker")
     sessions = _kept_rows(data / "utt2session", kept, "session")
-    trials = _kept_trials(data / "trials", kept, set(map(_name, dropped)))
+    gone = set(map(_name, dropped))
+    models = _kept_models(data / ENROLL_MAP, kept, gone)
+    trials = _kept_trials(data / "trials", kept, gone, models)
     (output / "wav.scp").unlink(missing_ok=True)
     write_table(output / "utt2num_samples", zip(names, map(str, lengths), strict=True))
     _replace(output / "utt2spk", utt2spk, write_table)
     _replace(output / "spk2utt", utt2spk, write_spk2utt)
     _replace(output / "utt2session", sessions, write_table)
     _replace(output / "trials", trials, write_trials)
+    _replace(output / ENROLL_MAP, models and {m: " ".join(names) for m, names in models.items()}, write_table)
     with atomic_write(output / "dropped.tsv") as stream:
         stream.writelines([DROPPED_HEADER, *dropped])
     # Last: a wav.scp stands for a complete dump.
@@ -160,20 +165,48 @@ def _kept_rows(path: Path, kept: set[str], what: str) -> dict[str, str] | None:
     return table
 
 
-def _kept_trials(path: Path, kept: set[str], dropped: set[str]) -> Trials | None:
-    """The trials whose two utterances are there, in order."""
+def _kept_models(path: Path, kept: set[str], dropped: set[str]) -> dict[str, list[str]] | None:
+    """The models with the utterances that are there; one that has none is left out."""
     if not path.exists():
         return None
-    trials = read_trials(path)
+    models = read_enroll_map(path)
+    for fault in model_faults(models, kept | dropped, None, path):
+        raise fault
+    found = {model: [name for name in names if name in kept] for model, names in models.items()}
+    lost = [model for model, names in models.items() if len(found[model]) < len(names)]
+    if lost:
+        logger.warning("%s: %d models have a dropped utterance, as %s", path, len(lost), lost[0])
+    return {model: names for model, names in found.items() if names}
+
+
+def _kept_trials(
+    path: Path, kept: set[str], dropped: set[str], models: Models | None = None
+) -> Trials | None:
+    """The trials whose two sides are there, in order."""
+    if not path.exists():
+        return None
+    trials = every = read_trials(path)
+    there = np.array([utterance in kept for utterance in trials.utterances])
+    if models is not None:
+        every, first = separate_models(trials)
+        list_of_models = path.with_name(ENROLL_MAP)
+        known = read_enroll_map(list_of_models)
+        for name in every.utterances[first:]:
+            if name not in known:
+                what = "is in the trial list and no model here"
+                raise ListError(what, path=list_of_models, utterance=name)
+        there = np.append(there, [name in models for name in every.utterances[first:]])
+    tested = set(np.unique(trials.test).tolist())
     for index, utterance in enumerate(trials.utterances):
+        if models is not None and index not in tested:
+            continue
         if utterance not in kept and utterance not in dropped:
             names = TrialNames.read(path.parent)
             what = f"a trial names an unknown utterance: {names.explain(utterance)}"
             line = int(np.argmax((trials.enrol == index) | (trials.test == index))) + 1
             repair = fix_command(path) if names.find(utterance) else None
             raise ListError(what, path=path, line=line, utterance=utterance, repair=repair)
-    there = np.array([utterance in kept for utterance in trials.utterances])
-    rows = there[trials.enrol] & there[trials.test]
+    rows = there[every.enrol] & there[every.test]
     if not rows.any():
         raise ListError("no trial is left: one utterance of each was dropped", path=path)
     if not rows.all():

@@ -15,13 +15,12 @@ from svmixer.audio.dumpset import DumpSet
 from svmixer.errors import SvmixerError
 from svmixer.fileio import md5_file
 from svmixer.inference.onnx_model import OnnxModel, Precision, open_session, run_session
-from svmixer.inference.utterance import unit_length
-from svmixer.lists import Trials, read_table, read_trials
+from svmixer.lists import Trials, find_enroll_map, read_trials
 from svmixer.lists.trials import check_classes
 from svmixer.log import get_logger
 from svmixer.scoring.metrics import score_trials, summary
 from svmixer.scoring.result import rate_figures, read_metrics, trial_speakers
-from svmixer.scoring.vectors import load_embeddings
+from svmixer.scoring.trial_scores import join_sides, stored_cosines
 
 if TYPE_CHECKING:
     from svmixer.models.speaker_model import SpeakerModel
@@ -122,13 +121,19 @@ def graph_rates(directory: Path, precision: Precision, test: Path) -> dict[str, 
     model = OnnxModel(directory, precision, threads=1)
     dump, every = DumpSet(test), read_trials(test / "trials")
     row = {utterance: index for index, utterance in enumerate(dump.utterances)}
-    lengths = np.array([dump.num_samples[row[utterance]] for utterance in every.utterances])
-    trials = some_trials(every, np.ceil(lengths / model.window).astype(int), EVALUATED)
+    models = find_enroll_map(test) or {}
+    windows = np.ceil(np.asarray(dump.num_samples) / model.window).astype(int)
+    # A model costs what its utterances do.
+    members = [[*models.get(name, []), *([name] if name in row else [])] for name in every.utterances]
+    cost = np.array([sum(windows[row[name]] for name in names) for names in members])
+    trials = some_trials(every, cost, EVALUATED)
     check_classes(trials, test / "trials")
-    embeddings = np.zeros((len(trials.utterances), model.description.embedding), np.float32)
-    for index in np.union1d(trials.enrol, trials.test):
-        embeddings[index] = model.embed(dump.read(row[trials.utterances[index]]))
-    scores = score_trials(embeddings, trials.enrol, trials.test)
+
+    def embed(names: list[str]) -> np.ndarray:
+        return np.stack([model.embed(dump.read(row[name])) for name in names])
+
+    embeddings, enrolled, tested = join_sides(trials, test, embed)
+    scores = score_trials(embeddings, enrolled, tested)
     speakers = trial_speakers(trials, test / "utt2spk")
     figures = rate_figures(scores, trials, speakers, replicates=1000, seed=0)
     return {"set": test.name, "trials": len(trials), "of_trials": len(every), **figures}
@@ -173,9 +178,7 @@ def scored_rates(scores_dir: Path, test: Path) -> dict[str, Any]:
     if metrics["trials_md5"] != md5_file(test / "trials"):
         raise SvmixerError(f"{scores_dir}: scored with other trials than those of {test}")
     trials = read_trials(test / "trials")
-    table = read_table(scores_dir / "embeddings.scp")
-    embeddings = unit_length(load_embeddings(table, trials.utterances, str(test / "trials")))
-    figures = summary(score_trials(embeddings, trials.enrol, trials.test), trials.labels)
+    figures = summary(stored_cosines(scores_dir, trials, test), trials.labels)
     kept = ("set", "trials", "protocol", "num_crops", "eer", "eer_ci95", "min_dcf", "bootstrap")
     return {
         **{key: metrics[key] for key in kept},

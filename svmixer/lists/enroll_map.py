@@ -5,11 +5,15 @@ Where a set has one, the first column of its ``trials`` names models; each is th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from pathlib import Path
+
+import numpy as np
 
 from svmixer.lists.errors import ListError
 from svmixer.lists.table import iter_table
+from svmixer.lists.trial_names import TrialNames
+from svmixer.lists.trials import Trials
 
 ENROLL_MAP = "enroll.map"
 
@@ -65,3 +69,91 @@ def model_speaker(model: str, models: Models, utt2spk: Mapping[str, str], path: 
         what = f"mixes speakers: {first} is of {one}, {second} of {other}"
         raise ListError(what, path=path, utterance=model)
     return next(iter(speakers))
+
+
+def model_faults(
+    models: Models, utterances: Container[str], utt2spk: Mapping[str, str] | None, path: Path
+) -> Iterator[ListError]:
+    """The first fault of each model: an utterance that the set does not have, or speakers mixed."""
+    for model, members in models.items():
+        strange = next((name for name in members if name not in utterances), None)
+        if strange is not None:
+            yield ListError(f"its utterance {strange} is not in the set", path=path, utterance=model)
+        elif utt2spk is not None:
+            try:
+                model_speaker(model, models, utt2spk, path)
+            except ListError as error:
+                yield error
+
+
+def clean_models(
+    path: Path,
+    lines: Iterable[tuple[int, str]],
+    names: TrialNames,
+    utterances: Container[str],
+    utt2spk: Mapping[str, str] | None,
+    drop: Callable[[str, str], None],
+) -> dict[str, list[str]]:
+    """The models that can be used, with ids in the place of paths, without utterances that the set lacks.
+
+    Args:
+        path: the list, for errors.
+        lines: its numbered lines.
+        names: what its names stand for, by the other lists before their repair.
+        utterances: the set's, after it.
+        utt2spk: their speakers.
+        drop: told the reason and the model or utterance of what is left out.
+
+    Raises:
+        ListError: a model is listed twice with different utterances or mixes speakers, or none is left.
+    """
+    models: dict[str, list[str]] = {}
+    written: dict[str, list[str]] = {}
+    for number, line in lines:
+        model, *words = line.split()
+        if written.setdefault(model, words) is not words:
+            if written[model] != words:
+                what = "is listed twice, with different utterances"
+                raise ListError(what, path=path, line=number, utterance=model)
+            drop("repeated line", model)
+            continue
+        members = dict.fromkeys(names.find(word) or word for word in words)
+        for name in members:
+            if name not in utterances:
+                drop("utterance not in the set", name)
+        kept = [name for name in members if name in utterances]
+        if not kept:
+            drop("no utterance", model)
+            continue
+        models[model] = kept
+        if utt2spk is not None:
+            model_speaker(model, models, utt2spk, path)
+    if not models:
+        raise ListError("no model is left: none of their utterances is in the set", path=path)
+    return models
+
+
+def separate_models(trials: Trials) -> tuple[Trials, int]:
+    """The same trials with the names of their first sides as entries of their own, from the number returned
+    on: a model may have the name of an utterance.
+    """
+    used, place = np.unique(trials.enrol, return_inverse=True)
+    first = len(trials.utterances)
+    names = [*trials.utterances, *(trials.utterances[index] for index in used)]
+    return Trials(trials.labels, (first + place).astype(np.int32), trials.test, names), first
+
+
+def own_utterances(trials: Trials, first: int, models: Models) -> np.ndarray:
+    """Whether a trial compares a model with an utterance that it was made of, bool ``(N,)``.
+
+    ``trials`` and ``first`` are from :func:`separate_models`.
+    """
+    index = {name: number for number, name in enumerate(trials.utterances[:first])}
+    size = len(trials.utterances)
+    own = [
+        (first + number) * size + index[name]
+        for number, model in enumerate(trials.utterances[first:])
+        for name in models.get(model, ())
+        if name in index
+    ]
+    return np.isin(trials.enrol.astype(np.int64) * size + trials.test, own)

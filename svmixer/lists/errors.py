@@ -65,7 +65,7 @@ def more(count: int) -> str:
 def fix_command(path: str | Path, *options: str) -> str | None:
     """The command that repairs the data directory ``path`` belongs to; ``None`` for other files."""
     name = Path(path).name
-    known = name in ("wav.scp", "segments", "parts", "trials")
+    known = name in ("wav.scp", "segments", "parts", "trials", "enroll.map")
     if not known and not name.startswith(("utt2", "spk2", "reco2")):
         return None
     folder = shlex.quote(str(Path(path).parent))

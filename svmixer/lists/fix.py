@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from svmixer.lists.check_list import VALUE_CHECKS, ValueCheck, value_checks
+from svmixer.lists.enroll_map import ENROLL_MAP, Models, clean_models
 from svmixer.lists.errors import ListError
 from svmixer.lists.fix_trials import clean_trials
 from svmixer.lists.forms import Forms
@@ -58,7 +59,8 @@ def fix_data_dir(data_dir: str | Path, *, check_files: bool = False) -> FixRepor
     speakers and their trials that not all lists know are dropped; ``spk2utt`` is made from ``utt2spk``;
     trials take the form ``1|0 utterance1 utterance2``, audio paths in them become utterance ids (see
     :meth:`svmixer.lists.trial_names.TrialNames.find`), their order and repetitions stay. Another list
-    (``utt2lang``, …) that loses all its entries is removed. Originals are kept in ``.backup``; all lists are
+    (``utt2lang``, …) that loses all its entries is removed. Models of ``enroll.map`` lose the utterances that
+    are dropped, and go with the last one. Originals are kept in ``.backup``; all lists are
     replaced together at the end. A second run changes nothing.
 
     Args:
@@ -91,10 +93,19 @@ def fix_data_dir(data_dir: str | Path, *, check_files: bool = False) -> FixRepor
         spk2utt = {speaker: " ".join(members) for speaker, members in spk2utt_from(tables["utt2spk"]).items()}
         lines["spk2utt"], sizes["spk2utt"] = _table_lines(spk2utt), len(spk2utt)
     if (folder / "trials").exists():
-        path, names = folder / "trials", TrialNames(listed)
-        rows = clean_trials(path, clean_lines(path), names, tables, partial(drops.add, "trials"))
+        path, names, models = folder / "trials", TrialNames(listed), None
+        if (folder / ENROLL_MAP).exists():
+            models = _clean_models(folder / ENROLL_MAP, names, tables, drops)
+            table = {model: " ".join(members) for model, members in models.items()}
+            lines[ENROLL_MAP], sizes[ENROLL_MAP] = _table_lines(table), len(table)
+        rows = clean_trials(path, clean_lines(path), names, tables, partial(drops.add, "trials"), models)
         lines["trials"], sizes["trials"] = lambda: (f"{la} {en} {te}\n" for la, en, te in rows), len(rows)
     return FixReport(sizes, drops.report(), replace_lists(folder, lines))
+
+
+def _clean_models(path: Path, names: TrialNames, tables: dict[str, Table], drops: _Drops) -> Models:
+    utterances, speakers = tables[names.base], tables.get("utt2spk")
+    return clean_models(path, clean_lines(path), names, utterances, speakers, partial(drops.add, ENROLL_MAP))
 
 
 class _Drops:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from svmixer.lists.enroll_map import Models, own_utterances, separate_models
 from svmixer.lists.errors import ListError, more
 from svmixer.lists.trial_names import Table, TrialNames
 from svmixer.lists.trials import (
@@ -32,6 +34,7 @@ def clean_trials(
     names: TrialNames,
     tables: Mapping[str, Table],
     drop: Callable[[str, str], None],
+    models: Models | None = None,
 ) -> list[Row]:
     """The trials that can be used, with ids in the place of paths.
 
@@ -41,6 +44,7 @@ def clean_trials(
         names: what its names stand for, by the other lists before their repair.
         tables: the other lists after it.
         drop: told the reason and the utterance of each trial that is left out.
+        models: what the first names are, if not utterances; after the repair of ``enroll.map``.
 
     Raises:
         ListError: a fault that only the owner can decide about, or no trial is left.
@@ -56,23 +60,29 @@ def clean_trials(
     numbers = array("q")
 
     def rows() -> Iterator[Row]:
-        for number, row in parse_trials(path, lines, to_utterance):
+        for number, (label, enrol, test) in parse_trials(path, lines):
             numbers.append(number)
-            yield row
+            yield label, enrol if models is not None else to_utterance(enrol), to_utterance(test)
 
     trials = Trials.from_rows(rows())
+    first = len(trials.utterances)
+    if models is not None:
+        trials, first = separate_models(trials)
+    stands_for = [*trials.utterances[:first], *_of_models(trials.utterances[first:], models or {})]
     # A list of a larger corpus names others, too; a name that may mean several is for the owner.
     strange = {name for name in resolved if resolved[name] is None}
-    several = first_naming(trials, np.array([names.means_several(n) for n in trials.utterances], dtype=bool))
-    unknown = first_naming(trials, np.array([name in strange for name in trials.utterances], dtype=bool))
+    several = first_naming(trials, np.array([names.means_several(n) for n in stands_for], dtype=bool))
+    unknown = first_naming(trials, np.array([name in strange for name in stands_for], dtype=bool))
     if several:
         what = f"{UNKNOWN}{more(several.trials)}: {names.explain(several.name)}"
         raise ListError(what, path=path, line=numbers[several.row], utterance=several.name)
-    known = np.array([name in utterances for name in trials.utterances], dtype=bool)
+    known = np.array([name in utterances for name in stands_for], dtype=bool)
     speakers = None
     if utt2spk is not None:
-        speakers = np.array([hash(utt2spk.get(name)) for name in trials.utterances], dtype=np.int64)
+        speakers = np.array([hash(utt2spk.get(name)) for name in stands_for], dtype=np.int64)
     faults = find_trial_faults(trials, known, speakers)
+    if models is not None:
+        faults = replace(faults, itself=own_utterances(trials, first, models))
     kept: list[Row] = []
     reasons: Counter[str] = Counter()
     for i, row in enumerate(trials.rows()):
@@ -95,3 +105,9 @@ def clean_trials(
         why = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
         raise ListError(f"no trial is left: {why or 'empty list'}", path=path)
     return kept
+
+
+def _of_models(names: list[str], models: Models) -> Iterator[str]:
+    """The first utterance of each model, which its speaker is known by; "" for one that is not there."""
+    for name in names:
+        yield models[name][0] if name in models else ""

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from svmixer.lists.check_list import VALUE_CHECKS, CheckedList, check_list, value_checks
+from svmixer.lists.enroll_map import (
+    ENROLL_MAP,
+    Models,
+    find_enroll_map,
+    model_faults,
+    own_utterances,
+    separate_models,
+)
 from svmixer.lists.errors import ListError, fix_command, more
 from svmixer.lists.forms import Forms, difference
 from svmixer.lists.overlap import warn_of_overlap
@@ -53,9 +61,9 @@ def validate_data_dir(
 ) -> DataDirSize:
     """Check the lists of a data directory.
 
-    They are ``wav.scp``, ``utt2spk``, ``spk2utt``, ``segments`` or ``parts``, ``trials``, any other
-    ``utt2*``, ``spk2*`` and ``reco2*``. Recordings that no utterance uses are allowed; so are other lists
-    that do not cover every utterance. Two speakers at once in one recording are a warning in the log.
+    They are ``wav.scp``, ``utt2spk``, ``spk2utt``, ``segments`` or ``parts``, ``trials``, ``enroll.map``, any
+    other ``utt2*``, ``spk2*`` and ``reco2*``. Recordings that no utterance uses are allowed; so are other
+    lists that do not cover every utterance. Two speakers at once in one recording are a warning in the log.
 
     Args:
         data_dir: the directory; ``wav.scp`` alone is enough (a set of noises).
@@ -80,8 +88,15 @@ def validate_data_dir(
             trials = read_trials(folder / "trials")
         except ListError as error:
             problems.append(error)
+    models = None
+    try:
+        models = find_enroll_map(folder)
+    except ListError as error:
+        problems.append(error)
+        # Nobody knows what they name.
+        trials = None
     # A list with a fault of its own is left out of the comparison: what it lacks would be reported once more.
-    problems += _compare(lists, folder, trials)
+    problems += _compare(lists, folder, trials, models)
     if check_files and "wav.scp" in lists:
         problems += _absent_files(folder / "wav.scp")
     if problems:
@@ -122,7 +137,9 @@ def _absent_files(path: Path) -> Iterator[ListError]:
         yield ListError(what, path=path, line=number, utterance=recording, repair=repair)
 
 
-def _compare(lists: dict[str, CheckedList], folder: Path, trials: Trials | None) -> Iterator[ListError]:
+def _compare(
+    lists: dict[str, CheckedList], folder: Path, trials: Trials | None, models: Models | None
+) -> Iterator[ListError]:
     recordings, utt2spk = lists.get("wav.scp"), lists.get("utt2spk")
     pieces = lists.get("segments") or lists.get("parts")
     has_pieces = (folder / "segments").exists() or (folder / "parts").exists()
@@ -141,8 +158,10 @@ def _compare(lists: dict[str, CheckedList], folder: Path, trials: Trials | None)
         whole = wholes[name[:4]]
         if whole:
             yield from _outside(lists[name], lists[name].keys, whole, f"not in {whole.path.name}")
+    if models and utterances:
+        yield from _check_models(folder / ENROLL_MAP, models, utterances, utt2spk)
     if trials and utterances:
-        yield from _check_trials(folder / "trials", trials, utterances, utt2spk, lists)
+        yield from _check_trials(folder / "trials", trials, utterances, utt2spk, lists, models)
 
 
 def _outside(column: CheckedList, ids: np.ndarray, other: CheckedList, what: str) -> Iterator[ListError]:
@@ -212,15 +231,31 @@ def _check_trials(
     utterances: CheckedList,
     utt2spk: CheckedList | None,
     lists: Collection[str],
+    models: Models | None,
 ) -> Iterator[ListError]:
-    hashes = np.fromiter(map(hash, trials.utterances), dtype=np.int64, count=len(trials.utterances))
+    names, first = trials.utterances, len(trials.utterances)
+    if models:
+        trials, first = separate_models(trials)
+        # A model is of the speaker of its utterances.
+        names = [*names, *(models.get(name, [name])[0] for name in trials.utterances[first:])]
+    hashes = np.fromiter(map(hash, names), dtype=np.int64, count=len(names))
     known, speakers = np.isin(hashes, utterances.keys), None
     if utt2spk:
         order = np.argsort(utt2spk.keys)
         place = np.searchsorted(utt2spk.keys, hashes, sorter=order).clip(max=len(order) - 1)
         speakers = utt2spk.named[order[place]]
         known &= utt2spk.keys[order[place]] == hashes
+    if models:
+        # What is wrong with the models themselves is told elsewhere.
+        known[first:] = True
+        strange = np.array([n >= first and m not in models for n, m in enumerate(trials.utterances)])
+        found = first_naming(trials, strange)
+        if found:
+            what = f"trial with a model that {ENROLL_MAP} does not have"
+            yield _problem(path, found.row + 1, found.name, what, found.trials, fixable=False)
     faults = find_trial_faults(trials, known, speakers)
+    if models:
+        faults = replace(faults, itself=own_utterances(trials, first, models))
     if faults.unknown.any():
         yield from _unknown_names(path, trials, known, TrialNames.read(path.parent, lists))
     for mask, what, fixable in (
@@ -232,6 +267,17 @@ def _check_trials(
         if len(rows):
             row = int(rows[0])
             yield _problem(path, row + 1, trials.utterances[trials.enrol[row]], what, len(rows), fixable)
+
+
+def _check_models(
+    path: Path, models: Models, utterances: CheckedList, utt2spk: CheckedList | None
+) -> Iterator[ListError]:
+    """A problem if models have utterances that the set does not have, or of several speakers."""
+    known = {key for _, key, _ in iter_table(utterances.path)}
+    speakers = {key: value for _, key, value in iter_table(utt2spk.path)} if utt2spk else None
+    faults = list(model_faults(models, known, speakers, path))
+    if faults:
+        yield ListError(faults[0].what + more(len(faults)), path=path, utterance=faults[0].utterance)
 
 
 def _unknown_names(path: Path, trials: Trials, known: np.ndarray, names: TrialNames) -> Iterator[ListError]:

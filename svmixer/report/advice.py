@@ -11,13 +11,12 @@ import numpy as np
 
 from svmixer.audio.dumpset import RATE
 from svmixer.inference.onnx_model import DESCRIPTION, read_description
-from svmixer.inference.utterance import unit_length
 from svmixer.lists import read_table, read_utt2spk
 from svmixer.report.results import Result, baseline_name
 from svmixer.report.tables import with_interval
-from svmixer.scoring.metrics import score_trials, summary
+from svmixer.scoring.metrics import summary
 from svmixer.scoring.result import read_metrics
-from svmixer.scoring.vectors import load_embeddings
+from svmixer.scoring.trial_scores import stored_cosines
 
 # With fewer speakers of so many utterances the recipe trains nothing on labels (local/choose_config.sh).
 MANY_SPEAKERS, UTTERANCES = 300, 10
@@ -83,9 +82,7 @@ def known_model(scores_dir: str | Path, test_dir: str | Path) -> Known:
     metrics = read_metrics(scores_dir)
     folder = Path(metrics["model"])
     trials = Result(Path(scores_dir), "", "", {**metrics, "data_dir": str(test_dir)}).trials()
-    table = read_table(Path(scores_dir) / "embeddings.scp")
-    embeddings = unit_length(load_embeddings(table, trials.utterances, f"{test_dir}/trials"))
-    scores = score_trials(embeddings, trials.enrol, trials.test)
+    scores = stored_cosines(scores_dir, trials, test_dir)
     own = None
     threshold = read_description(folder).threshold if (folder / DESCRIPTION).is_file() else None
     if threshold is not None:

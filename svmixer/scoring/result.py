@@ -48,11 +48,10 @@ def score_set(
     data_dir, output_dir = Path(data_dir), Path(output_dir)
     trials = read_trials(data_dir / "trials")
     check_classes(trials, data_dir / "trials")
-    # Before the embeddings: a model of several speakers is found at once.
-    speakers = trial_speakers(trials, data_dir / "utt2spk")
     sides = trial_vectors(embeddings_dir, test_embeddings_dir, num_jobs, trials, data_dir)
     scored, settings = score_sides(sides, scoring or Scoring()), sides.settings
     models = data_dir / ENROLL_MAP
+    speakers = trial_speakers(trials, data_dir / "utt2spk")
     metrics = {
         "set": data_dir.name,
         "trials": len(trials),

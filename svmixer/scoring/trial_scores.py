@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from svmixer.inference.normalisation import cohort_statistics, normalise
+from svmixer.inference.utterance import unit_length
 from svmixer.inference.verification import enrol
-from svmixer.lists import ListError, Trials, find_enroll_map
+from svmixer.lists import ListError, Trials, find_enroll_map, read_table
 from svmixer.lists.enroll_map import ENROLL_MAP, Models
 from svmixer.lists.table import iter_lines
 from svmixer.scoring.cohort import read_cohort
@@ -19,6 +22,8 @@ from svmixer.scoring.vectors import EmbeddingError, load_embeddings, merge_jobs
 from svmixer.scoring.ways import COSINE, make_scorer
 
 Norm = Literal["none", "asnorm", "snorm"]
+# Utterances → their embeddings (U, D).
+Load = Callable[[list[str]], np.ndarray]
 NORMS = {"asnorm": "AS-norm", "snorm": "S-norm"}
 
 
@@ -67,10 +72,7 @@ class Scored:
 def trial_vectors(
     embeddings_dir: str | Path, test_dir: str | Path, num_jobs: int, trials: Trials, data_dir: Path
 ) -> Sides:
-    """Embeddings of both sides of a set's trials.
-
-    Where the set has ``enroll.map``, the first side is a model: the mean of its utterances' embeddings, each
-    of unit length, scaled to unit length.
+    """Embeddings of both sides of a set's trials, from the jobs of their extraction; see :func:`join_sides`.
 
     Args:
         embeddings_dir: of both sides, or of the enrolment.
@@ -83,29 +85,64 @@ def trial_vectors(
         EmbeddingError: embeddings are missing, damaged or do not belong together.
         ListError: a trial names no model of ``enroll.map``.
     """
+    scp, settings = merge_jobs(embeddings_dir, num_jobs)
+    load_test = None
+    if test_dir:
+        test_scp, test_settings = merge_jobs(test_dir, num_jobs)
+        _check_sides(embeddings_dir, settings, test_dir, test_settings)
+        load_test = partial(_embeddings, test_scp, data_dir)
+    return Sides(*join_sides(trials, data_dir, partial(_embeddings, scp, data_dir), load_test), settings)
+
+
+def stored_cosines(scores_dir: str | Path, trials: Trials, data_dir: str | Path) -> np.ndarray:
+    """Cosines ``float64 (N,)`` of a set's trials by what stage 5 embedded, as `svmixer verify` compares it.
+
+    Raises:
+        EmbeddingError, ListError: see :func:`trial_vectors`.
+    """
+    scp = read_table(Path(scores_dir) / "embeddings.scp")
+    vectors, enrolled, test = join_sides(trials, data_dir, partial(_embeddings, scp, Path(data_dir)))
+    return score_trials(unit_length(vectors), enrolled, test)
+
+
+def join_sides(
+    trials: Trials, data_dir: str | Path, load: Load, load_test: Load | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Embeddings ``(V, D)`` of the utterances and models that trials compare, and the rows ``(N,)`` of both
+    sides.
+
+    Where the set has ``enroll.map``, the first side is a model: the mean of its utterances' embeddings, each
+    of unit length, scaled to unit length.
+
+    Args:
+        trials: N of them.
+        data_dir: the set.
+        load: utterances → their embeddings.
+        load_test: the same for test sides, where these are others.
+
+    Raises:
+        ListError: a trial names no model of ``enroll.map``.
+    """
     models = find_enroll_map(data_dir)
     enrolled = [trials.utterances[index] for index in np.unique(trials.enrol)]
     tested = [trials.utterances[index] for index in np.unique(trials.test)]
-    members = enrolled if models is None else _members(models, enrolled, data_dir)
-    names = members if test_dir else list(dict.fromkeys([*members, *tested]))
-    vectors, settings = _embeddings(embeddings_dir, num_jobs, names, data_dir)
+    members = enrolled if models is None else _members(models, enrolled, Path(data_dir))
+    names = members if load_test else list(dict.fromkeys([*members, *tested]))
+    vectors = load(names)
     row = {name: index for index, name in enumerate(names)}
     rows_of_test = row
-    if test_dir:
-        others, others_settings = _embeddings(test_dir, num_jobs, tested, data_dir)
-        _check_sides(embeddings_dir, settings, test_dir, others_settings)
+    if load_test:
         rows_of_test = {name: len(vectors) + index for index, name in enumerate(tested)}
-        vectors = np.concatenate([vectors, others])
+        vectors = np.concatenate([vectors, load_test(tested)])
     rows_of_enrol = row
     if models is not None:
         means = [enrol([vectors[row[name]] for name in models[model]]) for model in enrolled]
         rows_of_enrol = {model: len(vectors) + index for index, model in enumerate(enrolled)}
         vectors = np.concatenate([vectors, np.stack(means)])
-    return Sides(
+    return (
         vectors,
         _rows(trials.enrol, trials.utterances, rows_of_enrol),
         _rows(trials.test, trials.utterances, rows_of_test),
-        settings,
     )
 
 
@@ -152,13 +189,10 @@ def _rows(side: np.ndarray, names: list[str], rows: dict[str, int]) -> np.ndarra
     return of_name[side]
 
 
-def _embeddings(
-    directory: str | Path, num_jobs: int, utterances: list[str], data_dir: Path
-) -> tuple[np.ndarray, dict[str, Any]]:
-    """Embeddings ``(U, D)`` of utterances of a list from the jobs of a directory, and their settings."""
-    scp, settings = merge_jobs(directory, num_jobs)
+def _embeddings(scp: dict[str, str], data_dir: Path, utterances: list[str]) -> np.ndarray:
+    """Embeddings ``(U, D)`` of utterances of a set; what is missing is explained by what stage 2 dropped."""
     try:
-        return load_embeddings(scp, utterances, str(data_dir / "trials")), settings
+        return load_embeddings(scp, utterances, str(data_dir / "trials"))
     except EmbeddingError as error:
         raise EmbeddingError(f"{error}{_dropped(data_dir, utterances)}") from None
 

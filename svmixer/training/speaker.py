@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from svmixer.audio.dumpset import DumpSet
 from svmixer.distributed.device import Fabric
-from svmixer.lists import read_trials
+from svmixer.lists import ListError, read_trials
+from svmixer.lists.enroll_map import ENROLL_MAP
 from svmixer.lists.trials import check_classes
 from svmixer.log import get_logger
 from svmixer.losses.aam import build_speaker_loss
@@ -142,6 +143,9 @@ class SpeakerTask(TeacherTask):
         self._init_param(self.model)
         self.valid_dump = DumpSet(config.data.valid)
         path = Path(config.data.valid) / "trials"
+        if path.with_name(ENROLL_MAP).exists():
+            what = "validation compares utterances; make trials between them (svmixer make_trials)"
+            raise ListError(what, path=path.with_name(ENROLL_MAP))
         self.trials = read_trials(path)
         check_classes(self.trials, path)
 
