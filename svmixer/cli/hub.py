@@ -47,7 +47,7 @@ def push(argv: list[str] | None = None) -> None:
 
     Its files are checked first; weights, graphs, description, calibration and card are sent, nothing else.
 
-    svmixer push exp/voices_compact/export USER/NAME --private
+        svmixer push exp/voices_compact/export USER/NAME --private
     """
     config = parse_args(PushConfig, argv, push.__doc__)
     if len(config.files) != 2:
@@ -71,7 +71,7 @@ def pull(argv: list[str] | None = None) -> None:
     Prints its directory. Without --output_dir it stays in the hub's cache, where --model hf:USER/NAME
     finds it.
 
-    svmixer pull USER/NAME --output_dir models/name
+        svmixer pull USER/NAME --output_dir models/name
     """
     config = parse_args(PullConfig, argv, pull.__doc__)
     if len(config.files) != 1:

@@ -192,7 +192,7 @@ def test_a_model_may_have_the_name_of_an_utterance(folder, models):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("m0 s0-0 s9-9", "test/enroll.map: model m0: its utterance s9-9 has no speaker"),
+        ("m0 s0-0 s9-9", "test/trials: 1 of 31 utterances have no embedding: s9-9"),
         ("m0", "test/enroll.map:1: model m0: no value behind the id"),
         ("m1 s1-0", "test/enroll.map:2: model m1: is listed twice"),
         ("m0 s0-0 s0-0", "test/enroll.map:1: model m0: has the utterance s0-0 twice"),
