@@ -5,6 +5,7 @@ import { AudioError, DIFFERING, Downmix, asChannels, checkLength, checkRate } fr
 import { folder, readBytes } from "./files.js";
 import { QualityMeter, steadySound } from "./quality.js";
 import { resample } from "./resample.js";
+import { speechParts } from "./speech_parts.js";
 import { EmbeddingStream } from "./stream.js";
 import { SpeechSum, unitLength, windowPower } from "./vectors.js";
 import { repeatPad, utteranceStarts } from "./windows.js";
@@ -126,9 +127,10 @@ export class Model {
    */
   async hear(wave, sampleRate = this.sampleRate, { channel = null } = {}) {
     const { mono, differing } = this._oneChannel(wave, sampleRate, channel);
+    const speech = speechParts(mono, this.sampleRate);
     const meter = new QualityMeter(this.sampleRate);
-    const embedding = await this._embedding(mono, "whole", 1, (piece) => meter.take(piece));
-    const quality = meter.quality(mono.length);
+    const embedding = await this._embedding(speech, "whole", 1, (piece) => meter.take(piece));
+    const quality = meter.quality(speech.length);
     if (quality.seconds === 0) {
       throw new AudioError("no speech", "nothing in it is louder than -60 dB of full scale");
     }

@@ -3,8 +3,8 @@
 import { roundHalfEven } from "./windows.js";
 
 const FRAME = 0.02; // seconds
-const RANGE_DB = 35; // speech lies within this distance of the loudest frame
-const FLOOR_DB = -60; // of full scale: nothing below is speech
+export const RANGE_DB = 35; // speech lies within this distance of the loudest frame
+export const FLOOR_DB = -60; // of full scale: nothing below is speech
 const LEAST_CHANGE_DB = 3; // what changes less between its soft and loud frames is noise or a tone
 const LOWEST_DB = -120;
 const BINS = 150; // a bin a decibel, up to 30 dB above full scale
@@ -52,7 +52,7 @@ export class SpeechMeter {
 }
 
 /** Without a constant offset, which is no sound. */
-function variance(wave, first, count) {
+export function variance(wave, first, count) {
   let sum = 0;
   for (let n = first; n < first + count; n++) sum += wave[n];
   const mean = sum / count;

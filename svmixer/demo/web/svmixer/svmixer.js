@@ -19,6 +19,7 @@ export { readNpy } from "./npy.js";
 export { QualityMeter, littleSpeech, together } from "./quality.js";
 export { Resampler, resample } from "./resample.js";
 export { SpeechMeter } from "./speech.js";
+export { speechParts } from "./speech_parts.js";
 export { EmbeddingStream } from "./stream.js";
 export { CLOSE, enrol, identify, verify } from "./verification.js";
 export { PROTOCOLS, repeatPad, utteranceStarts } from "./windows.js";
