@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from importlib import import_module
 
@@ -143,6 +144,12 @@ def main(argv: list[str] | None = None) -> None:
         # Whoever reads the output has enough of it (| head). Python would complain at its own end, too.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        if verb in STAGES:
+            raise
+        # As a program ends that does not know the signal: without a traceback, and a shell's loop ends, too.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
 
 
 def run_program(name: str, argv: list[str]) -> None:
