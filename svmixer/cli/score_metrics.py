@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,9 @@ class MetricsConfig:
     utt2spk: str = ""
     # Draws of speakers for the interval.
     replicates: int = 1000
+    # Lists 'utterance value' (utt2sex, utt2lang …): also the error rates of the trials by the values of their
+    # sides (with TRIALS).
+    groups: tuple[str, ...] = ()
     # true: print a JSON object.
     json: bool = False
 
@@ -56,6 +59,8 @@ def main(argv: list[str] | None = None) -> None:
         raise UsageError(f"expected svmixer metrics SCORES [TRIALS], found {len(config.files)} files")
     if config.utt2spk and len(config.files) < 2:
         raise UsageError("utt2spk: the interval needs a trial list, too: svmixer metrics SCORES TRIALS")
+    if config.groups and len(config.files) < 2:
+        raise UsageError("groups: they need a trial list, too: svmixer metrics SCORES TRIALS")
     figures = compute(config)
     if config.json:
         print(json.dumps(figures))
@@ -78,7 +83,30 @@ def compute(config: MetricsConfig) -> dict[str, Any]:
     figures["min_cllr"] = min_cllr(scores, labels)
     if config.utt2spk:
         figures["eer_ci95"] = _interval(config, scores, labels)
+    if config.groups:
+        figures["groups"] = {Path(path).name: _groups(config, path, scores, labels) for path in config.groups}
     return figures
+
+
+def _groups(config: MetricsConfig, path: str, scores: np.ndarray, labels: np.ndarray) -> list[dict[str, Any]]:
+    """Rates by the values of a list.
+
+    Raises:
+        ListError: an utterance of the trials has no value.
+    """
+    from svmixer.lists import ListError, read_table, read_trials
+    from svmixer.report.groups import by_value, group_rates
+
+    trials, table = read_trials(config.files[1]), read_table(path)
+    missing = [utterance for utterance in trials.utterances if utterance not in table]
+    if missing:
+        what = f"{len(missing)} of the {len(trials.utterances)} utterances of {config.files[1]} have no value"
+        raise ListError(f"{what} here", path=path, utterance=missing[0])
+    groups = by_value(trials, [table[utterance] for utterance in trials.utterances])
+    return [
+        {name: value for name, value in asdict(group).items() if name != "interval"}
+        for group in group_rates(scores, labels, *groups)
+    ]
 
 
 def score_figures(
@@ -131,4 +159,16 @@ def rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
         for key, name in (("cllr", "Cllr"), ("min_cllr", "min Cllr"))
         if key in figures
     ]
+    for key, groups in figures.get("groups", {}).items():
+        lines += [(f"{key} {group['name']}", _group_line(group)) for group in groups]
     return lines
+
+
+def _group_line(group: dict[str, Any]) -> str:
+    """``EER 5.00 %, misses 4.00 %, false alarms 1.00 % (200 trials, 100 of them target)``."""
+    rates = [
+        f"{words} {group[name]:.2f} %"
+        for name, words in (("eer", "EER"), ("misses", "misses"), ("false_alarms", "false alarms"))
+        if group[name] is not None
+    ]
+    return f"{', '.join(rates)} ({group['trials']} trials, {group['targets']} of them target)"

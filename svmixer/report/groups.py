@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -57,7 +57,7 @@ def groupings(result: Result, data_dir: Path | None) -> dict[str, list[Group]]:
             keys = [of_utterance.get(key, "") for key in keys]
         values = [table.get(key, "") for key in keys]
         if len(set(values)) > 1 and all(values):
-            found[name] = list(_groups(result, *_by_value(trials, values)))
+            found[name] = list(_groups(result, *by_value(trials, values)))
     return {name: groups for name, groups in found.items() if len(groups) > 1}
 
 
@@ -96,8 +96,14 @@ def _by_length(result: Result, trials: Trials) -> tuple[np.ndarray, list[str]]:
     return np.digitize(shorter, LENGTHS), [*names, f"{LENGTHS[-1]} s and more"]
 
 
-def _by_value(trials: Trials, values: list[str]) -> tuple[np.ndarray, list[str]]:
-    """The same by the values of both sides, whichever is which."""
+def by_value(trials: Trials, values: list[str]) -> tuple[np.ndarray, list[str]]:
+    """Group of each trial ``(N,)`` by the values of both sides, whichever is which, and the groups' names.
+
+    Args:
+        trials: N of them.
+        values: one for each of ``trials.utterances``; where there are many, the groups are trials of the same
+            value and of different ones.
+    """
     distinct, index = np.unique(values, return_inverse=True)
     first, second = index[trials.enrol], index[trials.test]
     if len(distinct) > MOST_VALUES:
@@ -110,6 +116,28 @@ def _by_value(trials: Trials, values: list[str]) -> tuple[np.ndarray, list[str]]
 def _groups(result: Result, group: np.ndarray, names: list[str]) -> Iterator[Group]:
     scores, labels = result.load()
     speakers = result.load_speakers()
+
+    def interval(rows: np.ndarray) -> tuple[float, float] | None:
+        return _interval(result, scores[rows], labels[rows], None if speakers is None else speakers[rows])
+
+    yield from group_rates(scores, labels, group, names, interval)
+
+
+def group_rates(
+    scores: np.ndarray,
+    labels: np.ndarray,
+    group: np.ndarray,
+    names: list[str],
+    interval_of: Callable[[np.ndarray], tuple[float, float] | None] = lambda rows: None,
+) -> Iterator[Group]:
+    """Error rates of each group of trials that there is.
+
+    Args:
+        scores, labels: of the trials ``(N,)``, 1 = target.
+        group: of each trial, ``int (N,)``.
+        names: of the groups.
+        interval_of: which trials ``bool (N,)`` → the interval of their equal error rate, in percent.
+    """
     _, threshold = equal_error_rate(error_rates(scores, labels))
     for number in np.unique(group):
         rows = group == number
@@ -117,7 +145,7 @@ def _groups(result: Result, group: np.ndarray, names: list[str]) -> Iterator[Gro
         eer = interval = None
         if label.any() and not label.all():
             eer = 100 * equal_error_rate(error_rates(score, label))[0]
-            interval = _interval(result, score, label, None if speakers is None else speakers[rows])
+            interval = interval_of(rows)
         yield Group(
             names[number], len(score), int(label.sum()), eer, interval,
             100 * float((score[label] < threshold).mean()) if label.any() else None,
