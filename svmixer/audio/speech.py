@@ -126,16 +126,17 @@ def trim_silence(wave: np.ndarray, rate: int) -> tuple[int, int]:
     return max(0, int(starts[first]) - margin), min(len(wave), int(starts[last]) + frame + margin)
 
 
-def speech_level(level: np.ndarray, loudest: float) -> float:
-    """What frames of speech are above, dB: 35 dB below the loudest, −60 dB, and 9 dB above the background.
+def speech_level(level: np.ndarray, loudest: float, floor: float = FLOOR_DB) -> float:
+    """What frames of speech are above, dB: 35 dB below the loudest, ``floor``, and 9 dB above the background.
 
     Args:
         level: of all frames ``(F,)``, dB of full scale. Their 5th percentile is the background, but no closer
             than 18 dB to the loudest.
         loudest: the level that counts as that.
+        floor: nothing below is speech, dB of full scale.
     """
     background = np.percentile(level, _NOISE_PERCENTILE) + _ABOVE_NOISE_DB
-    return float(max(loudest - _RANGE_DB, _FLOOR_DB, min(background, loudest - _NOISE_RANGE_DB)))
+    return float(max(loudest - _RANGE_DB, floor, min(background, loudest - _NOISE_RANGE_DB)))
 
 
 def _long_runs(flags: np.ndarray) -> tuple[int | None, int | None]:

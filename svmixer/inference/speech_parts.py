@@ -63,7 +63,8 @@ def speech_parts(source: Source, rate: int) -> SpeechParts:
     level = np.concatenate(levels)
     loud = level >= max(level.max(initial=FLOOR_DB) - RANGE_DB, FLOOR_DB)
     if not detector:
-        speech = level > speech_level(level, level.max()) if len(level) else loud
+        # However faint the recording is: what is soft in it is not silence.
+        speech = level > speech_level(level, level.max(), floor=-np.inf) if len(level) else loud
         return SpeechParts(_shortened(source, speech, level, rate), None, False)
     speech = np.concatenate(found)
     hardly = speech.sum() * FRAME < max(LEAST_SECONDS, LEAST_SHARE * loud.sum() * FRAME)
@@ -80,7 +81,7 @@ def _shortened(source: Source, speech: np.ndarray, level: np.ndarray, rate: int)
         return source
     size, margin = round(FRAME * rate), math.ceil(MARGIN / FRAME)
     near = np.convolve(speech, np.ones(2 * margin + 1), "full")[margin:-margin] > 0
-    kept = speech | (near & (level >= FLOOR_DB))
+    kept = speech | (near & (level >= min(FLOOR_DB, level.max() - RANGE_DB)))
     edges = np.flatnonzero(np.diff(np.concatenate([[False], kept, [False]])))
     starts, ends = edges[::2] * size, edges[1::2] * size
     if kept[-1]:

@@ -27,6 +27,8 @@ def recordings() -> dict[str, np.ndarray]:
         "no_frame": speech[:500],
         "one_frame": speech[:512],
     }
+    found["faint"] = 0.01 * voice(LOW, 6, 100003)
+    found["faint, two"] = 0.01 * found["two"]
     for level in (0.001, 0.02, 0.2):
         noise = level * rng.standard_normal(15 * RATE)
         noise[6 * RATE : 9 * RATE] += speech
@@ -45,5 +47,14 @@ def test_the_same_samples_are_kept(tmp_path):
         np.testing.assert_array_equal(source.read(0, source.num_samples), np.float32(kept), name)
         shares[name] = len(kept) / len(wave)
     whole = {name for name, share in shares.items() if share == 1}
-    assert whole == {"speech", "little", "nothing", "no_frame", "one_frame", "noise 0.02", "noise 0.2"}
+    assert whole == {
+        "speech",
+        "little",
+        "nothing",
+        "no_frame",
+        "one_frame",
+        "faint",
+        "noise 0.02",
+        "noise 0.2",
+    }
     assert max(share for share in shares.values() if share < 1) < 0.4

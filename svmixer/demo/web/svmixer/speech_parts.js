@@ -41,13 +41,15 @@ export function speechParts(wave, rate) {
 function keptFrames(levels) {
   const loudest = levels.reduce((most, level) => Math.max(most, level));
   const background = Math.min(quantile(levels, NOISE_SHARE) + ABOVE_NOISE_DB, loudest - NOISE_RANGE_DB);
-  const lowest = Math.max(loudest - RANGE_DB, FLOOR_DB, background);
+  // However faint the recording is: what is soft in it is not silence.
+  const lowest = Math.max(loudest - RANGE_DB, background);
+  const silence = Math.min(FLOOR_DB, loudest - RANGE_DB);
   const margin = Math.ceil(MARGIN / FRAME);
   const kept = new Uint8Array(levels.length);
   levels.forEach((level, at) => {
     if (level <= lowest) return;
     for (let n = Math.max(0, at - margin); n <= Math.min(levels.length - 1, at + margin); n++) {
-      if (n === at || levels[n] >= FLOOR_DB) kept[n] = 1;
+      if (n === at || levels[n] >= silence) kept[n] = 1;
     }
   });
   return kept;
