@@ -14,17 +14,20 @@ import dataclasses
 import difflib
 import functools
 import inspect
+import json
 import re
 import sys
 import textwrap
 import types
 import typing
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 import yaml
 
+from svmixer.json_errors import print_error, wants_json
 from svmixer.yaml_files import ConfigError, find_yaml, read_yaml, yaml_value
 
 T = TypeVar("T")
@@ -110,11 +113,12 @@ def parse_args(cls: type[T], argv: list[str] | None = None, description: str = "
     default. ``--key`` alone makes a yes-or-no option true: the word behind it is its value only if it is
     ``true``, ``false`` or the like. Words that are no options, and all behind a word ``--``, make the field
     ``files`` of ``cls``. An unknown key or a bad value ends the program with one line on standard error and
-    exit status 2.
+    exit status 2; see :mod:`svmixer.json_errors` for ``--json``.
     """
-    words = list(sys.argv[1:] if argv is None else argv)
+    given = list(sys.argv[1:] if argv is None else argv)
+    words = list(given)
     if "-h" in words or "--help" in words:
-        print(help_text(cls, description))
+        print(help_json(cls, description) if wants_json(words) else help_text(cls, description))
         raise SystemExit(0)
     values: dict[str, Any] = {}
     files: list[str] = []
@@ -126,7 +130,7 @@ def parse_args(cls: type[T], argv: list[str] | None = None, description: str = "
             if word == "--":
                 files += words
                 break
-            elif not word.startswith("-"):
+            elif word == "-" or not word.startswith("-"):
                 files.append(word)
             elif equals:
                 values[key] = value
@@ -136,11 +140,14 @@ def parse_args(cls: type[T], argv: list[str] | None = None, description: str = "
                 values[key] = words.pop(0)
             else:
                 raise ConfigError(f"option {word} needs a value")
+        if files.count("-") > 1:
+            raise ConfigError("'-' is standard input, which is read once; it was given twice")
         if files and "files" not in typing.get_type_hints(cls):
             raise ConfigError(f"unexpected argument {files[0]!r} (options are --key value)")
         return load(cls, values.pop("config", None), values | ({"files": files} if files else {}))
     except ConfigError as error:
         print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
+        print_error(given, error, status=2, kind="usage")
         raise SystemExit(2) from None
 
 
@@ -161,21 +168,33 @@ def help_text(cls: type, description: str = "") -> str:
         "options:",
         f"  {'--config FILE':32} YAML file with any of the keys below",
     ]
-    return "\n".join(lines + _help_lines(cls, ""))
+    rows = (f"  {'--' + one['name']:32} {one['help']} (default: {one['default']})" for one in options(cls))
+    return "\n".join([*lines, *rows])
 
 
-def _help_lines(cls: type, prefix: str) -> list[str]:
-    lines = []
+def help_json(cls: type, description: str = "") -> str:
+    """The same as JSON, for ``--help --json``; see :func:`options`."""
+    return json.dumps({"description": inspect.cleandoc(description), "options": list(options(cls))})
+
+
+def options(cls: type, prefix: str = "") -> Iterator[dict[str, Any]]:
+    """Every key, those of sections by their dotted names: its help, default as text, and ``choices``, the
+    words that it takes if they are known; a ``switch`` is true without a value."""
     for field in dataclasses.fields(cls):
         key, hint = prefix + field.name, _field_type(cls, field.name)
         if dataclasses.is_dataclass(hint):
-            lines += _help_lines(hint, f"{key}.")
+            yield from options(hint, f"{key}.")
             continue
         default = field.default if field.default is not dataclasses.MISSING else "required"
         if field.default_factory is not dataclasses.MISSING:
             default = field.default_factory()
-        lines.append(f"  {'--' + key:32} {field_comments(cls)[field.name]} (default: {default})")
-    return lines
+        yield {
+            "name": key,
+            "help": field_comments(cls)[field.name],
+            "default": str(default),
+            "choices": list(typing.get_args(hint)) if typing.get_origin(hint) is typing.Literal else [],
+            "switch": hint is bool,
+        }
 
 
 @functools.cache

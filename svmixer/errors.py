@@ -11,9 +11,12 @@ class SvmixerError(ValueError):
 
     # Exit status of a program that ends with it.
     status = 1
+    # What it is about, for programs: audio, model, store, list, configuration, usage, or any other input.
+    kind = "input"
 
 
 class UsageError(SvmixerError):
     """A command line that makes no sense."""
 
     status = 2
+    kind = "usage"

@@ -92,7 +92,15 @@ def read_json(path: str | Path) -> Any:
 
 def md5_file(path: str | Path) -> str:
     """Hexadecimal MD5 of a file's bytes, read in blocks: the checksum quoted for trial lists."""
-    digest = hashlib.md5(usedforsecurity=False)
+    return _hexdigest(path, hashlib.md5(usedforsecurity=False))
+
+
+def sha256_file(path: str | Path) -> str:
+    """Hexadecimal SHA-256 of a file's bytes, read in blocks."""
+    return _hexdigest(path, hashlib.sha256())
+
+
+def _hexdigest(path: str | Path, digest: Any) -> str:
     with open(path, "rb") as stream:
         while block := stream.read(1 << 20):
             digest.update(block)

@@ -23,6 +23,8 @@ _MOST_VALUES = 100_000  # in one file; the largest of the project has about a hu
 class ConfigError(SvmixerError):
     """A configuration key or value that cannot be used; the message names the source and the key."""
 
+    kind = "configuration"
+
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
     """The YAML mapping of a file, with what it takes from its ``base``.

@@ -10,6 +10,16 @@ import pytest
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
+
+@pytest.fixture(autouse=True)
+def enrolment_store(tmp_path_factory, monkeypatch):
+    """No test sees, or adds to, who is enrolled on this machine."""
+    path = tmp_path_factory.getbasetemp() / "enrolled" / "speakers.db"
+    monkeypatch.setenv("SVMIXER_STORE", str(path))
+    yield path
+    path.unlink(missing_ok=True)
+
+
 # Folders whose tests share what takes long to make: schedulers, a run of the toy recipe, an export.
 SHARING = ("cluster", "recipe", "export")
 # Files of which each takes minutes: the last of them would leave the other processes idle.
@@ -30,6 +40,12 @@ LEFT_OUT = {"slow", "recipe", "cluster"}
 SLOW_FIXTURES = {"exported", "finished", "slurm", "sge"}
 # A test that takes longer (s), with what it alone has to set up, is marked slow.
 SLOW = 2
+
+
+@pytest.fixture(autouse=True)
+def levels_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sounds made by formula, which most tests take for speech, are none to a detector that is installed."""
+    monkeypatch.setattr("svmixer.inference.speech_detection.PACKAGES", ())
 
 
 @pytest.hookimpl(tryfirst=True)

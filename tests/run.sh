@@ -8,6 +8,9 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 fast=false
 # true: run the static checks of tests/checks.sh first; false: the tests alone.
 checks=true
+# Node, Chromium and onnxruntime-web, which the tests in a browser need: auto: fetch what is missing, and skip those tests if that fails,
+# or with --fast true, which leaves most of them out; true: fetch, and stop if that fails; false: fetch nothing.
+browser=auto
 # Processes that run tests, each with one thread of its own; 1: in this process.
 jobs=2
 # Further options for pytest, in one string.
@@ -16,6 +19,7 @@ pytest_opts=
 . "$root/tools/parse_options.sh"
 [ $# -eq 0 ] || { echo "run.sh: unexpected argument '$1' (see --help)" >&2; exit 1; }
 require_bool fast checks
+[[ $browser =~ ^(auto|true|false)$ ]] || option_error "--browser must be auto, true or false, not '$browser'"
 require_int 1 jobs
 require_words pytest_opts
 
@@ -25,6 +29,11 @@ failed=false
 began=$SECONDS
 echo "== set-up"
 bash tools/setup.sh
+if [ "$fast" = true ] && [ "$browser" = auto ]; then browser=false; fi
+if [ "$browser" != false ] && ! bash tools/setup_browser.sh; then
+    [ "$browser" = auto ] || { echo "run.sh: --browser true, and something is missing that the tests in a browser need" >&2; exit 1; }
+    echo "== tests in a browser are skipped where something is missing for them, see above"
+fi
 echo "== set-up: done, $((SECONDS - began)) s"
 . ./path.sh
 

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pytest
 
+from svmixer.cli.main import STAGES, VERBS
 from svmixer.cli.main import main as svmixer
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -41,7 +42,8 @@ FILE = re.compile(
 )
 # Programs that are none of this project's, and words of a shell.
 FOREIGN = {
-    "cat", "cd", "cp", "echo", "export", "git", "npm", "pip", "pre-commit", "rm", "sbatch", "sed", "tmux",
+    "cat", "cd", "cp", "echo", "eval", "export", "git", "npm", "pip", "pre-commit", "rm", "sbatch", "sed",
+    "tmux",
 }  # fmt: skip
 WRAPPERS = {"exec", "env", "nohup"}
 # Options of run.sh whose value is options of another program.
@@ -275,6 +277,32 @@ def test_commands_of_a_page(page):
             except Wrong as error:
                 problems.append(f"{shlex.join(command)}: {error}")
     assert problems == []
+
+
+@functools.cache
+def help_of(*words: str) -> str:
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.suppress(SystemExit):
+        svmixer([*words])
+    return said.getvalue()
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_help_of_a_verb_has_an_example_whose_options_exist(verb):
+    about, _, rows = help_of(verb, "--help").partition("\noptions:\n")
+    options = frozenset(re.findall(r"^  --(\S+) ", rows, re.MULTILINE))
+    examples = [line for line in about.replace("\\\n", " ").splitlines() if line.startswith("    svmixer ")]
+    mine = [words for example in examples for words in commands(example) if words[:2] == ["svmixer", verb]]
+    assert mine, about
+    for words in mine:
+        check_options(words, options, f"svmixer {verb}")
+
+
+def test_the_overview_has_every_verb_once_and_no_program_of_the_stages():
+    listed = re.findall(r"^  (\w+) +[A-Z].*\.$", help_of("--help"), re.MULTILINE)
+    assert listed == list(VERBS)
+    assert re.findall(r"^  (\w+) +[A-Z].*\.$", help_of("help", "stages"), re.MULTILINE) == list(STAGES)
+    assert not set(VERBS) & set(STAGES)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_name)

@@ -8,7 +8,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # Where the virtual environment goes.
 venv=${SVMIXER_VENV:-$root/.venv}
 # Extras of setup.cfg that are needed besides torch; empty = torch alone, which embeds and evaluates. More may be there.
-extras=train,dev,docs
+extras=train,dev,docs,browser
 # Python to build the environment with; empty = the newest of 3.12, 3.11, 3.10 that starts (3.12 first).
 python=${SVMIXER_PYTHON:-}
 # true: install sox and ffmpeg through apt if they are missing; false: only check for them.
@@ -21,6 +21,7 @@ check=false
 . "$root/tools/parse_options.sh"
 [ $# -eq 0 ] || { echo "setup.sh: unexpected argument '$1' (see --help)" >&2; exit 1; }
 require_bool system force check
+. "$root/tools/apt.sh"
 
 say() { echo "[setup] $*" >&2; }
 step=0
@@ -74,28 +75,18 @@ find_python() {
 }
 
 install_system() {
-    local missing as_root=()
-    missing=$(missing_system | xargs)
-    if [ -z "$missing" ]; then
+    local missing=()
+    mapfile -t missing < <(missing_system)
+    if [ ${#missing[@]} -eq 0 ]; then
         progress "system parts: sox and ffmpeg are there"
         return 0
     fi
-    if [ "$(id -u)" -ne 0 ]; then
-        if command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then
-            as_root=(sudo -n)
-        else
-            say "missing: $missing. Not root and no password-free sudo: install with 'sudo apt-get install $missing', then run again"
-            return 1
-        fi
-    fi
-    if [ "$system" = false ] || ! command -v apt-get >/dev/null 2>&1; then
-        say "missing: $missing. Install them with this machine's package manager, then run again"
+    if [ "$system" = false ]; then
+        say "missing: ${missing[*]}. Install them with this machine's package manager, then run again"
         return 1
     fi
-    progress "system parts: installing $missing through apt"
-    "${as_root[@]}" apt-get -qq update
-    # shellcheck disable=SC2086  # a list of package names
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $missing >/dev/null
+    progress "system parts: installing ${missing[*]} through apt"
+    install_packages "${missing[@]}"
 }
 
 main() {

@@ -2,7 +2,7 @@
 
 from svmixer.audio.dumpset import DumpSet
 from svmixer.audio.errors import AudioError
-from svmixer.audio.long_wave import LongWave, open_wave
+from svmixer.audio.long_wave import LongWave, is_encoded, open_wave
 from svmixer.audio.read import Recording, open_recording, read_audio
 from svmixer.audio.resample import from_pcm16, to_mono_16k, to_pcm16
 from svmixer.audio.speech import trim_silence
@@ -13,6 +13,7 @@ __all__ = [
     "LongWave",
     "Recording",
     "from_pcm16",
+    "is_encoded",
     "open_recording",
     "open_wave",
     "read_audio",

@@ -20,6 +20,8 @@ class AudioError(SvmixerError):
         source: the recording; empty where only the caller knows it.
     """
 
+    kind = "audio"
+
     def __init__(self, reason: str, detail: str = "", source: str = ""):
         super().__init__(reason, detail, source)
         self.reason = reason

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
+from typing import BinaryIO
 
 import numpy as np
 import soxr
 
 from svmixer.audio.checks import Downmix, check_length, check_not_empty, check_rate
-from svmixer.audio.errors import about
+from svmixer.audio.errors import AudioError, about
 from svmixer.audio.read import Mix, open_recording
 
 Fetch = Callable[[int, int], np.ndarray]
@@ -85,12 +86,13 @@ def resampled(num_samples: int, fetch: Fetch, rate: int, rate_out: int) -> tuple
 
 
 def open_wave(
-    source: str | os.PathLike[str], rate: int | None = None, channel: int | None = None
+    source: str | os.PathLike[str] | bytes | BinaryIO, rate: int | None = None, channel: int | None = None
 ) -> tuple[LongWave, int]:
     """One recording to embed, of any length: what can be sought exactly is read where it is sliced.
 
     Args:
-        source: a file or ``file.ark:offset``, as in :func:`read_audio`.
+        source: a file or ``file.ark:offset``, as in :func:`read_audio`, ``-`` being standard input; or the
+            bytes of a file, or a binary file object, which is read to its end from where it is.
         rate: wanted, in Hz; None: that of the recording.
         channel: the one to take, from 0, of recordings with several; None: the mean of all.
 
@@ -101,10 +103,10 @@ def open_wave(
         AudioError: see :class:`AudioError` for the reasons; also when a part that is asked for is damaged, or
             at the end for a recording in which nothing was found.
     """
-    source = os.fspath(source)
+    source, data = _name_and_bytes(source)
     rate = None if rate is None else check_rate(rate)
     downmix = Downmix(channel, source, only=True)
-    recording = open_recording(source, mix=Mix(downmix, rate), named_file=True)
+    recording = open_recording(source, mix=Mix(downmix, rate), named_file=True, data=data)
     with about(source):
         check_not_empty(recording.num_samples)
         check_length(recording.num_samples, check_rate(recording.rate))
@@ -121,3 +123,23 @@ def open_wave(
     rate = rate or recording.rate
     size, read = resampled(recording.num_samples, fetch, recording.rate, rate)
     return LongWave(size, read, finish, lambda: downmix.differing), rate
+
+
+def is_encoded(recording: object) -> bool:
+    """Whether it is a file as bytes or a file object, not samples or a name."""
+    return isinstance(recording, (bytes, bytearray, memoryview)) or hasattr(recording, "read")
+
+
+def _name_and_bytes(source: str | os.PathLike[str] | bytes | BinaryIO) -> tuple[str, bytes | None]:
+    """What errors call a recording, and its bytes if it is not a file of that name.
+
+    Raises:
+        AudioError: a file object of text.
+    """
+    if not is_encoded(source):
+        return os.fspath(source), None  # type: ignore[arg-type]
+    name = str(getattr(source, "name", "<bytes>"))
+    data = source.read() if hasattr(source, "read") else source
+    if not isinstance(data, (bytes, bytearray, memoryview)):
+        raise AudioError("bad type", "a file object of text; open it in binary mode ('rb')", name)
+    return name, bytes(data)

@@ -21,7 +21,7 @@ _NOTHING = -120.0
 class Quality:
     """What was measured of a recording."""
 
-    # Of speech, by its level alone.
+    # Of speech, by its level alone; of what is hardly speech, by the detector.
     seconds: float
     # From the level that a tenth of the 20 ms frames stay below to the one that a tenth exceed, dB: speech
     # and its pauses lie far apart, noise fills the pauses.
@@ -32,6 +32,8 @@ class Quality:
     clipped: float
     # Whether the level hardly changes, as it does in noise and tones.
     steady: bool = False
+    # Whether a detector of speech takes it for music or noise; without one nobody knows.
+    hardly_speech: bool = False
 
 
 def together(qualities: Sequence[Quality]) -> Quality:
@@ -45,6 +47,7 @@ def together(qualities: Sequence[Quality]) -> Quality:
         max(one.band_db for one in qualities),
         max(one.clipped for one in qualities),
         any(one.steady for one in qualities),
+        any(one.hardly_speech for one in qualities),
     )
 
 

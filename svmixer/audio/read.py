@@ -26,6 +26,7 @@ from svmixer.audio.errors import AudioError, about
 from svmixer.audio.formats import Format, Span, recognise
 from svmixer.audio.lengths import check_complete, ogg_links
 from svmixer.audio.resample import Resampler, from_pcm16
+from svmixer.audio.standard_input import STANDARD_INPUT, read_standard_input
 from svmixer.audio.wav import WavHeader, wav_header_of
 from svmixer.lists import find_source
 from svmixer.lists.source import Source
@@ -150,13 +151,24 @@ class Mix:
 
 
 def open_recording(
-    source: str, *, allow_pipes: bool = False, mix: Mix | None = None, named_file: bool = False
+    source: str,
+    *,
+    allow_pipes: bool = False,
+    mix: Mix | None = None,
+    named_file: bool = False,
+    data: bytes | None = None,
 ) -> Recording:
     """Open what a ``wav.scp`` names; arguments and errors as in :func:`read_audio`.
 
     With ``mix`` what is decoded as a whole is held in that form; :attr:`Recording.mixed` says so. With
-    ``named_file`` the name of a file that is there is just that, whatever it would be in a ``wav.scp``.
+    ``named_file`` the name of a file that is there is just that, whatever it would be in a ``wav.scp``, and
+    ``-`` is standard input. ``data`` are the bytes of a file that ``source`` is the name of for errors alone.
     """
+    with about(source):
+        if data is None and named_file and source == STANDARD_INPUT:
+            data = read_standard_input()
+        if data is not None:
+            return _from_bytes(source, data, mix=mix)
     parsed = Source("file", path=source) if named_file and os.path.exists(source) else find_source(source)
     with about(source):
         if parsed.kind != "pipe":

@@ -54,7 +54,7 @@ _DIRECT = "audio in no speaker's folder"
 _OTHER = "no audio by their endings"
 
 
-def find_speakers(audio_dir: str | Path, *, drop_missing: bool = False) -> SpeakerFolders:
+def find_speakers(audio_dir: str | Path, *, drop_missing: bool = False, least: int = 2) -> SpeakerFolders:
     """Take a folder as it is: each folder right below it is a speaker, each audio file in that, at any depth,
     an utterance.
 
@@ -67,10 +67,11 @@ def find_speakers(audio_dir: str | Path, *, drop_missing: bool = False) -> Speak
     Args:
         audio_dir: the folder.
         drop_missing: leave out what cannot be read, instead of raising.
+        least: how many speakers there must be.
 
     Raises:
-        SpeakerFolderError: no such folder, no audio in folders of two speakers, a file or folder that cannot
-            be read, one recording under two speakers, or a name that no list can hold.
+        SpeakerFolderError: no such folder, no audio in so many folders, a file or folder that cannot be read,
+            one recording under two speakers, or a name that no list can hold.
     """
     root = Path(os.path.abspath(audio_dir))
     if not root.is_dir():
@@ -79,7 +80,7 @@ def find_speakers(audio_dir: str | Path, *, drop_missing: bool = False) -> Speak
         raise SpeakerFolderError(f"{root}: {kind}{given}: name the folder that has a folder for each speaker")
     tree = _read_tree(root)
     copies = _copies(root, tree)
-    _refuse_unusable(root, tree, drop_missing)
+    _refuse_unusable(root, tree, drop_missing, least)
     speakers = _names(sorted(tree.audio))
     wav_scp: dict[str, str] = {}
     utt2spk: dict[str, str] = {}
@@ -186,7 +187,7 @@ def _copies(root: Path, tree: _Tree) -> list[str]:
     return [f"left out {len(same)}: copies of others of the same speaker ({path} of {other}{_more(same)})"]
 
 
-def _refuse_unusable(root: Path, tree: _Tree, drop_missing: bool) -> None:
+def _refuse_unusable(root: Path, tree: _Tree, drop_missing: bool, least: int) -> None:
     """
     Raises:
         SpeakerFolderError: see :func:`find_speakers`.
@@ -204,7 +205,7 @@ def _refuse_unusable(root: Path, tree: _Tree, drop_missing: bool) -> None:
             )
     for folder in [folder for folder, paths in tree.audio.items() if not paths]:
         del tree.audio[folder]
-    if len(tree.audio) >= 2:
+    if len(tree.audio) >= least:
         return
     found = "; ".join(_remarks(root, tree)) or "it is empty"
     advice = f"put the recordings of each speaker into a folder of their own, {root}/SPEAKER/"

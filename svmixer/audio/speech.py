@@ -11,6 +11,7 @@ RANGE_DB = 35.0  # speech lies within this distance of the loudest frame
 FLOOR_DB = -60.0  # of full scale: nothing below is speech, however quiet the rest
 # Speech has pauses and soft sounds; what changes less between its soft and loud frames is noise or a tone.
 LEAST_CHANGE_DB = 3.0
+_BLOCK = 30.0  # seconds that are read at once
 _LOWEST_DB, _BINS = -120, 150  # a bin a decibel, up to 30 dB above full scale
 
 
@@ -27,12 +28,19 @@ class SpeechMeter:
 
     def take(self, wave: np.ndarray) -> np.ndarray:
         """Count the frames of a piece ``float32 (n,)``, and return it."""
+        self._counts += np.bincount(self._levels(wave), minlength=_BINS)
+        return wave
+
+    def _levels(self, wave: np.ndarray) -> np.ndarray:
+        """The bin of each frame ``int64 (n // frame,)``."""
         frames = wave[: len(wave) // self.frame * self.frame].reshape(-1, self.frame)
         # Without a constant offset, which is no sound.
         power = frames.var(axis=1)
-        levels = np.clip(10 * np.log10(power + 1e-12) - _LOWEST_DB, 0, _BINS - 1).astype(np.int64)
-        self._counts += np.bincount(levels, minlength=_BINS)
-        return wave
+        return np.clip(10 * np.log10(power + 1e-12) - _LOWEST_DB, 0, _BINS - 1).astype(np.int64)
+
+    def flags(self, wave: np.ndarray) -> np.ndarray:
+        """Which frames of a piece may be speech, ``bool (n // frame,)``, by all that has been counted."""
+        return self._levels(wave) >= self._lowest()
 
     def reading(self, read: Callable[[int, int], np.ndarray]) -> Callable[[int, int], np.ndarray]:
         """``read``, with what it reads counted."""
@@ -56,6 +64,22 @@ class SpeechMeter:
         """The first bin that counts as speech."""
         loudest = _quantile(self._counts, 1.0) + _LOWEST_DB
         return round(max(loudest - RANGE_DB, FLOOR_DB)) - _LOWEST_DB
+
+
+def speech_frames(read: Callable[[int, int], np.ndarray], num_samples: int, rate: int) -> np.ndarray:
+    """Which frames of :data:`FRAME` seconds of a recording may be speech, ``bool (F,)``.
+
+    Args:
+        read: (first sample, count) → ``float32 (count,)``; everything is read twice.
+        num_samples: of the recording.
+        rate: samples per second.
+    """
+    meter = SpeechMeter(rate)
+    block = meter.frame * round(_BLOCK / FRAME)
+    pieces = [(first, min(block, num_samples - first)) for first in range(0, num_samples, block)]
+    for piece in pieces:
+        meter.take(read(*piece))
+    return np.concatenate([meter.flags(read(*piece)) for piece in pieces])
 
 
 def _quantile(counts: np.ndarray, share: float) -> int:
@@ -95,12 +119,24 @@ def trim_silence(wave: np.ndarray, rate: int) -> tuple[int, int]:
     starts = np.arange(0, len(wave) - frame + 1, hop)
     level = 10 * np.log10(np.maximum(energy[starts + frame] - energy[starts], 0) / frame + 1e-12)
     loudest = np.lib.stride_tricks.sliding_window_view(level, _RUN).min(axis=1).max()
-    background = min(np.percentile(level, _NOISE_PERCENTILE) + _ABOVE_NOISE_DB, loudest - _NOISE_RANGE_DB)
-    first, last = _long_runs(level > max(loudest - _RANGE_DB, _FLOOR_DB, background))
+    first, last = _long_runs(level > speech_level(level, loudest))
     if first is None:
         return 0, 0
     margin = round(_MARGIN * rate)
     return max(0, int(starts[first]) - margin), min(len(wave), int(starts[last]) + frame + margin)
+
+
+def speech_level(level: np.ndarray, loudest: float, floor: float = FLOOR_DB) -> float:
+    """What frames of speech are above, dB: 35 dB below the loudest, ``floor``, and 9 dB above the background.
+
+    Args:
+        level: of all frames ``(F,)``, dB of full scale. Their 5th percentile is the background, but no closer
+            than 18 dB to the loudest.
+        loudest: the level that counts as that.
+        floor: nothing below is speech, dB of full scale.
+    """
+    background = np.percentile(level, _NOISE_PERCENTILE) + _ABOVE_NOISE_DB
+    return float(max(loudest - _RANGE_DB, floor, min(background, loudest - _NOISE_RANGE_DB)))
 
 
 def _long_runs(flags: np.ndarray) -> tuple[int | None, int | None]:

@@ -1,4 +1,4 @@
-"""Calibrate an exported model: svmixer calibrate --model EXPORT --sets "[dump/test]" --cohort dump/train
+"""Calibrate an exported model: svmixer calibrate --model EXPORT --sets "[DUMP, ...]" --cohort DUMP
 
 Writes calibration.json and cohort.npy into the export directory: `svmixer verify` then answers with
 log-likelihood ratios and decides at operating points of known false accepts. The sets are dumps of speakers
@@ -6,6 +6,8 @@ who were not in the training, the more corpora the better; the cohort is of trai
 through telephone and far-field channels. Every set is scored as it is and through the channels of
 --conditions. Weights and thresholds are fitted on all sets; the held-back rates of a set are those at the
 threshold of the others.
+
+    svmixer calibrate --model exp/mine/export --sets "[dump/test, /corpora/dump/words]" --cohort dump/train
 """
 
 from __future__ import annotations
@@ -92,7 +94,7 @@ def run(config: CalibrateConfig) -> dict[str, Any]:
     """Embed, fit and write; what ``calibration.json`` holds."""
     import numpy as np
 
-    from svmixer.export.card import CARD, model_card, write_card
+    from svmixer.export.card import CARD, card_name, model_card, write_card
     from svmixer.fileio import atomic_write, read_json, write_json
     from svmixer.inference.calibration import CALIBRATION, COHORT, FORMAT
     from svmixer.inference.embedding_model import DESCRIPTION, find_directory
@@ -125,7 +127,7 @@ def run(config: CalibrateConfig) -> dict[str, Any]:
         np.save(stream, stored)
     write_json(directory / CALIBRATION, found)
     card = directory / CARD
-    name = card.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ") if card.is_file() else ""
+    name = card_name(card.read_text(encoding="utf-8")) if card.is_file() else ""
     write_card(card, model_card(name or directory.name, read_json(directory / DESCRIPTION), found))
     report(found)
     return found

@@ -1,4 +1,8 @@
-"""Parameters and MACs of a speaker model and its parts; without a configuration, of the paper's models."""
+"""Parameters and MACs of a speaker model and its parts; without a configuration, of the paper's models.
+
+Example:
+    svmixer complexity --config exp/voices_compact/export/config.yaml
+"""
 
 from __future__ import annotations
 

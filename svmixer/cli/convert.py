@@ -24,7 +24,11 @@ class ConvertReleasedConfig:
 
 
 def released(argv: list[str] | None = None) -> None:
-    """Turn a released pair of PyTorch files (student and classifier) into a model directory."""
+    """Turn a released pair of PyTorch files (student and classifier) into a model directory.
+
+    Example:
+        svmixer convert_released --student student_model.pt --classifier classifier.pt --output exp/released
+    """
     config = parse_args(ConvertReleasedConfig, argv, released.__doc__)
     from svmixer.models.io import save_model
     from svmixer.models.released import load_released
@@ -50,7 +54,11 @@ class ConvertRedimnetConfig:
 
 
 def redimnet(argv: list[str] | None = None) -> None:
-    """Turn a released ReDimNet checkpoint into tensors that a backend of that size can start from."""
+    """Turn a released ReDimNet checkpoint into tensors that a backend of that size can start from.
+
+    Example:
+        svmixer convert_redimnet --checkpoint b2-vox2-ft_lm.pt --output redimnet_b2.safetensors
+    """
     config = parse_args(ConvertRedimnetConfig, argv, redimnet.__doc__)
     from svmixer.models.io import save_tensors
     from svmixer.models.released import load_released_redimnet
@@ -73,7 +81,12 @@ class ConvertEspnetConfig:
 
 
 def espnet(argv: list[str] | None = None) -> None:
-    """Make a model directory of a model that ESPnet trained with frontend ``svmixer``."""
+    """Make a model directory of a model that ESPnet trained with frontend ``svmixer``.
+
+    Example:
+        svmixer convert_espnet --train_config exp/spk/config.yaml --checkpoint exp/spk/valid.eer.best.pth \\
+            --output_dir exp/from_espnet
+    """
     config = parse_args(ConvertEspnetConfig, argv, espnet.__doc__)
     from svmixer.espnet.convert import speaker_model
     from svmixer.models.io import save_model

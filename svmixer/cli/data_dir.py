@@ -32,7 +32,11 @@ class MakeDataDirConfig:
 
 
 def make(argv: list[str] | None = None) -> None:
-    """Make the lists of recordings that lie in a folder for each speaker; what is left out is printed."""
+    """Make the lists of recordings that lie in a folder for each speaker; what is left out is printed.
+
+    Example:
+        svmixer make_data_dir --audio_dir recordings --data_dir data/all
+    """
     config = parse_args(MakeDataDirConfig, argv, make.__doc__)
     from svmixer.audio.speaker_folders import find_speakers, write_lists
 
@@ -56,7 +60,11 @@ class ValidateDataDirConfig:
 
 
 def validate(argv: list[str] | None = None) -> None:
-    """Check a data directory; every problem is a line on standard error, with the command that repairs it."""
+    """Check a data directory; every problem is a line on standard error, with the command that repairs it.
+
+    Example:
+        svmixer validate_data_dir --data_dir data/all --check_files true
+    """
     config = parse_args(ValidateDataDirConfig, argv, validate.__doc__)
     size = validate_data_dir(
         config.data_dir, check_files=config.check_files, need_speakers=config.need_speakers
@@ -76,7 +84,11 @@ class FixDataDirConfig:
 
 
 def fix(argv: list[str] | None = None) -> None:
-    """Repair a data directory: sort and clean its lists, keep what all have; originals go to .backup."""
+    """Repair a data directory: sort and clean its lists, keep what all have; originals go to .backup.
+
+    Example:
+        svmixer fix_data_dir --data_dir data/all
+    """
     config = parse_args(FixDataDirConfig, argv, fix.__doc__)
     report = fix_data_dir(config.data_dir, check_files=config.check_files)
     for drop in report.dropped:
@@ -113,7 +125,11 @@ class PartitionDataDirConfig:
 
 
 def partition(argv: list[str] | None = None) -> None:
-    """Make train, valid and test out of one data directory, by speaker, with trials for valid and test."""
+    """Make train, valid and test out of one data directory, by speaker, with trials for valid and test.
+
+    Example:
+        svmixer partition_data_dir --data_dir data/all --output_dir data
+    """
     config = parse_args(PartitionDataDirConfig, argv, partition.__doc__)
     speakers = partition_data_dir(
         config.data_dir,
@@ -164,7 +180,11 @@ class MakeTrialsConfig:
 
 
 def trials(argv: list[str] | None = None) -> None:
-    """Make trials for a data directory: target pairs of each speaker, as many impostor pairs, hard first."""
+    """Make trials for a data directory: target pairs of each speaker, as many impostor pairs, hard first.
+
+    Example:
+        svmixer make_trials --data_dir data/test --attributes "[spk2gender]"
+    """
     config = parse_args(MakeTrialsConfig, argv, trials.__doc__)
     folder = Path(config.data_dir)
     utt2spk = read_utt2spk(folder / "utt2spk")

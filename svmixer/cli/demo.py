@@ -2,6 +2,8 @@
 
 Opens a page of this machine on which people are enrolled and voices compared, by microphone or from files.
 The model runs in the page; no audio leaves it. With --build the page is written as static files instead.
+
+    svmixer demo --model pocket2
 """
 
 from __future__ import annotations
@@ -51,9 +53,8 @@ def main(argv: list[str] | None = None) -> None:
         size = write_site(site, config.build)
         print(f"{config.build}: {len(site)} files, {size / 1e6:.1f} MB")
         return
-    with make_server(site, config.port) as server:
+    with make_server(site, config.port) as server, contextlib.suppress(KeyboardInterrupt):
         print(f"{address(server)}  (Ctrl-C ends it)", flush=True)
         if config.browser:
             webbrowser.open(address(server))
-        with contextlib.suppress(KeyboardInterrupt):
-            server.serve_forever()
+        server.serve_forever()

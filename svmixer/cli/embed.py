@@ -7,15 +7,18 @@ A whole directory: svmixer embed --input_dir DIR --output_dir OUT writes OUT/pat
 DIR/path/name.wav (or .flac, .m4a …). What is there is not done again unless its recording has changed, so a
 run that was stopped goes on; OUT/failures.tsv lists the files that could not be embedded, and the status is
 then 1; OUT/ignored.tsv lists those that are no audio by their names.
+
+    svmixer embed a.wav b.flac --output embeddings.npz
+    svmixer embed --input_dir recordings --output_dir embeddings
 """
 
 from __future__ import annotations
 
-import zipfile
+import json
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -35,9 +38,9 @@ FORMATS = (".npy", ".npz", ".ark")
 class EmbedConfig:
     """Options of ``svmixer embed``."""
 
-    # Audio files; the name of this option may be left out.
+    # Audio files; - is standard input; the name of this option may be left out.
     files: tuple[str, ...] = ()
-    # Model directory, or the name of a model that comes with the package.
+    # Model directory, the name of a model that comes with the package, or hf:USER/NAME on the hub.
     model: str = DEFAULT_MODEL
     # .npy: a matrix, one row a file; .npz: one vector a file name; .ark: Kaldi vectors with an .scp; without
     # it they are printed.
@@ -61,6 +64,8 @@ class EmbedConfig:
     runtime: Literal["auto", "onnx", "torch"] = "auto"
     # Which ONNX file; auto: the one that the export recommends. PyTorch computes in float32.
     precision: Literal["auto", "float32", "int8"] = "auto"
+    # true: print an object that says what was written; without an output it has the embeddings.
+    json: bool = False
 
     def __post_init__(self) -> None:
         at_least(self, 1, "num_crops")
@@ -83,16 +88,31 @@ def main(argv: list[str] | None = None) -> None:
     if not config.files and not config.input_dir:
         raise UsageError("no audio file given: svmixer embed FILE...")
     if config.input_dir:
-        embed_tree(config)
+        done = embed_tree(config)
+        if config.json:
+            print(json.dumps({"model": config.model, "output_dir": config.output_dir, **done}))
         return
-    kaldi = not config.output or config.output.endswith(".ark")
+    kaldi = config.output.endswith(".ark") if config.output else not config.json
     spaced = [name for name in config.files if kaldi and any(map(str.isspace, name))]
     if spaced:
         raise SvmixerError(
             f"'{spaced[0]}': a key of a Kaldi file has no spaces, and Kaldi's form is what is printed; "
             "choose --output FILE.npz"
         )
-    write(embed_files(config), config.output)
+    embeddings = embed_files(config)
+    if config.output or not config.json:
+        write(embeddings, config.output)
+    if config.json:
+        print(json.dumps(as_object(config, embeddings)))
+
+
+def as_object(config: EmbedConfig, embeddings: list[tuple[str, np.ndarray]]) -> dict[str, Any]:
+    """What ``--json`` prints of single files."""
+    about = {"model": config.model, "size": len(embeddings[0][1])}
+    if config.output:
+        return {**about, "output": config.output, "recordings": [{"name": name} for name, _ in embeddings]}
+    rows = [{"name": name, "embedding": vector.tolist()} for name, vector in embeddings]
+    return {**about, "recordings": rows}
 
 
 def embed_files(config: EmbedConfig) -> list[tuple[str, np.ndarray]]:
@@ -117,8 +137,11 @@ def embed_files(config: EmbedConfig) -> list[tuple[str, np.ndarray]]:
     return [(name, embeddings[name]) for name in config.files]
 
 
-def embed_tree(config: EmbedConfig) -> None:
+def embed_tree(config: EmbedConfig) -> dict[str, int]:
     """Embed ``input_dir`` into ``output_dir``; files that fail are counted in the error at the end.
+
+    Returns:
+        Files ``written`` now, ``found`` embedded already, and ``ignored``.
 
     Raises:
         ConfigError, ModelError: the model cannot be loaded.
@@ -156,6 +179,7 @@ def embed_tree(config: EmbedConfig) -> None:
         raise DirectoryError(
             f"{len(outcome.failures)} of {total} files could not be embedded: {output / FAILURES}"
         )
+    return {"written": outcome.written, "found": outcome.found, "ignored": len(found.ignored)}
 
 
 def write(embeddings: list[tuple[str, np.ndarray]], output: str) -> None:
@@ -163,6 +187,8 @@ def write(embeddings: list[tuple[str, np.ndarray]], output: str) -> None:
 
     Where they go by their names, what was given twice is stored once.
     """
+    from svmixer.scoring.interchange import write_archive, write_npz
+
     kind = Path(output).suffix if output else ""
     if kind in (".npz", ".ark") and len(dict(embeddings)) < len(embeddings):
         logger.warning("%s: files that were given more than once are stored once", output)
@@ -170,21 +196,9 @@ def write(embeddings: list[tuple[str, np.ndarray]], output: str) -> None:
         with atomic_write(output, "wb") as stream:
             np.save(stream, np.stack([vector for _, vector in embeddings]))
     elif kind == ".npz":
-        with atomic_write(output, "wb") as stream:
-            write_npz(stream, dict(embeddings))
+        write_npz(output, dict(embeddings).items())
     elif kind == ".ark":
-        from svmixer.lists import write_table
-        from svmixer.scoring.vectors import write_vectors
-
-        write_table(Path(output).with_suffix(".scp"), write_vectors(output, dict(embeddings).items()))
+        write_archive(output, dict(embeddings).items())
     else:
         for name, vector in embeddings:
             print(f"{name}  [ {' '.join(f'{value:.7g}' for value in vector)} ]")
-
-
-def write_npz(stream: IO[bytes], arrays: dict[str, np.ndarray]) -> None:
-    """What ``np.savez`` writes, under any names: it takes them as keyword arguments, some of which it has."""
-    with zipfile.ZipFile(stream, "w") as archive:
-        for name, array in arrays.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
-                np.lib.format.write_array(entry, array, allow_pickle=False)

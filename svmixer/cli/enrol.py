@@ -1,58 +1,125 @@
-"""Enrol a speaker from one or more recordings: svmixer enrol FILE... --output SPEAKER.npy [--model NAME]"""
+"""Enrol speakers by name, or write a speaker's embedding: svmixer enrol FILE... --name NAME
+
+Those who are enrolled are kept in a file that its owner alone can read; `svmixer identify` and `svmixer
+verify --name` compare with them, `svmixer speakers` lists and deletes them. More recordings of a name are
+added to those that there are. With --audio_dir every folder right below a folder is a speaker. With --output
+the embedding is written into a file instead.
+
+    svmixer enrol a.wav b.wav --name ann
+    svmixer enrol --audio_dir voices
+    svmixer enrol a.wav b.wav --output ann.npy
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+import json
+from collections import defaultdict
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from svmixer.cli.options import ModelOptions
 from svmixer.config import parse_args
-from svmixer.errors import UsageError
+from svmixer.errors import SvmixerError, UsageError
 from svmixer.fileio import atomic_write
-from svmixer.inference.embedding_model import DEFAULT_MODEL
-from svmixer.limits import not_negative
-from svmixer.log import get_logger
+from svmixer.log import Progress, get_logger
+
+if TYPE_CHECKING:
+    from svmixer.scoring.verifier import Enrolment, Verifier
 
 logger = get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class EnrolConfig:
+class EnrolConfig(ModelOptions):
     """Options of ``svmixer enrol``."""
 
-    # File for the speaker's embedding, which `svmixer verify` takes in place of a recording.
-    output: str
-    # Recordings; the name of this option may be left out.
-    files: tuple[str, ...] = ()
-    # Model directory, or the name of a model that comes with the package.
-    model: str = DEFAULT_MODEL
-    # What runs the model; auto: onnx if it is installed, else torch.
-    runtime: Literal["auto", "onnx", "torch"] = "auto"
-    # Which ONNX file; auto: the one that the export recommends.
-    precision: Literal["auto", "float32", "int8"] = "auto"
-    # Channel that is taken of recordings with several, from 0; without it their mean.
-    channel: int | None = None
+    # Who speaks in the recordings.
+    name: str = ""
+    # Folder that has a folder of recordings for each speaker, who are called after them.
+    audio_dir: str = ""
+    # File for the speaker's embedding (.npy), which `svmixer verify` takes in place of a recording.
+    output: str = ""
+    # File that those who are enrolled are kept in; without it the one of the user, $SVMIXER_STORE or
+    # ~/.local/share/svmixer/speakers.db.
+    store: str = ""
+    # true: print an object that says who was enrolled from how many recordings.
+    json: bool = False
 
     def __post_init__(self) -> None:
-        not_negative(self, "channel")
-        if not self.output.endswith(".npy"):
+        super().__post_init__()
+        if self.output and not self.output.endswith(".npy"):
             raise ValueError(f"output: '{self.output}' does not end with .npy")
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Write the mean embedding; a recording that cannot be read ends with one line and status 1."""
+    """Enrol; a recording that cannot be read ends with one line and status 1, and nobody is enrolled then."""
     config = parse_args(EnrolConfig, argv, __doc__)
-    if not config.files:
-        raise UsageError("no recording given: svmixer enrol FILE... --output SPEAKER.npy")
-    from svmixer.inference.verification import enrol
-    from svmixer.scoring.embedder import load_embedder
-    from svmixer.scoring.recordings import hear
+    how = "svmixer enrol FILE... --name NAME, --audio_dir DIR, or FILE... --output SPEAKER.npy"
+    if sum(map(bool, (config.name, config.audio_dir, config.output))) != 1:
+        raise UsageError(f"name, audio_dir, output: give one of them: {how}")
+    if bool(config.files) == bool(config.audio_dir):
+        raise UsageError(
+            f"{'recordings or a folder, not both' if config.files else 'no recording given'}: {how}"
+        )
+    if config.output:
+        verifier = config.verifier()
+        side = verifier.hear(config.files)
+        with atomic_write(config.output, "wb") as stream:
+            np.save(stream, side.embedding)
+        doubts = verifier.judge.enrolment_doubts(side)
+        for doubt in doubts:
+            logger.warning("%s", doubt)
+        if config.json:
+            print(json.dumps({"model": config.model, "output": config.output, "doubts": list(doubts)}))
+        return
+    verifier = config.verifier(config.store)
+    found = enrol(verifier, speakers_of(config), printing=not config.json)
+    if config.json:
+        speakers = [{"name": name, **asdict(one)} for name, one in found.items()]
+        print(json.dumps({"model": config.model, "speakers": speakers}))
 
-    model = load_embedder(config.model, config.runtime, config.precision)
-    heard = [hear(model, name, config.channel) for name in config.files]
-    speaker = enrol([vector for one in heard for vector in one.vectors])
-    with atomic_write(config.output, "wb") as stream:
-        np.save(stream, speaker)
-    for doubt in (doubt for one in heard for doubt in (*one.doubts, *one.little)):
-        logger.warning("%s", doubt)
+
+def speakers_of(config: EnrolConfig) -> dict[str, list[str]]:
+    """Name → recordings, by --name or the folders of --audio_dir."""
+    if config.name:
+        return {config.name: list(config.files)}
+    from svmixer.audio.speaker_folders import find_speakers
+
+    found = find_speakers(config.audio_dir, drop_missing=True, least=1)
+    for remark in found.remarks:
+        logger.warning("%s", remark)
+    recordings: dict[str, list[str]] = defaultdict(list)
+    for utterance, path in found.wav_scp.items():
+        recordings[found.utt2spk[utterance]].append(path)
+    return recordings
+
+
+def enrol(verifier: Verifier, speakers: dict[str, list[str]], printing: bool) -> dict[str, Enrolment]:
+    """Enrol speakers by name, each whole or not at all; those who fail are named at the end.
+
+    Args:
+        verifier: with a store.
+        speakers: name → recordings.
+        printing: a line for each.
+
+    Raises:
+        SvmixerError: recordings that cannot be used, a line each.
+    """
+    progress, failures = Progress(logger, len(speakers), "speakers"), []
+    done: dict[str, Enrolment] = {}
+    for number, (name, recordings) in enumerate(speakers.items(), 1):
+        try:
+            done[name] = found = verifier.enrol(name, recordings)
+        except SvmixerError as error:
+            failures.append(str(error) if len(speakers) == 1 else f"{name} is not enrolled: {error}")
+        else:
+            if printing:
+                print(f"{name}: {found.new} new, {found.recordings} recordings in all")
+            for doubt in found.doubts:
+                logger.warning("%s: %s", name, doubt)
+        progress.update(number)
+    if failures:
+        raise SvmixerError("\n".join(failures))
+    return done

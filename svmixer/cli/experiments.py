@@ -45,9 +45,10 @@ class CompareConfig:
 
 
 def compare(argv: list[str] | None = None) -> None:
-    """Compare groups of runs that were repeated with several seeds:
+    """Compare groups of runs that were repeated with several seeds.
 
-        python -m svmixer compare --output docs/results.md \\
+    Example:
+        svmixer compare --output docs/results.md \\
             --runs '{with teacher: [exp/a1, exp/a2], without teacher: [exp/b1, exp/b2]}'
     """
     config = parse_args(CompareConfig, argv, compare.__doc__)
@@ -87,7 +88,11 @@ class TablesOptions:
 
 
 def tables(argv: list[str] | None = None) -> None:
-    """Tables of experiments: list the runs that make them, or write the page of those that have finished."""
+    """Tables of experiments: list the runs that make them, or write the page of those that have finished.
+
+    Example:
+        svmixer tables --tables egs/voxceleb/sv1/conf/tables.yaml --action page --output tables.md
+    """
     options = parse_args(TablesOptions, argv, tables.__doc__)
     config = read_tables(options.tables, options.only)
     if options.action == "list":

@@ -1,4 +1,8 @@
-"""Stage 7: write a trained model as a model directory to hand on; with --onnx true also as checked ONNX."""
+"""Stage 7: write a trained model as a model directory to hand on; with --onnx true also as checked ONNX.
+
+Example:
+    svmixer export --model exp/mine/train/model --output_dir exp/mine/export --onnx true --test dump/test
+"""
 
 from __future__ import annotations
 
@@ -105,11 +109,13 @@ def check_rounding(model: SpeakerModel, written: SpeakerModel, path: Path, test:
 
 def write_onnx(model: SpeakerModel, config: ExportConfig) -> dict[str, Any]:
     """The part that needs onnx, onnxscript and onnxruntime; what ``export.json`` holds."""
+    from svmixer.export.card import split_about
     from svmixer.export.package import Speech, write_export
 
     scores = Path(config.scores) if config.scores else None
     speech = Speech(Path(config.test), scores)
     about = Path(config.card).read_text(encoding="utf-8") if config.card else ""
+    split_about(about)  # before the work: what is wrong with it ends the program
     output = Path(config.output_dir)
     return write_export(model, output, speech, config.name or output.name, about, config.jobs)
 

@@ -2,11 +2,12 @@
 
 The model is known by that name afterwards. Takes the model directory and one ONNX graph, checks that they are
 small enough, and writes SHA256SUMS, which `sha256sum --check` reads. For those who make releases.
+
+    svmixer package_model --export_dir exp/pocket/export --name pocket
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shutil
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import Any, Literal
 
 from svmixer.config import parse_args
 from svmixer.export.card import CARD, model_card, write_card
-from svmixer.fileio import read_json, write_json
+from svmixer.fileio import read_json, sha256_file, write_json
 from svmixer.inference.calibration import CALIBRATION, COHORT
 from svmixer.inference.embedding_model import ASSETS, ModelError
 from svmixer.inference.onnx_model import DESCRIPTION, FILES, read_description
@@ -87,7 +88,7 @@ def package(config: PackageConfig) -> None:
     write_card(copy / CARD, card)
     with open(copy / SUMS, "w", encoding="utf-8") as stream:
         for name in sorted([*names, DESCRIPTION, CARD]):
-            stream.write(f"{hashlib.sha256((copy / name).read_bytes()).hexdigest()}  {name}\n")
+            stream.write(f"{sha256_file(copy / name)}  {name}\n")
     earlier = target.with_name(f".{target.name}.earlier")
     shutil.rmtree(earlier, ignore_errors=True)
     if target.exists():

@@ -34,10 +34,11 @@ class ReportConfig:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Write the report of an experiment, with RESULTS.md beside it, or one page that compares several:
+    """Write the report of an experiment, with RESULTS.md beside it, or one page that compares several.
 
-    svmixer report exp/a
-    svmixer report exp/a exp/b --output comparison.html
+    Example:
+        svmixer report exp/a
+        svmixer report exp/a exp/b --output comparison.html
     """
     config = parse_args(ReportConfig, argv, main.__doc__)
     _check(config)

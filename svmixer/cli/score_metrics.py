@@ -6,8 +6,8 @@ VoxCeleb's form, for scores without labels; lines may stand in any order.
 
     svmixer metrics exp/voices_compact/score/test/scores data/test/trials
 
---groups gives the error rate within groups of trials, and the rates of misses and false alarms that each has
-at the threshold of the equal error rate over all.
+--groups gives the error rate within groups of trials, and the misses and false alarms that each has at the
+threshold of the equal error rate over all.
 
 Exit status: 0 with figures; 1 when a file cannot be used; 2 for a command line that makes no sense.
 """
@@ -15,7 +15,8 @@ Exit status: 0 with figures; 1 when a file cannot be used; 2 for a command line 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,25 +42,21 @@ class MetricsConfig:
     llr: bool = False
     # List 'utterance speaker' of all utterances: also the EER's 95 % interval over speakers (with TRIALS).
     utt2spk: str = ""
-    # Lists 'utterance value' (utt2sex, utt2dur) or 'speaker value' (spk2lang, with --utt2spk): error rates by
-    # the values of both sides; by the length of the shorter one for utt2dur, in seconds.
+    # Draws of speakers for the interval.
+    replicates: int = 1000
+    # Lists 'utterance value' (utt2sex, utt2lang …), or 'speaker value' called spk2… (with utt2spk): also the
+    # error rates of the trials by the values of their sides (with TRIALS); utt2dur, in seconds, divides them
+    # by the length of the shorter side.
     groups: tuple[str, ...] = ()
     # List 'model utterance1 utterance2 ...' of the models that the first names of trials are.
     enroll_map: str = ""
-    # Draws of speakers for the interval.
-    replicates: int = 1000
     # true: print a JSON object.
     json: bool = False
 
     def __post_init__(self) -> None:
         at_least(self, 1, "replicates")
-        strange = next(
-            (name for name in self.groups if not Path(name).name.startswith(("utt2", "spk2"))), None
-        )
-        if strange is not None:
-            raise ValueError(f"groups: a list is called utt2... or spk2..., found {strange}")
         if not self.utt2spk and any(Path(name).name.startswith("spk2") for name in self.groups):
-            raise ValueError("groups: a list by speaker needs --utt2spk, too")
+            raise ValueError("groups: a list by speaker needs utt2spk, too")
         wrong = next((p for p in self.p_target if not 0 < p < 1), None)
         if wrong is not None:
             raise ValueError(f"p_target: a prior lies between 0 and 1, found {wrong:g}")
@@ -73,7 +70,7 @@ def main(argv: list[str] | None = None) -> None:
     if config.utt2spk and len(config.files) < 2:
         raise UsageError("utt2spk: the interval needs a trial list, too: svmixer metrics SCORES TRIALS")
     if config.groups and len(config.files) < 2:
-        raise UsageError("groups: name the trial list, too: svmixer metrics SCORES TRIALS")
+        raise UsageError("groups: they need a trial list, too: svmixer metrics SCORES TRIALS")
     figures = compute(config)
     if config.json:
         print(json.dumps(figures))
@@ -88,28 +85,13 @@ def compute(config: MetricsConfig) -> dict[str, Any]:
     Raises:
         SvmixerError: see :func:`svmixer.scoring.score_file.labelled_scores`; or one class is absent.
     """
-    from svmixer.scoring.likelihood_ratio import actual_dcf, cllr, min_cllr
-    from svmixer.scoring.metrics import (
-        eer_replicates,
-        equal_error_rate,
-        error_rates,
-        min_dcf,
-        percentile_interval,
-    )
+    from svmixer.scoring.likelihood_ratio import min_cllr
+    from svmixer.scoring.metrics import eer_replicates, percentile_interval
     from svmixer.scoring.score_file import labelled_scores
 
     scores, labels = labelled_scores(*config.files)
-    rates = error_rates(scores, labels)
-    eer, threshold = equal_error_rate(rates)
-    figures: dict[str, Any] = {
-        "trials": len(scores), "targets": int(labels.sum()),
-        "eer": 100 * eer, "eer_threshold": threshold,
-        "min_dcf": {f"{p:g}": min_dcf(rates, p) for p in config.p_target},
-        "min_cllr": min_cllr(scores, labels),
-    }  # fmt: skip
-    if config.llr:
-        figures["act_dcf"] = {f"{p:g}": actual_dcf(scores, labels, p) for p in config.p_target}
-        figures["cllr"] = cllr(scores, labels)
+    figures = score_figures(scores, labels, config.p_target, config.llr)
+    figures["min_cllr"] = min_cllr(scores, labels)
     draws = _draws(config)
     if draws:
         interval = percentile_interval(eer_replicates(scores, labels, draws.speakers, draws.replicates))
@@ -127,8 +109,7 @@ def _draws(config: MetricsConfig) -> Draws | None:
 
     if not config.utt2spk:
         return None
-    trials = read_trials(config.files[1])
-    speakers = trial_speakers(trials, config.utt2spk, config.enroll_map or None)
+    speakers = trial_speakers(read_trials(config.files[1]), config.utt2spk, config.enroll_map or None)
     if speakers is None:
         raise UsageError(f"utt2spk: there is no file {config.utt2spk}")
     return Draws(speakers, config.replicates, 0)
@@ -137,10 +118,10 @@ def _draws(config: MetricsConfig) -> Draws | None:
 def _groups(
     config: MetricsConfig, scores: np.ndarray, labels: np.ndarray, draws: Draws | None
 ) -> dict[str, list[dict[str, Any]]]:
-    """Name of a list → its groups.
+    """Name of a list → its groups, with intervals where speakers are known.
 
     Raises:
-        ListError: a name of the trials has no value there, or no number of seconds.
+        ListError: see :func:`svmixer.scoring.groups.by_list`.
     """
     from svmixer.lists import read_enroll_map, read_trials, read_utt2spk
     from svmixer.scoring.groups import by_list, group_rates
@@ -150,9 +131,36 @@ def _groups(
     utt2spk = read_utt2spk(config.utt2spk) if config.utt2spk else {}
     found = {}
     for path in map(Path, config.groups):
-        parts = by_list(trials, path, utt2spk, models)
-        found[path.name] = [vars(group) for group in group_rates(scores, labels, *parts, draws)]
+        groups = group_rates(scores, labels, *by_list(trials, path, utt2spk, models), draws)
+        found[path.name] = [
+            {name: value for name, value in asdict(group).items() if draws or name != "interval"}
+            for group in groups
+        ]
     return found
+
+
+def score_figures(
+    scores: np.ndarray, labels: np.ndarray, p_target: Sequence[float], llr: bool
+) -> dict[str, Any]:
+    """Figures of scores ``(N,)`` with labels ``(N,)``; see the options of the same names.
+
+    Raises:
+        SvmixerError: one class is absent, or a score is not finite.
+    """
+    from svmixer.scoring.likelihood_ratio import actual_dcf, cllr
+    from svmixer.scoring.metrics import equal_error_rate, error_rates, min_dcf
+
+    rates = error_rates(scores, labels)
+    eer, threshold = equal_error_rate(rates)
+    figures: dict[str, Any] = {
+        "trials": len(scores), "targets": int(labels.sum()),
+        "eer": 100 * eer, "eer_threshold": threshold,
+        "min_dcf": {f"{p:g}": min_dcf(rates, p) for p in p_target},
+    }  # fmt: skip
+    if llr:
+        figures["act_dcf"] = {f"{p:g}": actual_dcf(scores, labels, p) for p in p_target}
+        figures["cllr"] = cllr(scores, labels)
+    return figures
 
 
 def rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
@@ -169,18 +177,17 @@ def rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
         for key, name in (("cllr", "Cllr"), ("min_cllr", "min Cllr"))
         if key in figures
     ]
-    for name, groups in figures.get("groups", {}).items():
-        lines += [(f"{name}: {group['name']}", _group_text(group)) for group in groups]
+    for key, groups in figures.get("groups", {}).items():
+        lines += [(f"{key} {group['name']}", _group_line(group)) for group in groups]
     return lines
 
 
-def _group_text(group: dict[str, Any]) -> str:
-    """Its trials and rates."""
-    parts = [f"{group['trials']} trials, {group['targets']} target"]
-    if group["eer"] is not None:
-        interval = " [{:.2f}, {:.2f}]".format(*group["interval"]) if group["interval"] else ""
-        parts.append(f"EER {group['eer']:.2f} %{interval}")
-    for key, name in (("misses", "misses"), ("false_alarms", "false alarms")):
-        if group[key] is not None:
-            parts.append(f"{name} {group[key]:.2f} %")
-    return ", ".join(parts)
+def _group_line(group: dict[str, Any]) -> str:
+    """``EER 5.00 % [3.00, 6.00], misses 4.00 %, false alarms 1.00 % (200 trials, 100 of them target)``."""
+    interval = " [{:.2f}, {:.2f}]".format(*group["interval"]) if group.get("interval") else ""
+    rates = [
+        f"{words} {group[name]:.2f} %{interval if name == 'eer' else ''}"
+        for name, words in (("eer", "EER"), ("misses", "misses"), ("false_alarms", "false alarms"))
+        if group[name] is not None
+    ]
+    return f"{', '.join(rates)} ({group['trials']} trials, {group['targets']} of them target)"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from svmixer.errors import SvmixerError
 from svmixer.fileio import read_json
+from svmixer.inference.calibration import CALIBRATION, COHORT, read_calibration
 from svmixer.inference.embedding_model import ModelError, find_directory
 from svmixer.inference.onnx_model import DESCRIPTION, FILES, Precision, read_description
 
@@ -52,7 +53,13 @@ def site_files(path_or_name: str, precision: Precision, runtime: dict[str, Path]
     site[f"model/{graph.name}"] = data
     if (directory / CARD).is_file():
         site[f"model/{CARD}"] = directory / CARD
-    about = {"name": _model_name(directory), "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+    calibrated = read_calibration(directory) is not None
+    if calibrated:
+        site |= {f"model/{name}": directory / name for name in (CALIBRATION, COHORT)}
+    about = {
+        "name": _model_name(directory), "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data),
+        "calibrated": calibrated,
+    }  # fmt: skip
     return site | {MARK: _json(about)}
 
 

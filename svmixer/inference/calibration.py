@@ -28,6 +28,7 @@ FORMAT = 1
 STANDARD = "standard"
 # Less power than this above 4 kHz, dB beside that below, is the band of the telephone.
 TELEPHONE_DB = -34.0
+HARDLY_SPEECH = "hardly speech: music or noise"
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ class Limits:
 
     def doubts(self, quality: Quality) -> list[str]:
         """Why a recording is outside; empty if it is not."""
+        if quality.hardly_speech:
+            return [HARDLY_SPEECH]
         found = []
         if quality.seconds < self.seconds:
             found.append(f"{quality.seconds:.1f} s of speech, fewer than {self.seconds:g}")
@@ -129,15 +132,43 @@ class Calibration:
         known = telephone_sides in self.maps
         return self.maps[telephone_sides if known else 0], known
 
+    def ratios(self, first: np.ndarray, second: np.ndarray, sides: np.ndarray) -> np.ndarray:
+        """Log-likelihood ratios ``float64 (N, M)`` of embeddings ``(N, D)`` against ``(M, D)``.
+
+        Args:
+            first, second: the embeddings.
+            sides: ``int (N, M)``, how many of the two come through a telephone.
+        """
+        return self.map_scores(self.normalised(first, second), sides)
+
+    def map_scores(self, scores: np.ndarray, sides: np.ndarray) -> np.ndarray:
+        """Log-likelihood ratios of scores after AS-norm, any shape; see :meth:`ratios`."""
+        found = np.empty(scores.shape)
+        for number in np.unique(sides).tolist():
+            line, _ = self.map_for(number)
+            found[sides == number] = line.slope * scores[sides == number] + line.offset
+        return found
+
     def ratio(self, enrolled: np.ndarray, embedding: np.ndarray, telephone_sides: int = 0) -> float:
         """Log-likelihood ratio of two embeddings ``(D,)``."""
-        found, _ = self.map_for(telephone_sides)
-        return float(found.slope * self.normalised(enrolled, embedding)[0, 0] + found.offset)
+        return float(self.ratios(enrolled, embedding, np.array([[telephone_sides]]))[0, 0])
 
 
 def is_telephone(quality: Quality) -> bool:
     """Whether a recording has no more than the band of the telephone."""
     return quality.band_db < TELEPHONE_DB
+
+
+def telephone_sides(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """How many of a trial's sides come through a telephone, ``int``.
+
+    Args:
+        first, second: 1 for a side that does and 0 for one that does not, arrays of shapes that go together;
+            NaN: not known, and taken to be as the other side.
+    """
+    sides = np.stack(np.broadcast_arrays(np.asarray(first, float), np.asarray(second, float)))
+    known = np.maximum(np.isfinite(sides).sum(axis=0), 1)
+    return (2 * np.nansum(sides, axis=0) // known).astype(np.int64)
 
 
 def probability(ratio: float, prior: float = 0.5) -> float:

@@ -2,58 +2,67 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from svmixer.audio import LongWave
 from svmixer.audio.checks import MIN_SECONDS
 from svmixer.errors import SvmixerError
+from svmixer.inference.hub import PREFIX, find_model
 from svmixer.inference.stream import EmbeddingStream
-from svmixer.inference.utterance import Source, embed_utterance, embed_utterances, one_channel_at
+from svmixer.inference.utterance import Recording, Source, embed_utterance, embed_utterances, one_channel_at
 from svmixer.inference.windows import Protocol
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 # What an export, and so every model that comes with the package, has, and a teacher has not.
 DESCRIPTION = "export.json"
 # The model that verify and enrol take when none is named.
-DEFAULT_MODEL = "pocket"
+DEFAULT_MODEL = "pocket2"
 
 
 class ModelError(SvmixerError):
     """A model directory that cannot be read; the message names the file and what is wrong."""
 
+    kind = "model"
+
 
 def find_directory(
     path_or_name: str | Path, kind: str, files: Sequence[str] = ("config.yaml", "model.safetensors")
 ) -> Path:
-    """The directory of that path, or of that name among those that come with the package.
+    """The directory of that path, or of that name among those that come with the package or on the hub.
 
     Args:
-        path_or_name: a directory, or a name.
+        path_or_name: a directory, a name, or ``hf:USER/NAME[@REVISION]``.
         kind: what it should be: ``model``, ``export`` or ``teacher``.
         files: what it must have.
 
     Raises:
         ModelError: there is none, or it lacks one of ``files``.
+        HubError: see :func:`svmixer.inference.hub.find_model`.
     """
+    if str(path_or_name).startswith(PREFIX):
+        path_or_name = find_model(str(path_or_name).removeprefix(PREFIX))
     for directory in (Path(path_or_name), ASSETS / path_or_name):
         if directory.is_dir():
             for name in files:
                 if not (directory / name).is_file():
                     raise ModelError(f"{directory}: no {kind} directory: {name} is missing")
             return directory
-    shipped = sorted(
+    shipped = shipped_models(kind, files)
+    names = f" (names: {', '.join(shipped)})" if shipped else ""
+    raise ModelError(f"{path_or_name}: no such {kind} directory{names}")
+
+
+def shipped_models(kind: str, files: Sequence[str]) -> list[str]:
+    """Names of what comes with the package; arguments as in :func:`find_directory`."""
+    return sorted(
         path.name
         for path in ASSETS.iterdir()
         if (path / DESCRIPTION).is_file() == (kind != "teacher")
         and all((path / name).is_file() for name in files)
     )
-    names = f" (names: {', '.join(shipped)})" if shipped else ""
-    raise ModelError(f"{path_or_name}: no such {kind} directory{names}")
 
 
 class EmbeddingModel:
@@ -70,7 +79,7 @@ class EmbeddingModel:
 
     def embed(
         self,
-        wave: str | os.PathLike[str] | np.ndarray | LongWave,
+        wave: Recording,
         sample_rate: int | None = None,
         protocol: Protocol = "whole",
         num_crops: int = 10,
@@ -79,9 +88,9 @@ class EmbeddingModel:
         """The embedding ``float32 (D,)`` of one utterance of any length; compare two with a dot product.
 
         Args:
-            wave: a file name; or samples ``(N,)``, ``(channels, N)`` or ``(N, channels)``, floats in [−1, 1]
-                or integers, which are scaled by their range, in an array or a tensor; or what
-                ``svmixer.audio.open_wave`` gives.
+            wave: a file by its name, its bytes or a binary file object; or samples ``(N,)``,
+                ``(channels, N)`` or ``(N, channels)``, floats in [−1, 1] or integers, which are scaled by
+                their range, in an array or a tensor; or what ``svmixer.audio.open_wave`` gives.
             sample_rate: of the samples in Hz; None takes the model's.
             protocol: ``whole`` and ``stream`` (unit length, every sample used) or ``crops`` (the paper's
                 evaluation); see :mod:`svmixer.inference.windows`.

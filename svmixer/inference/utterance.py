@@ -9,11 +9,11 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
-from svmixer.audio import LongWave, open_wave, to_mono_16k
+from svmixer.audio import LongWave, is_encoded, open_wave, to_mono_16k
 from svmixer.audio.checks import check_rate, one_channel
 from svmixer.errors import SvmixerError
 from svmixer.inference.windows import EMPTY, Protocol, repeat_pad, utterance_starts
@@ -26,6 +26,9 @@ WINDOWS_AT_ONCE = 16
 SILENT_POWER = 1e-6
 
 EmbedWindows = Callable[[np.ndarray], np.ndarray]
+# What an embedding is made of: a file by its name, its bytes or a binary file object; an array or a tensor;
+# or what `open_wave` gives.
+Recording = str | os.PathLike[str] | bytes | BinaryIO | np.ndarray | LongWave
 
 
 @dataclass(frozen=True)
@@ -66,8 +69,9 @@ def one_channel_at(
     """One checked channel at ``rate`` Hz of whatever a model's ``embed`` is given.
 
     Args:
-        wave: a file name; an array as :func:`svmixer.audio.checks.as_channels` takes it, at ``sample_rate``;
-            or what ``svmixer.audio.open_wave`` gives.
+        wave: a file by its name, its bytes or a binary file object; an array as
+            :func:`svmixer.audio.checks.as_channels` takes it, at ``sample_rate``; or what
+            ``svmixer.audio.open_wave`` gives.
         sample_rate: in Hz; None: ``rate``, and for a file what it says itself.
         rate: wanted, in Hz.
         channel: the one to take, from 0; None: the mean of all.
@@ -76,10 +80,11 @@ def one_channel_at(
         AudioError: see :mod:`svmixer.audio.checks`, and for files :mod:`svmixer.audio.read`.
         ValueError: a sampling rate beside a file, or a channel of what is one channel already.
     """
-    if isinstance(wave, (str, os.PathLike)):
+    if isinstance(wave, (str, os.PathLike)) or is_encoded(wave):
         if sample_rate is not None:
-            raise SvmixerError(f"{wave}: a file says its sampling rate itself; leave sample_rate out")
-        return open_wave(os.fspath(wave), rate, channel)[0]
+            name = "the recording" if is_encoded(wave) else wave
+            raise SvmixerError(f"{name}: a file says its sampling rate itself; leave sample_rate out")
+        return open_wave(wave, rate, channel)[0]
     rate_in = rate if sample_rate is None else check_rate(sample_rate)
     if isinstance(wave, LongWave):
         if channel is not None:

@@ -12,15 +12,42 @@ from svmixer.errors import SvmixerError
 from svmixer.inference.calibration import (
     STANDARD,
     Calibration,
-    Map,
-    OperatingPoint,
     is_telephone,
     probability,
+    telephone_sides,
 )
 from svmixer.inference.utterance import unit_length
 
 # Cosines nearer to the threshold than this change sides with the next recording of the same two people.
 CLOSE = 0.05
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How a score becomes a decision.
+
+    Raises:
+        SvmixerError: a threshold, share or prior that is none.
+    """
+
+    # Name of one of the model's operating points.
+    operating_point: str = STANDARD
+    # Share of different speakers that may be accepted, in place of the name.
+    max_false_accepts: float | None = None
+    # Probability of one speaker before the recordings were heard.
+    prior: float = 0.5
+    # Cosine from which on it is one speaker, in place of the model's calibration.
+    threshold: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.threshold is not None:
+            check_threshold(self.threshold)
+        probability(0.0, self.prior)
+
+    @property
+    def is_default(self) -> bool:
+        """Whether no operating point was asked for."""
+        return self.operating_point == STANDARD and self.max_false_accepts is None
 
 
 @dataclass(frozen=True)
@@ -94,9 +121,7 @@ def verify_calibrated(
     embedding: np.ndarray,
     qualities: tuple[Sequence[Quality], Sequence[Quality]] = ((), ()),
     *,
-    operating_point: str = STANDARD,
-    max_false_accepts: float | None = None,
-    prior: float = 0.5,
+    rule: Rule | None = None,
     doubts: Sequence[str] = (),
 ) -> Verdict:
     """As :func:`verify`, by a log-likelihood ratio and the threshold of an operating point.
@@ -106,14 +131,13 @@ def verify_calibrated(
         enrolled, embedding: see :func:`verify`.
         qualities: of the recordings enrolled and of the other one; of what is not known, none. Whether a side
             comes through a telephone is then taken to be as for the other.
-        operating_point: a name.
-        max_false_accepts: share of different speakers that may be accepted, in place of the name.
-        prior: probability of one speaker before the recordings were heard.
+        rule: the operating point and the prior; its cosine threshold is not looked at.
         doubts: what else is known against the recordings.
 
     Raises:
-        ValueError: as :func:`verify`; no such operating point, or a share or prior that is none.
+        ValueError: as :func:`verify`; no such operating point, or a share that is none.
     """
+    rule = rule or Rule()
     score = cosine(enrolled, embedding)
     sides = [together(side) if side else None for side in qualities]
     outside = [
@@ -122,23 +146,20 @@ def verify_calibrated(
         if side is not None
         for doubt in calibration.limits.doubts(side)
     ]
-    narrow = [is_telephone(side) for side in sides if side is not None]
-    telephone_sides = sum(narrow) * 2 // max(len(narrow), 1)
-    found, fits = calibration.map_for(telephone_sides)
+    flags = (np.nan if side is None else is_telephone(side) for side in sides)
+    number = int(telephone_sides(*map(np.float64, flags)))
+    found, fits = calibration.map_for(number)
     if not fits:
         outside.append("telephone band, which this model is not calibrated for")
-    ratio = calibration.ratio(enrolled, embedding, telephone_sides)
-    point = _point(found, operating_point, max_false_accepts)
+    ratio = calibration.ratio(enrolled, embedding, number)
+    most = rule.max_false_accepts
+    point = found.point(rule.operating_point) if most is None else found.at_most(most)
     if 0.0 < ratio < point.ratio:
         doubts = (*doubts, "more likely one speaker, but not enough for this operating point")
     return Verdict(
         score, point.ratio, ratio >= point.ratio, (*outside, *doubts), bool(outside), ratio,
-        probability(ratio, prior), prior,
+        probability(ratio, rule.prior), rule.prior,
     )  # fmt: skip
-
-
-def _point(found: Map, name: str, max_false_accepts: float | None) -> OperatingPoint:
-    return found.point(name) if max_false_accepts is None else found.at_most(max_false_accepts)
 
 
 def cosine(enrolled: np.ndarray, embedding: np.ndarray) -> float:

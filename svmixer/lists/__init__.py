@@ -10,6 +10,8 @@ from svmixer.lists.segments import Piece, read_parts, read_segments, write_parts
 from svmixer.lists.source import Source, find_source, parse_source
 from svmixer.lists.subset import partition_data_dir, subset_data_dir
 from svmixer.lists.table import (
+    is_id,
+    iter_lines,
     iter_table,
     read_table,
     read_utt2spk,
@@ -34,6 +36,8 @@ __all__ = [
     "find_source",
     "fix_command",
     "fix_data_dir",
+    "is_id",
+    "iter_lines",
     "iter_table",
     "make_trials",
     "parse_source",

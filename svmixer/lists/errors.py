@@ -23,6 +23,8 @@ class ListError(SvmixerError):
         repair: a command line that repairs it, or advice; ``None`` when only the owner of the data can tell.
     """
 
+    kind = "list"
+
     def __init__(
         self,
         what: str,

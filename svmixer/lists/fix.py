@@ -104,14 +104,8 @@ def fix_data_dir(data_dir: str | Path, *, check_files: bool = False) -> FixRepor
 
 
 def _clean_models(path: Path, names: TrialNames, tables: dict[str, Table], drops: _Drops) -> Models:
-    return clean_models(
-        path,
-        clean_lines(path),
-        names,
-        tables[names.base],
-        tables.get("utt2spk"),
-        partial(drops.add, ENROLL_MAP),
-    )
+    utterances, speakers = tables[names.base], tables.get("utt2spk")
+    return clean_models(path, clean_lines(path), names, utterances, speakers, partial(drops.add, ENROLL_MAP))
 
 
 class _Drops:

@@ -1,5 +1,5 @@
 """Another name of :mod:`svmixer.inference`, by which programs may import it."""
 
-from svmixer.inference import OnnxModel, Verdict, enrol, load_onnx, verify, verify_calibrated
+from svmixer.inference import OnnxModel, Rule, Verdict, enrol, load_onnx, verify, verify_calibrated
 
-__all__ = ["OnnxModel", "Verdict", "enrol", "load_onnx", "verify", "verify_calibrated"]
+__all__ = ["OnnxModel", "Rule", "Verdict", "enrol", "load_onnx", "verify", "verify_calibrated"]

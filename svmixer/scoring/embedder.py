@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from svmixer.audio import open_wave
+from svmixer.fileio import sha256_file
 from svmixer.inference.calibration import Calibration, read_calibration
 from svmixer.inference.embedding_model import DEFAULT_MODEL, ModelError, find_directory
 from svmixer.inference.onnx_model import DESCRIPTION, FILES, OnnxModel, Precision, read_description
@@ -38,6 +40,16 @@ class Embedder:
             return self.model.description.embedding
         return self.model.config.embedding_size
 
+    @property
+    def name(self) -> str:
+        """Of the model's directory."""
+        return self.weights.resolve().parent.name
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the model's weights: one for all the forms of a model that lie in one directory."""
+        return sha256_file(whole_weights(self.weights))
+
     def open_source(self, name: str, path: str | Path, channel: int | None = None) -> Source:
         """A recording as an utterance for ``model.embed_sources``.
 
@@ -46,6 +58,12 @@ class Embedder:
         """
         wave, _ = open_wave(str(path), self.model.sample_rate, channel)
         return wave_source(wave, name)
+
+
+def whole_weights(weights: Path) -> Path:
+    """The file that a model's fingerprint is of, whichever of its forms runs."""
+    whole = weights.with_name("model.safetensors")
+    return whole if whole.is_file() else weights
 
 
 def load_embedder(

@@ -95,12 +95,20 @@ def by_list(
         ListError: an utterance or its speaker has no value there, or no number of seconds.
     """
     table = read_table(path)
+    enrolled = [trials.utterances[index] for index in np.unique(trials.enrol)]
+    used = [member for name in enrolled for member in (models or {}).get(name, [name])]
+    used = list(dict.fromkeys([*used, *(trials.utterances[index] for index in np.unique(trials.test))]))
+
+    def key(utterance: str) -> str:
+        return utt2spk.get(utterance, utterance) if path.name.startswith("spk2") else utterance
+
+    missing = [utterance for utterance in used if key(utterance) not in table]
+    if missing:
+        what = f"{len(missing)} of the {len(used)} utterances of the trials have no value here"
+        raise ListError(what, path=path, utterance=key(missing[0]))
 
     def value(utterance: str) -> str:
-        key = utt2spk.get(utterance, utterance) if path.name.startswith("spk2") else utterance
-        if key not in table:
-            raise ListError("is in the trial list and has no value here", path=path, utterance=key)
-        return table[key]
+        return table[key(utterance)]
 
     def seconds(utterance: str) -> float:
         text = value(utterance)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import zipfile
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from svmixer.audio import AudioError, open_wave
+from svmixer.audio import AudioError, LongWave
 from svmixer.audio.checks import DIFFERING
 from svmixer.audio.quality import Quality, QualityMeter
 from svmixer.errors import SvmixerError
-from svmixer.inference.utterance import wave_source
+from svmixer.inference.calibration import HARDLY_SPEECH
+from svmixer.inference.speech_parts import speech_parts
+from svmixer.inference.utterance import Recording, one_channel_at, wave_source
 from svmixer.lists import ListError, read_table
 from svmixer.scoring.embedder import Embedder
 from svmixer.scoring.vectors import EmbeddingError, load_embeddings
@@ -30,42 +32,62 @@ class Heard:
 
     vectors: np.ndarray
     doubts: tuple[str, ...] = ()
-    # That there is little speech, of which a calibration has limits of its own.
+    # That there is little speech or hardly any, of which a calibration has limits of its own.
     little: tuple[str, ...] = ()
     # Of a recording; of embeddings in a file nobody knows.
     quality: Quality | None = None
 
 
-def hear(embedder: Embedder, name: str, channel: int | None = None) -> Heard:
+def hear(
+    embedder: Embedder, recording: Recording, channel: int | None = None, sample_rate: int | None = None
+) -> Heard:
     """The embedding of a recording, or the embeddings in a file.
+
+    Args:
+        embedder: the model.
+        recording: a recording as :meth:`EmbeddingModel.embed` takes it; or the name of a file that holds
+            embeddings.
+        channel: the one to take, from 0; None takes the mean of all.
+        sample_rate: of samples in an array or a tensor, in Hz; None takes the model's.
 
     Raises:
         AudioError: a recording that cannot be used, or without any speech.
         ValueError: embeddings that are damaged or of another model; the message begins with the file.
     """
+    name = name_of(recording)
     if name.endswith(".ark"):
         raise SvmixerError(
             f"{name}: an archive; name the .scp beside it, or NAME.ark:OFFSET for one recording"
         )
-    if name.endswith(VECTORS):
+    if isinstance(recording, (str, os.PathLike)) and name.endswith(VECTORS):
         vectors = read_vectors(name)
         if vectors.shape[1] != embedder.size:
             what = f"embeddings of {vectors.shape[1]} numbers, this model's have {embedder.size}"
             raise SvmixerError(f"{name}: {what}: they were made with another model")
         return Heard(vectors)
     rate = embedder.model.sample_rate
-    wave, _ = open_wave(name, rate, channel)
-    meter, source = QualityMeter(rate), wave_source(wave, name)
-    source = dataclasses.replace(source, read=meter.reading(source.read))
+    wave = one_channel_at(recording, sample_rate, rate, channel)
+    parts, meter = speech_parts(wave_source(wave, name), rate), QualityMeter(rate)
+    source = dataclasses.replace(parts.source, read=meter.reading(parts.source.read))
     ((_, vector),) = embedder.model.embed_sources([source])
     quality = meter.quality(source.num_samples)
     if quality.seconds == 0.0:
         raise AudioError("no speech", "nothing in it is louder than -60 dB of full scale", name)
-    doubts = [f"{name}: {DIFFERING}"] if wave.differing() else []
+    doubts = [f"{name}: {DIFFERING}"] if isinstance(wave, LongWave) and wave.differing() else []
     little = (f"{name}: {quality.seconds:.1f} s of speech",) if quality.seconds < LITTLE_SPEECH else ()
-    if quality.steady and not little:
+    if parts.hardly:
+        quality = dataclasses.replace(quality, seconds=parts.seconds, hardly_speech=True)
+        return Heard(vector[None], tuple(doubts), (f"{name}: {HARDLY_SPEECH}",), quality)
+    if quality.steady and not little and parts.seconds is None:
         doubts.append(f"{name}: a steady sound, hardly speech")
     return Heard(vector[None], tuple(doubts), little, quality)
+
+
+def name_of(recording: Recording) -> str:
+    """What messages call a recording."""
+    if isinstance(recording, (str, os.PathLike)):
+        return os.fspath(recording)
+    return str(getattr(recording, "name", None) or "the recording")
 
 
 def read_vectors(name: str) -> np.ndarray:
@@ -108,14 +130,3 @@ def _read(name: str) -> np.ndarray:
         return loaded
     with loaded:
         return np.stack([loaded[key] for key in loaded])
-
-
-def only_one(name: str, vectors: np.ndarray) -> np.ndarray:
-    """The one embedding ``(D,)`` of ``(1, D)``.
-
-    Raises:
-        ValueError: there are several, so nobody knows which is meant.
-    """
-    if len(vectors) > 1:
-        raise SvmixerError(f"{Path(name)}: {len(vectors)} embeddings, where one recording is compared")
-    return vectors[0]

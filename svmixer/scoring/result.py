@@ -49,9 +49,9 @@ def score_set(
     trials = read_trials(data_dir / "trials")
     check_classes(trials, data_dir / "trials")
     sides = trial_vectors(embeddings_dir, test_embeddings_dir, num_jobs, trials, data_dir)
-    speakers = trial_speakers(trials, data_dir / "utt2spk")
     scored, settings = score_sides(sides, scoring or Scoring()), sides.settings
     models = data_dir / ENROLL_MAP
+    speakers = trial_speakers(trials, data_dir / "utt2spk")
     metrics = {
         "set": data_dir.name,
         "trials": len(trials),

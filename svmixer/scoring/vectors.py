@@ -121,7 +121,7 @@ def load_embeddings(scp: dict[str, str], utterances: list[str], needed_by: str) 
         share = f"{len(missing)} of {len(utterances)} utterances"
         raise EmbeddingError(f"{needed_by}: {share} have no embedding: {names}")
     vectors: np.ndarray | None = None
-    for row, (utterance, vector) in enumerate(_read(scp, utterances)):
+    for row, (utterance, vector) in enumerate(iter_vectors(scp, utterances)):
         if vectors is None:
             vectors = np.empty((len(utterances), len(vector)), dtype=np.float32)
         if vector.shape != vectors.shape[1:] or not np.isfinite(vector).all():
@@ -132,8 +132,13 @@ def load_embeddings(scp: dict[str, str], utterances: list[str], needed_by: str) 
     return vectors if vectors is not None else np.empty((0, 0), dtype=np.float32)
 
 
-def _read(scp: dict[str, str], utterances: list[str]) -> Iterator[tuple[str, np.ndarray]]:
-    """Vectors in the order asked for; a number of archives stay open."""
+def iter_vectors(scp: dict[str, str], utterances: Iterable[str]) -> Iterator[tuple[str, np.ndarray]]:
+    """(utterance, vector ``(D,)``) in the order asked for; a number of archives stay open.
+
+    Raises:
+        EmbeddingError: no place in an archive, or no vector of floats there; the utterance is named.
+        OSError: an archive cannot be read.
+    """
     arks: dict[str, Any] = {}
     try:
         for utterance in utterances:

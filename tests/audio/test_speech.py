@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from svmixer.audio.speech import SpeechMeter
+from svmixer.audio.speech import SpeechMeter, speech_level
 
 RATE = 16000
 
@@ -50,3 +50,13 @@ def test_what_only_looks_steady():
     offset = 0.3 + syllables(2.0)
     assert not measured(offset).steady() and measured(offset).share() > 0.7
     assert measured(np.full(RATE, 0.3)).share() == 0.0
+
+
+@pytest.mark.parametrize(
+    ("loudest", "background", "expected"),
+    # 35 dB below the loudest; 9 above the background; 18 below the loudest, where there are no pauses; -60.
+    [(-20, -70, -55), (-15, -50, -41), (-15, -40, -33), (-40, -100, -60)],
+)
+def test_the_level_of_speech(loudest, background, expected):
+    levels = np.concatenate([np.full(50, background), np.full(50, loudest)])
+    assert speech_level(levels, loudest) == pytest.approx(expected)

@@ -22,7 +22,7 @@ from svmixer.cli.main import run_program
 from svmixer.demo import onnxruntime_web
 from svmixer.demo.onnxruntime_web import Part, RuntimeMissingError, runtime_files, unpack
 from svmixer.demo.server import POLICY, address, make_server
-from svmixer.demo.site import WEB, SiteError, site_files, write_site
+from svmixer.demo.site import WEB, SiteError, content, site_files, write_site
 from svmixer.inference.embedding_model import ASSETS, ModelError
 
 CONTENT = {"ort.mjs": b"export default 1;\n", "ort.wasm": b"\0asm"}
@@ -92,7 +92,10 @@ def test_the_page_has_everything(site):
     graph = (ASSETS / "pocket/model.int8.onnx").read_bytes()
     assert site["model/model.int8.onnx"] == graph
     about = json.loads(site["site.json"])
-    assert about == {"name": "pocket", "sha256": hashlib.sha256(graph).hexdigest(), "bytes": len(graph)}
+    digest = hashlib.sha256(graph).hexdigest()
+    assert about == {"name": "pocket", "sha256": digest, "bytes": len(graph), "calibrated": True}
+    for name in ("calibration.json", "cohort.npy"):
+        assert content(site[f"model/{name}"]) == (ASSETS / "pocket" / name).read_bytes()
     description = json.loads(site["model/export.json"])
     assert description["precisions"] == ["int8"] and description["threshold"]["cosine"] == 0.1280215
 
@@ -122,7 +125,13 @@ def test_a_model_without_that_graph(tmp_path):
     with pytest.raises(ModelError, match=r"model\.int8\.onnx: missing"):
         site_files(str(folder), "auto", {})
     (folder / "model.int8.onnx").write_bytes(b"graph")
-    assert json.loads(site_files(str(folder), "auto", {})["site.json"])["name"] == "mine"
+    site = site_files(str(folder), "auto", {})
+    about = json.loads(site["site.json"])
+    assert (about["name"], about["calibrated"]) == ("mine", False)
+    assert not {"model/calibration.json", "model/cohort.npy"} & set(site)
+    (folder / "calibration.json").write_text("{}")
+    with pytest.raises(ModelError, match=r"calibration\.json: damaged"):
+        site_files(str(folder), "auto", {})
 
 
 def ask(server, path: str, method: str = "GET", host: str = "") -> http.client.HTTPResponse:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import soundfile
 from node_side import needs_node, needs_runtime, run_js
 from voices import HIGH, LOW, RATE, voice
 
 from svmixer.audio.speech import SpeechMeter
 from svmixer.inference.embedding_model import ASSETS
+from svmixer.inference.verification import enrol, verify_calibrated
 from svmixer.runtime import load_onnx
+from svmixer.scoring.embedder import load_embedder
+from svmixer.scoring.recordings import hear
 
 pytestmark = [needs_node, needs_runtime, pytest.mark.slow]
 
@@ -123,9 +127,10 @@ def test_what_is_heard_beside_the_embedding(tmp_path):
     # The four windows of the recording are read at once, so all frames are counted once.
     meter = SpeechMeter(RATE)
     meter.take(arrays["good"])
-    assert found["good"]["speech"] == pytest.approx(meter.share() * 150003 / RATE, abs=1e-6)
+    assert found["good"]["quality"]["seconds"] == pytest.approx(meter.share() * 150003 / RATE, abs=1e-6)
     assert found["good"]["seconds"] == 150003 / RATE and found["good"]["doubts"] == []
-    assert found["little"]["doubts"] == ["0.6 s of speech"]
+    assert found["little"]["quality"]["seconds"] == pytest.approx(0.6, abs=0.03)
+    assert found["little"]["doubts"] == []
     assert found["steady"]["doubts"] == ["a steady sound, hardly speech"]
     assert found["silent"] == "no speech: nothing in it is louder than -60 dB of full scale"
 
@@ -145,8 +150,8 @@ def test_streams_give_the_same_scores(tmp_path, pocket, hop):
     }
     const whole = await stream.embedding({ tail: false });
     await stream.finish();
-    return { scores, whole, last: await stream.embedding(), latest: stream.latest, speech: stream.speech,
-             doubts: stream.doubts, windows: stream.windows,
+    return { scores, whole, last: await stream.embedding(), latest: stream.latest,
+             speech: stream.quality.seconds, doubts: stream.doubts, windows: stream.windows,
              more: await refusal(() => stream.push(wave)) };
     """
     data = {"directory": directory("pocket"), "step": step, "hop": hop}
@@ -195,16 +200,67 @@ def test_a_voice_is_ranked_first(tmp_path, pocket):
     for (const name of ["low", "high"]) {
       people.push({ name, embedding: sv.enrol([await model.embed(array(name))]) });
     }
-    return sv.rank(people, await model.embed(array("test")), model);
+    return sv.identify(people, { embedding: await model.embed(array("test")) }, model);
     """
     test = voice(HIGH, 1)
     found = run_js(tmp_path, code, directory("pocket"), **people, test=test)
-    assert found["best"] == "high"
-    for row in found["ranking"]:
-        expected = float(pocket.embed(people[row["name"]]) @ pocket.embed(test))
-        assert row["score"] == pytest.approx(expected, abs=1e-3)
-        assert row["threshold"] == pocket.threshold
-        assert row["same"] is (row["score"] >= pocket.threshold)
+    assert found["name"] == "high" and [row["name"] for row in found["likeliest"]] == ["high", "low"]
+    for row in found["likeliest"]:
+        sides = pocket.embed(people[row["name"]]), pocket.embed(test)
+        assert row["score"] == pytest.approx(float(sides[0] @ sides[1]), abs=1e-3)
+        assert row["ratio"] == pytest.approx(pocket.calibration.ratio(*sides), abs=0.05)
+        # Half of 1 % of strangers for each of two.
+        assert row["threshold"] == pocket.calibration.maps[0].at_most(0.005).ratio
+
+
+@pytest.mark.parametrize("name", ["pocket", "pocket2"])
+def test_verdicts_on_recordings(tmp_path, name):
+    """From samples to verdicts, as `svmixer verify` gives them for files of the same samples."""
+    rng = np.random.default_rng(0)
+    cases = waves()
+    noisy = voice(LOW, 10, 4 * RATE)
+    cases["noisy"] = (noisy + np.float32(0.1) * rng.standard_normal(len(noisy)).astype(np.float32), RATE)
+    cases["clipped"] = (np.clip(6 * noisy, -1, 1), RATE)
+    enrolled = ["window", "faint"]
+    code = """
+    const model = await sv.load(await loadOrt(), data.directory);
+    const heard = {};
+    for (const [name, rate] of data.cases) heard[name] = await model.hear(array(name), rate);
+    const known = data.enrolled.map((name) => heard[name]);
+    const speaker = sv.enrol(known.map(({ embedding }) => embedding));
+    return Object.fromEntries(data.cases.map(([name]) => {
+      const { embedding, quality, doubts } = heard[name];
+      const qualities = [known.map(({ quality }) => quality), [quality]];
+      return [name, sv.verify(speaker, embedding, model, { qualities, doubts })];
+    }));
+    """
+    data = {
+        "directory": directory(name), "enrolled": enrolled,
+        "cases": [(key, rate) for key, (_, rate) in cases.items()],
+    }  # fmt: skip
+    arrays = {key: wave for key, (wave, _) in cases.items()}
+    found = run_js(tmp_path, code, data, **arrays)
+    embedder = load_embedder(name)
+    heard = {}
+    for key, (wave, rate) in cases.items():
+        soundfile.write(tmp_path / f"{key}.wav", wave, rate, subtype="FLOAT")
+        heard[key] = hear(embedder, str(tmp_path / f"{key}.wav"))
+    speaker = enrol([heard[key].vectors[0] for key in enrolled])
+    differences = []
+    for key in cases:
+        qualities = [heard[one].quality for one in enrolled], [heard[key].quality]
+        doubts = [doubt.split(": ", 1)[1] for doubt in heard[key].doubts]
+        expected = verify_calibrated(
+            embedder.calibration, speaker, heard[key].vectors[0], qualities, doubts=doubts
+        )
+        assert (found[key]["decision"], found[key]["doubts"]) == (expected.decision, list(expected.doubts)), (
+            key
+        )
+        assert found[key]["threshold"] == expected.threshold
+        differences.append(abs(found[key]["ratio"] - expected.ratio))
+    print(f"{name}: largest difference of the log-likelihood ratio {max(differences):.4f}")
+    assert max(differences) < 0.1
+    assert {verdict["decision"] for verdict in found.values()} >= {"one speaker", "uncertain"}
 
 
 def test_directories_that_are_no_export(tmp_path):

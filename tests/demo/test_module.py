@@ -149,15 +149,17 @@ def test_enrolment_and_verdicts_are_the_same(tmp_path):
     const all = array("vectors");
     const rows = [0, 1, 2, 3].map((row) => all.slice(12 * row, 12 * row + 12));
     const speaker = sv.enrol(rows.slice(0, 3));
-    const model = { description: { threshold: { cosine: data.score - 0.04 } } };
+    const model = { calibration: null, threshold: data.score - 0.04 };
+    const people = [{ name: "a", embedding: rows[0] }, { name: "b", embedding: rows[1] }];
+    const test = { embedding: rows[1] };
     return {
       speaker,
       own: sv.verify(speaker, rows[3], model, { doubts: ["b.wav: 0.4 s of speech"] }),
       given: sv.verify(speaker, rows[3], model, { threshold: 0.9 }),
-      none: sv.verify(speaker, rows[3], { description: { threshold: null } }),
-      rank: sv.rank([{ name: "a", embedding: rows[0] }, { name: "b", embedding: rows[1] }], rows[1], model),
-      nobody: sv.rank([{ name: "a", embedding: rows[0] }], rows[1], model, 0.99).best,
-      empty: sv.rank([], rows[1], model),
+      none: sv.verify(speaker, rows[3], { calibration: null, threshold: null }),
+      somebody: sv.identify(people, test, model),
+      nobody: sv.identify(people.slice(0, 1), test, model, { threshold: 0.99 }),
+      empty: sv.identify([], test, model),
     };
     """
     speaker = enrol(list(vectors[:3]))
@@ -165,19 +167,21 @@ def test_enrolment_and_verdicts_are_the_same(tmp_path):
     found = run_js(tmp_path, code, {"score": expected.score}, vectors=vectors)
     np.testing.assert_allclose(found["speaker"], speaker, atol=1e-7)
     assert found["own"]["score"] == pytest.approx(expected.score, abs=1e-6)
-    assert found["own"]["same"] is True
+    assert (found["own"]["same"], found["own"]["decision"]) == (True, "one speaker")
+    assert (found["own"]["ratio"], found["own"]["probability"]) == (None, None)
     assert found["own"]["doubts"] == ["b.wav: 0.4 s of speech", "0.0400 from the threshold"]
     assert (found["given"]["same"], found["given"]["threshold"], found["given"]["doubts"]) == (False, 0.9, [])
-    assert (found["none"]["same"], found["none"]["threshold"]) == (None, None)
-    assert found["rank"]["best"] == "b"
-    assert [row["name"] for row in found["rank"]["ranking"]] == ["b", "a"]
-    assert found["rank"]["ranking"][0]["score"] == pytest.approx(1, abs=1e-6)
-    assert found["nobody"] is None and found["empty"] == {"best": None, "ranking": []}
+    assert [found["none"][key] for key in ("same", "threshold", "decision")] == [None, None, None]
+    assert (found["somebody"]["decision"], found["somebody"]["name"]) == ("somebody", "b")
+    assert [row["name"] for row in found["somebody"]["likeliest"]] == ["b", "a"]
+    assert found["somebody"]["likeliest"][0]["score"] == pytest.approx(1, abs=1e-6)
+    assert (found["nobody"]["decision"], found["nobody"]["name"]) == ("nobody", None)
+    assert found["empty"] == {"decision": "nobody", "name": None, "likeliest": []}
 
 
 def test_what_cannot_be_compared(tmp_path):
     code = """
-    const model = { description: { threshold: null } };
+    const model = { calibration: null, threshold: null };
     return Promise.all([
       () => sv.enrol([]),
       () => sv.enrol([[1, 0], [1, 0, 0]]),
@@ -185,6 +189,7 @@ def test_what_cannot_be_compared(tmp_path):
       () => sv.verify([1, 0], [NaN, 1], model),
       () => sv.verify([1, 0], [1, 0, 0], model),
       () => sv.verify([1, 0], [1, 0], model, { threshold: 7 }),
+      () => sv.verify([1, 0], [1, 0], model, { operatingPoint: "strict" }),
     ].map(refusal));
     """
     assert run_js(tmp_path, code) == [
@@ -194,6 +199,7 @@ def test_what_cannot_be_compared(tmp_path):
         "an embedding that is zero or not finite cannot be compared",
         "embeddings of different sizes: 2 and 3",
         "threshold: a cosine from -1 to 1, found 7",
+        "the model has no calibration: an operating point or maxFalseAccepts needs a calibration",
     ]
 
 

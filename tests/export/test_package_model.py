@@ -13,7 +13,8 @@ import pytest
 
 from svmixer.cli import package_model
 from svmixer.cli.main import run_program
-from svmixer.export.card import model_card
+from svmixer.errors import SvmixerError
+from svmixer.export.card import card_name, model_card
 from svmixer.inference.embedding_model import ModelError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -63,7 +64,7 @@ def test_files_of_a_shipped_model(export, tmp_path):
     assert len((target / "SHA256SUMS").read_text().splitlines()) == 6
     card = (target / "README.md").read_text()
     # Paragraphs are wrapped.
-    assert card.startswith("# mini\n")
+    assert card.startswith("---\nlibrary_name: svmixer\n") and "\n---\n\n# mini\n" in card
     assert "1,234,567 parameters, 3 training speakers" in " ".join(card.split())
     assert "| `model.onnx` (not in this directory) | 2.50 | 2.0 |" in card
     assert "| `model.int8.onnx` | 0.50 | 1.0 | 0.0010 | 0.999500 | 0.999900 |" in card
@@ -71,6 +72,39 @@ def test_files_of_a_shipped_model(export, tmp_path):
     assert "int8 takes 0.50 times as long as float32 here: faster." in card
     assert "Threshold: cosine 0.2500 (equal error rate on test)." in card
     assert card.endswith("## Data\n\nTones. Licence: none.\n")
+
+
+def test_what_the_card_says_to_the_hub():
+    hub = pytest.importorskip("huggingface_hub")
+    stated = "---\nlicense: mit\nlanguage: [en]\ndatasets: [openslr/librispeech_asr]\n---\n"
+    text = model_card("mini", {**DESCRIPTION, "about": stated + DESCRIPTION["about"]})
+    assert text.endswith("## Data\n\nTones. Licence: none.\n") and card_name(text) == "mini"
+    card = hub.ModelCard(text).data
+    assert (card.license, card.language, card.datasets) == ("mit", ["en"], ["openslr/librispeech_asr"])
+    assert (card.library_name, card.metrics) == ("svmixer", ["eer"])
+    assert "speaker-verification" in card.tags and card.model_name == "mini"
+    found = {
+        (one.task_type, one.dataset_name, one.metric_type, one.metric_value) for one in card.eval_results
+    }
+    assert found == {("speaker-verification", "test", kind, value) for kind, value in
+                     (("eer", 7.5), ("min_dcf", 0.4))}  # fmt: skip
+    # Nothing is claimed that the recipe did not state.
+    card = hub.ModelCard(model_card("mini", DESCRIPTION)).data
+    assert (card.license, card.language, card.datasets) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("about", "message"),
+    [
+        ("---\nlicense: mit\n", "begins with --- but no other line of --- follows"),
+        ("---\nlicence: mit\n---\n", "licence"),
+        ("---\n[\n---\n", "its beginning is not YAML"),
+        ("---\ndatasets: {a: b}\n---\n", "datasets"),
+    ],
+)
+def test_a_text_for_the_card_that_states_something_else(about, message):
+    with pytest.raises(SvmixerError, match=message):
+        model_card("mini", {**DESCRIPTION, "about": about})
 
 
 @pytest.mark.parametrize(

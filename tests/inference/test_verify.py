@@ -96,7 +96,7 @@ def test_no_model_is_named_and_none_comes_with_the_package(assets, capsys, comma
         run_program(command, words)
     assert stop.value.code == 1
     assert capsys.readouterr().err == (
-        "error: pocket: no such model directory; it is taken when no model is named, but this package comes "
+        "error: pocket2: no such model directory; it is taken when no model is named, but this package comes "
         "without it: name one with --model DIR, a directory that svmixer export or a training wrote\n"
     )
     with pytest.raises(SystemExit):

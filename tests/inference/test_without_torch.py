@@ -182,6 +182,21 @@ def test_several_recordings_enrol_one_speaker(base, audio, model, tmp_path):
         assert found["score"] == pytest.approx(mean @ two, abs=4e-6)
 
 
+def test_the_other_verbs_for_a_model(base, audio, model):
+    names = ["one.wav", "two.flac", "long.wav"]
+    vectors = np.stack([embedding(wave(audio, "one.wav")), embedding(wave(audio, "two.flac"))])
+    found = json.loads(run(base, audio, "similarity", *names[:2], "--model", model, "--json").stdout)
+    np.testing.assert_allclose(found["matrix"], vectors @ vectors.T, atol=1e-4)
+    refused = run(base, audio, "similarity", *names, "--model", model, "--output", "m.png", status=1)
+    assert "similarity needs matplotlib, which is not installed" in refused.stderr
+    about = json.loads(run(base, audio, "info", model, "--json").stdout)
+    assert (about["embedding"], about["window"], about["threshold"]) == (SIZE, WINDOW, 0.25)
+    checks = {one["name"]: one for one in json.loads(run(base, audio, "doctor", "--json").stdout)["checks"]}
+    assert checks["PyAV"]["state"] == "warn" and checks["self-test"]["state"] == "ok"
+    assert checks["GPU"]["found"].startswith("not looked for")
+    assert "'similarity --runtime') words='auto onnx torch'" in run(base, audio, "completion", "bash").stdout
+
+
 def test_rates_and_mp3(base, audio, model):
     """440 Hz at 8 kHz, and the same tone as MP3 at 32 kHz, whose first samples are the encoder's."""
     long = 0.3 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)
@@ -250,3 +265,27 @@ def test_a_model_without_an_export_says_how_to_get_one(base, audio, tmp_path):
     (tmp_path / "config.yaml").write_text("")
     done = run(base, audio, "verify", "one.wav", "two.flac", "--model", tmp_path, status=1)
     assert "svmixer export --onnx true" in done.stderr
+
+
+def test_enrolled_speakers(base, audio, model, tmp_path):
+    store = ["--store", tmp_path / "s.db", "--model", model]
+    run(base, audio, "enrol", "one.wav", "--name", "one", *store)
+    run(base, audio, "enrol", "two.flac", "--name", "two", *store)
+    found = json.loads(run(base, audio, "identify", "long.wav", *store, "--json").stdout)
+    assert [row["name"] for row in found["likeliest"]] == ["one", "two"] and found["enrolled"] == 2
+    assert "one: 1 recordings" in run(base, audio, "speakers", *store[:2]).stdout
+    assert run(base, audio, "diarize", "long.wav", *store, "--threshold", "-1").stdout.startswith(
+        "SPEAKER long 1 "
+    )
+    (tmp_path / "trials").write_text("1 one.wav long.wav\n0 one.wav two.flac\n")
+    said = run(base, audio, "score_trials", tmp_path / "trials", "--model", model).stdout
+    assert said.splitlines()[:2] == [f"{'scores':24} cosines", f"{'trials':24} 2, 1 of them target"]
+
+
+def test_what_needs_torch_says_so(base):
+    code = "import svmixer; svmixer.load_model('pocket2')"
+    done = subprocess.run([sys.executable, "-c", code], env=base, capture_output=True, text=True)
+    assert done.stderr.splitlines()[-1] == (
+        "ImportError: svmixer.load_model needs PyTorch: pip install 'svmixer[torch]'; svmixer.Verifier and "
+        "svmixer.load_onnx do without"
+    )

@@ -201,7 +201,7 @@ def test_embed_on_a_device_that_is_not_there(model_dir, files, device, message, 
 
 
 def test_embed_takes_the_shipped_model():
-    assert EmbedConfig().model == DEFAULT_MODEL == "pocket"
+    assert EmbedConfig().model == DEFAULT_MODEL == "pocket2"
 
 
 def test_a_file_behind_a_flag_is_no_value(model_dir, files, expected, tmp_path):

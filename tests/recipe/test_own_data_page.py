@@ -39,7 +39,7 @@ def home(tmp_path_factory) -> Path:
     checkout = folder / "checkout"
     copy_checkout(checkout)
     write_folders(checkout / "recordings", speakers=10, utterances=5)
-    (checkout / "recordings/voice03/4.wav").rename(checkout / "unknown.wav")
+    (checkout / "recordings/voice02/4.wav").rename(checkout / "unknown.wav")
     return folder
 
 
@@ -65,13 +65,12 @@ def test_three_commands_say_who_it_is(home):
     install, *commands = WHO
     assert install.endswith(" && pip install .") and len(commands) == 2
     said = type_in(home, *commands)
-    form = (
-        r"1\. voices/voice03\.npy: log-likelihood ratio -?\d+\.\d\d, probability \d\.\d{3}, cosine \d\.\d{4}"
-    )
+    form = r"1\. voice02: log-likelihood ratio -?\d+\.\d\d, probability \d\.\d{3}, cosine \d\.\d{4}"
     # Made-up voices are not what the thresholds are for, so the ranking counts alone.
-    answer, first, *others = said.splitlines()
+    enrolled, (answer, first, *others) = said.splitlines()[:10], said.splitlines()[10:]
+    assert enrolled[2] == "voice02: 4 new, 4 recordings in all"
     assert re.fullmatch(form, first) and len(others) == 2
-    assert answer.startswith(("voices/voice03.npy", "nobody of 10 enrolled", "uncertain ("))
+    assert answer.startswith(("voice02", "nobody of 10 enrolled", "uncertain ("))
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +118,7 @@ def test_everything_lies_in_the_recipe_and_the_model_can_be_used(home, trained):
     assert {"data", "dump", "exp"} <= {path.name for path in recipe.iterdir()}
     assert not {"data", "dump", "exp"} & {path.name for path in (home / "checkout").iterdir()}
     assert [path.name for path in (home / "checkout/egs").iterdir()] == ["TEMPLATE"]
-    one, other = (home / f"checkout/recordings/voice03/{number}.wav" for number in (0, 1))
+    one, other = (home / f"checkout/recordings/voice02/{number}.wav" for number in (0, 1))
     said = type_in(
         home, f"svmixer verify --model exp/mycorpus/export --threshold 0.1 {one} {other}", cwd="mycorpus"
     )
@@ -136,6 +135,6 @@ def test_lists_are_written_again_after_a_change(home, trained):
     recipe, _, _ = trained
     (command,) = re.findall(r"^svmixer make_data_dir .*$", PAGE, re.MULTILINE)
     shutil.copytree(home / "checkout/recordings", home / "recordings")
-    shutil.copy(home / "checkout/unknown.wav", home / "recordings/voice03/4.wav")
+    shutil.copy(home / "checkout/unknown.wav", home / "recordings/voice02/4.wav")
     assert "50 recordings of 10 speakers" in type_in(home, command)
-    assert read_table(recipe / "lists/wav.scp")["voice03-4"] == f"{home}/recordings/voice03/4.wav"
+    assert read_table(recipe / "lists/wav.scp")["voice02-4"] == f"{home}/recordings/voice02/4.wav"

@@ -75,18 +75,18 @@ def test_verify_takes_what_embed_wrote(here, capsys, ending):
 
 def test_files_that_hold_no_embeddings(here, capsys):
     np.save("other.npy", np.ones(7, np.float32))
-    np.save("nan.npy", np.full(1452, np.nan, np.float32))
+    np.save("nan.npy", np.full(1486, np.nan, np.float32))
     np.save("objects.npy", np.array([{}]), allow_pickle=True)
     np.savez("sizes.npz", a=np.ones(2), b=np.ones(3))
-    np.save("zero.npy", np.zeros(1452, np.float32))
-    np.save("large.npy", np.full(1452, 1e200))
+    np.save("zero.npy", np.zeros(1486, np.float32))
+    np.save("large.npy", np.full(1486, 1e200))
     (here / "wave.npy").write_bytes((here / "a.wav").read_bytes())
     (here / "list.scp").write_text("a gone.ark:3\n")
     (here / "text.npy").write_text("no array")
     (here / "empty.npz").write_bytes(b"")
     unreadable = "no embeddings can be read from it"
     expected = {
-        "other.npy": "embeddings of 7 numbers, this model's have 1452: they were made with another model",
+        "other.npy": "embeddings of 7 numbers, this model's have 1486: they were made with another model",
         "nan.npy": "not embeddings of finite values",
         "zero.npy": "not embeddings of finite values that are not all zero",
         "large.npy": "not embeddings of finite values",
@@ -111,7 +111,7 @@ def test_every_file_given_has_its_row(here):
     main(["embed", "a.wav", "b.wav", "a.wav", "--output", "m.npy"])
     found = np.load("m.npy")
     assert len(found) == 3 and np.array_equal(found[0], found[2])
-    np.testing.assert_allclose(found[1], load_onnx("pocket").embed("b.wav"), atol=1e-6)
+    np.testing.assert_allclose(found[1], load_onnx("pocket2").embed("b.wav"), atol=1e-6)
 
 
 def test_names_that_numpy_has_for_itself(here):
@@ -121,7 +121,7 @@ def test_names_that_numpy_has_for_itself(here):
     with np.load("m.npz") as found:
         assert found.files == ["file", "args", "arr_0", "b.wav"]
         np.testing.assert_allclose(found["file"], found["args"], atol=1e-6)
-    assert read_vectors("m.npz").shape == (4, 1452)
+    assert read_vectors("m.npz").shape == (4, 1486)
 
 
 @pytest.mark.parametrize("output", ["result", "result.txt", "."])
@@ -134,7 +134,7 @@ def test_outputs_without_a_form(here, capsys, output):
 
 def test_windows_side_by_side_are_those_of_one_thread():
     windows = np.random.default_rng(0).standard_normal((5, 48000)).astype(np.float32) / 10
-    one, several = (load_onnx("pocket", threads=threads) for threads in (1, 3))
+    one, several = (load_onnx("pocket2", threads=threads) for threads in (1, 3))
     np.testing.assert_allclose(
         one.embed_windows(windows), several.embed_windows(windows), rtol=1e-4, atol=1e-4
     )
@@ -162,4 +162,4 @@ def test_recordings_are_named_as_they_are(here, capsys):
 def test_speech_between_silence(here, capsys):
     soundfile.write("long.wav", np.concatenate([np.zeros(30 * RATE), syllables(3)]), RATE)
     found = verdict(capsys, "long.wav", "a.wav")
-    assert found["score"] > 0.98 and found["doubts"] == []
+    assert found["score"] > 0.95 and found["doubts"] == []

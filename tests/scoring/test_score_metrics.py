@@ -1,12 +1,14 @@
 """EER and minDCF: cases computed by hand, a second implementation, ESPnet's, ties and order."""
 
 import itertools
+import json
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from svmixer.cli.main import run_program
 from svmixer.scoring.metrics import equal_error_rate, error_rates, min_dcf, summary
 
 # Time limits of single examples say nothing on a busy machine.
@@ -231,3 +233,25 @@ def test_bad_input(scores, labels, what):
 def test_bad_prior():
     with pytest.raises(ValueError, match="between 0 and 1"):
         min_dcf(error_rates(np.array([0.0, 1.0]), np.array([0, 1])), 1.0)
+
+
+def test_groups_by_hand(tmp_path, capsys):
+    # a and b are of one kind, c and d of the other.
+    (tmp_path / "utt2sex").write_text("a f\nb f\nc m\nd m\n")
+    (tmp_path / "trials").write_text("1 a b\n0 a c\n0 b d\n1 c d\n0 b a\n")
+    (tmp_path / "scores").write_text("a b 0.9\na c 0.1\nb d 0.2\nc d 0.3\nb a 0.5\n")
+    files = [str(tmp_path / name) for name in ("scores", "trials")]
+    run_program("metrics", [*files, "--groups", f"[{tmp_path / 'utt2sex'}]", "--json"])
+    groups = {one.pop("name"): one for one in json.loads(capsys.readouterr().out)["groups"]["utt2sex"]}
+    assert groups == {
+        "f": {"trials": 2, "targets": 1, "eer": 0.0, "misses": 0.0, "false_alarms": pytest.approx(100.0)},
+        "f, m": {"trials": 2, "targets": 0, "eer": None, "misses": None, "false_alarms": 0.0},
+        "m": {"trials": 1, "targets": 1, "eer": None, "misses": pytest.approx(0.0), "false_alarms": None},
+    }
+    run_program("metrics", [*files, "--groups", f"[{tmp_path / 'utt2sex'}]"])
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("utt2sex")]
+    assert said[1] == f"{'utt2sex f, m':24} false alarms 0.00 % (2 trials, 0 of them target)"
+    (tmp_path / "utt2sex").write_text("a f\nb f\nc m\n")
+    with pytest.raises(SystemExit):
+        run_program("metrics", [*files, "--groups", f"[{tmp_path / 'utt2sex'}]"])
+    assert "utterance d: 1 of the 4 utterances" in capsys.readouterr().err

@@ -236,7 +236,7 @@ def test_what_the_dockerfile_copies_exists():
     assert {"setup.cfg", "tools/setup.sh", "."} <= set(copied)
     assert [name for name in copied if not (ROOT / name).exists()] == []
     # All that the set-up reads is there before it runs: its fingerprint is of these two files.
-    assert {"setup.cfg", "tools/setup.sh", "tools/parse_options.sh"} <= set(copied)
+    assert {"setup.cfg", "tools/setup.sh", "tools/parse_options.sh", "tools/apt.sh"} <= set(copied)
 
 
 def test_the_dockerfile_is_pinned_unprivileged_and_has_both_variants():

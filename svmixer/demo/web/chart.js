@@ -1,6 +1,6 @@
 // The scores of the last windows over time, a line for each of the enrolled.
 
-import { place } from "./scale.js";
+import { likeliness, place } from "./scale.js";
 
 const SECONDS = 30; // that are seen at once
 const WIDTH = 600;
@@ -14,7 +14,8 @@ export class Chart {
   }
 
   clear() {
-    this._points = []; // {seconds, scores: Map of name → cosine}
+    this._points = []; // {seconds, scores: Map of name → score}
+    this._isRatio = null; // whether they are log-likelihood ratios
     this._svg.replaceChildren();
     this._svg.toggleAttribute("hidden", true);
   }
@@ -22,36 +23,40 @@ export class Chart {
   /**
    * The scores of one more window.
    * @param {number} seconds at which it ends
-   * @param {{name: string, score: number}[]} ranking
-   * @param {number|null} threshold
-   * @param {string} first whose line is drawn in colour
+   * @param {object[]} likeliest verdicts of the window, see `identify`
+   * @param {object} first verdict of all that was heard, whose line is drawn in colour
    */
-  add(seconds, ranking, threshold, first) {
-    this._points.push({ seconds, scores: new Map(ranking.map(({ name, score }) => [name, score])) });
+  add(seconds, likeliest, first) {
+    const isRatio = first.ratio !== null;
+    if (isRatio !== this._isRatio) this.clear();
+    this._isRatio = isRatio;
+    const scores = new Map(likeliest.map((verdict) => [verdict.name, likeliness(verdict)]));
+    this._points.push({ seconds, scores });
     this._points = this._points.filter((point) => point.seconds >= seconds - SECONDS);
     const x = (at) => WIDTH * (1 - (Math.max(seconds, SECONDS) - at) / SECONDS);
-    const y = (score) => HEIGHT * (1 - place(score));
-    const names = ranking.map(({ name }) => name).filter((name) => name !== first);
+    const y = (score) => HEIGHT * (1 - place(score, isRatio));
+    const level = (kind, score) => line(kind, [[0, y(score)], [WIDTH, y(score)]]);
+    const names = [...scores.keys()].filter((name) => name !== first.name);
     this._svg.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
     this._svg.replaceChildren(
-      line("zero", [[0, y(0)], [WIDTH, y(0)]]),
-      ...(threshold === null ? [] : [line("threshold", [[0, y(threshold)], [WIDTH, y(threshold)]])]),
-      ...[...names, first].map((name) => {
-        const known = this._points.filter(({ scores }) => scores.has(name));
+      level("zero", 0),
+      ...(first.threshold === null ? [] : [level("threshold", first.threshold)]),
+      ...[...names, first.name].map((name) => {
+        const known = this._points.filter((point) => point.scores.has(name));
         const path = known.map((point) => [x(point.seconds), y(point.scores.get(name))]);
-        return line(name === first ? "first" : "other", path);
+        return line(name === first.name ? "first" : "other", path);
       }),
     );
     this._svg.toggleAttribute("hidden", false);
-    this._svg.setAttribute("aria-label", this._words(first, threshold));
+    this._svg.setAttribute("aria-label", this._words(first));
   }
 
-  _words(first, threshold) {
-    const known = this._points.filter(({ scores }) => scores.has(first));
-    const scores = known.map((point) => point.scores.get(first));
+  _words({ name, threshold }) {
+    const known = this._points.filter(({ scores }) => scores.has(name));
+    const scores = known.map((point) => point.scores.get(name));
     const range = `${Math.min(...scores).toFixed(2)} to ${Math.max(...scores).toFixed(2)}`;
     const mark = threshold === null ? "" : `, threshold ${threshold.toFixed(2)}`;
-    return `Scores of ${first} over the last ${scores.length} windows: ${range}${mark}`;
+    return `Scores of ${name} over the last ${scores.length} windows: ${range}${mark}`;
   }
 }
 

@@ -3,8 +3,8 @@
 import { Chart } from "./chart.js";
 import { hearFile, onFiles } from "./files.js";
 import { RecordButton } from "./record_button.js";
-import { rank } from "./svmixer/svmixer.js";
-import { captionOf, heardOf, showNotes, showRanking, verdictOf } from "./view.js";
+import { identify } from "./svmixer/svmixer.js";
+import { captionOf, figuresOf, heardOf, showNotes, showRanking, verdictOf } from "./view.js";
 
 const HOP_SECONDS = 0.5; // from one window to the next while somebody speaks
 
@@ -14,14 +14,14 @@ const find = (id) => document.getElementById(id);
 export function setUpCompare(app) {
   const chart = new Chart(find("chart"));
   const status = find("compare-status");
-  // What was heard last; null before that.
+  // What was heard last, as `identify` takes it, and whether that is all; null before that.
   let heard = null;
 
   const say = (words, error = false) => {
     status.textContent = words;
     status.classList.toggle("error", error);
   };
-  const against = (embedding) => rank(app.people.list(), embedding, app, app.threshold());
+  const against = (test) => identify(app.people.list(), test, app.model, app.criterion());
   const restart = () => {
     heard = null;
     chart.clear();
@@ -32,32 +32,32 @@ export function setUpCompare(app) {
 
   /** The result so far: who leads, with what speaks against it. */
   function show() {
-    const result = heard && against(heard.embedding);
-    const verdict = result ? verdictOf(result) : "";
+    const result = heard && against(heard);
+    const [verdict, figures] = result ? [verdictOf(result), figuresOf(result)] : ["", ""];
     find("verdict").textContent = verdict;
-    showRanking(find("ranking"), result?.ranking ?? []);
-    const first = result?.ranking[0];
-    const enrolled = app.people.list().find(({ name }) => name === first?.name);
-    showNotes(find("notes"), first ? [...(enrolled?.doubts ?? []), ...heard.doubts, ...first.doubts] : []);
-    announce(heard?.final ? verdict : result?.best ? `${result.best} leads` : "");
+    find("figures").textContent = figures;
+    showRanking(find("ranking"), result?.likeliest ?? []);
+    // Where it is uncertain, the verdict says why.
+    const doubts = result?.decision === "uncertain" ? [] : (result?.likeliest[0]?.doubts ?? []);
+    showNotes(find("notes"), doubts);
+    announce(heard?.final ? `${verdict} ${figures}`.trim() : result?.name ? `${result.name} leads` : "");
   }
 
-  function onState({ seconds, speech, doubts, embedding, latest }) {
-    say(heardOf(seconds, speech));
+  function onState({ seconds, quality, doubts, embedding, latest }) {
+    say(heardOf(seconds, quality.seconds));
     if (!embedding) return;
-    heard = { embedding, doubts, final: false };
+    heard = { embedding, quality, doubts, final: false };
     show();
-    const { ranking } = against(embedding);
-    if (!latest || !ranking.length) return;
-    const [{ name, threshold }] = ranking;
-    const last = against(latest).ranking;
-    chart.add(seconds, last, threshold, name);
-    find("chart-caption").textContent = captionOf(last, name);
+    const [first] = against(heard).likeliest;
+    if (!latest || !first) return;
+    const last = against({ ...heard, embedding: latest }).likeliest;
+    chart.add(seconds, last, first);
+    find("chart-caption").textContent = captionOf(last, first.name);
   }
 
-  function finish(result) {
-    say(heardOf(result.seconds, result.speech));
-    heard = { embedding: result.embedding, doubts: result.doubts, final: true };
+  function finish({ seconds, quality, doubts, embedding }) {
+    say(heardOf(seconds, quality.seconds));
+    heard = { embedding, quality, doubts, final: true };
     show();
   }
 

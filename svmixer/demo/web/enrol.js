@@ -2,6 +2,7 @@
 
 import { hearFile, onFiles } from "./files.js";
 import { RecordButton } from "./record_button.js";
+import { littleSpeech, together } from "./svmixer/svmixer.js";
 import { heardOf, showPeople } from "./view.js";
 
 const find = (id) => document.getElementById(id);
@@ -26,7 +27,9 @@ export function setUpEnrol(app) {
       return false;
     },
     // Not told to screen readers, several times a second.
-    onState: ({ seconds, speech }) => (find("enrol-progress").textContent = heardOf(seconds, speech)),
+    onState: ({ seconds, quality }) => {
+      find("enrol-progress").textContent = heardOf(seconds, quality.seconds);
+    },
     onResult: (heard) => add(name.value.trim(), heard).then(() => (name.value = "")),
     onError: (error) => say(`Not enrolled: ${error.message}`, true),
     onChange: app.listening,
@@ -49,9 +52,17 @@ export function setUpEnrol(app) {
 
   async function add(who, heard) {
     await app.people.add(who, heard);
-    const unsure = heard.doubts.length ? ` Unsure: ${heard.doubts.join("; ")}.` : "";
-    say(`${who}: ${heard.speech.toFixed(1)} s of speech enrolled.${unsure}`);
+    const doubts = [...limitsOf(who, heard.quality), ...heard.doubts];
+    const unsure = doubts.length ? ` Unsure: ${doubts.join("; ")}.` : "";
+    say(`${who}: ${heard.quality.seconds.toFixed(1)} s of speech enrolled.${unsure}`);
     app.changed();
+  }
+
+  /** What the recording lacks; for a calibration all of that person's count together. */
+  function limitsOf(who, quality) {
+    const { calibration } = app.model;
+    if (!calibration) return littleSpeech(quality);
+    return calibration.doubts(together(app.people.list().find((person) => person.name === who).qualities));
   }
 
   setUpList(app, say);

@@ -18,7 +18,10 @@ export async function listen(engine, { hop, onState, onLevel, onError }) {
   const pieces = [];
   let working = Promise.resolve();
   let busy = true; // until the model's stream is there
+  let stopped = false;
   const { rate, stop } = await open((piece) => {
+    // What was on its way comes after the microphone is closed.
+    if (stopped) return;
     onLevel(level(piece));
     pieces.push(piece);
     if (!busy) working = work();
@@ -42,6 +45,7 @@ export async function listen(engine, { hop, onState, onLevel, onError }) {
   await engine.call("start", { rate, hop });
   working = work();
   return async () => {
+    stopped = true;
     stop();
     await working;
     return engine.call("finish");

@@ -1,14 +1,17 @@
 // The page: loads the model, joins its parts.
 
 import { setUpCompare } from "./compare.js";
+import { setUpCriterion } from "./criterion.js";
 import { Engine } from "./engine.js";
 import { setUpEnrol } from "./enrol.js";
 import { People } from "./people.js";
-import { decision } from "./svmixer/svmixer.js";
+import { readCalibration } from "./svmixer/svmixer.js";
 
 const CONTROLS = [
-  "enrol-record", "enrol-files", "listen", "compare-file", "keep", "threshold", "threshold-reset",
+  "enrol-record", "enrol-files", "listen", "compare-file", "keep", "operating-point", "threshold",
+  "threshold-reset",
 ];
+const DIRECTORY = "model/";
 const MICROPHONE = ["enrol-record", "listen"];
 const FILES = ["enrol-files", "compare-file"];
 
@@ -19,7 +22,11 @@ async function start() {
   if (!answer.ok) throw new Error(`site.json: ${answer.status} ${answer.statusText}`);
   const site = await answer.json();
   const engine = new Engine();
-  const { description, precision } = await engine.call("load", { directory: "model/" });
+  const { description, precision } = await engine.call("load", { directory: DIRECTORY });
+  const model = {
+    calibration: site.calibrated ? await calibrationOf(description) : null,
+    threshold: description.threshold?.cosine ?? null,
+  };
   const people = new People(site.sha256);
   // Where the browser keeps nothing, as in private windows, the page works without.
   await people.restore().catch(() => {});
@@ -29,9 +36,11 @@ async function start() {
   const app = {
     engine,
     description, // what export.json says
+    model, // what it says of scores
     people,
-    threshold: setUpThreshold(description, () => app.changed()),
-    /** Call `listener` when people or threshold have changed. */
+    /** What decides, as options of `identify`. */
+    criterion: setUpCriterion(model, () => app.changed()),
+    /** Call `listener` when people or criterion have changed. */
     onChange: (listener) => listeners.push(listener),
     changed: () => listeners.forEach((listener) => listener()),
     /** One part of the page uses the microphone: the other one waits. */
@@ -48,25 +57,11 @@ async function start() {
   app.changed();
 }
 
-/** The threshold in force, as a function; undefined is the model's own. */
-function setUpThreshold(description, changed) {
-  const input = find("threshold");
-  const own = decision(0, { description }).threshold;
-  const shown = own === null ? "" : own.toFixed(4);
-  const read = () => {
-    const usable = input.value !== "" && input.checkValidity();
-    input.setAttribute("aria-invalid", `${input.value !== "" && !usable}`);
-    // The input shows four digits of the model's own.
-    return usable && input.value !== shown ? Number(input.value) : undefined;
-  };
-  input.step = "any";
-  input.value = shown;
-  input.addEventListener("input", changed);
-  find("threshold-reset").addEventListener("click", () => {
-    input.value = shown;
-    changed();
-  });
-  return read;
+/** @throws {Error} it is damaged or missing: the page does not decide by something else then */
+async function calibrationOf(description) {
+  const found = await readCalibration(DIRECTORY, description.embedding);
+  if (!found) throw new Error("calibration.json is missing");
+  return found;
 }
 
 /** What the model is, and what it costs. */

@@ -13,21 +13,20 @@ export class People {
     this._people = new Map();
   }
 
-  /** Everybody, in the order of enrolment: name, embedding, number of recordings, seconds of speech, doubts. */
+  /** Everybody, in the order of enrolment: name, embedding, and what was measured of each recording. */
   list() {
     return [...this._people.values()].map(({ name, recordings }) => ({
       name,
       embedding: enrol(recordings.map(({ embedding }) => embedding)),
-      recordings: recordings.length,
-      speech: recordings.reduce((sum, { speech }) => sum + speech, 0),
+      qualities: recordings.map(({ quality }) => quality),
       doubts: recordings.flatMap(({ doubts }) => doubts.map((doubt) => `${name}: ${doubt}`)),
     }));
   }
 
   /** One recording more of somebody: what `Model.hear` gives. */
-  async add(name, { embedding, speech, doubts }) {
+  async add(name, { embedding, quality, doubts }) {
     const person = this._people.get(name) ?? { name, model: this.model, recordings: [] };
-    person.recordings.push({ embedding, speech, doubts });
+    person.recordings.push({ embedding, quality, doubts });
     this._people.set(name, person);
     if (this.kept) await this._write((store) => store.put(person));
   }
@@ -82,9 +81,12 @@ export class People {
 
 function open() {
   return new Promise((resolve, reject) => {
-    const request = indexedDB.open(DATABASE, 1);
-    const key = { keyPath: ["model", "name"] };
-    request.onupgradeneeded = () => request.result.createObjectStore(STORE, key);
+    const request = indexedDB.open(DATABASE, 2);
+    request.onupgradeneeded = ({ oldVersion }) => {
+      // Of those whom version 1 kept nobody knows how good their recordings were.
+      if (oldVersion === 1) request.result.deleteObjectStore(STORE);
+      request.result.createObjectStore(STORE, { keyPath: ["model", "name"] });
+    };
     request.onsuccess = () => resolve(request.result);
     request.onerror = () => reject(request.error);
   });

@@ -24,7 +24,8 @@ const calls = {
     const place = (name) => new URL(`onnxruntime/${name}`, import.meta.url).href;
     ort.env.wasm.wasmPaths = { mjs: place("ort-wasm.js"), wasm: place("ort-wasm.wasm") };
     ort.env.wasm.numThreads = 1;
-    model = await load(ort, new URL(directory, import.meta.url));
+    // The page decides, not this thread.
+    model = await load(ort, new URL(directory, import.meta.url), { calibrated: false });
     // The first run of a graph takes longer.
     await model.embedWindows([new Float32Array(model.window)]);
     return { description: model.description, precision: model.precision };
@@ -49,14 +50,14 @@ const calls = {
 
   async finish() {
     await stream.finish();
-    if (stream.numSamples && stream.speech === 0) throw new AudioError("no speech", QUIET);
+    if (stream.numSamples && stream.quality.seconds === 0) throw new AudioError("no speech", QUIET);
     return { ...state(), embedding: await stream.embedding() };
   },
 };
 
 function state() {
-  const { numSamples, speech, doubts } = stream;
-  return { seconds: numSamples / model.sampleRate, speech, doubts };
+  const { numSamples, quality, doubts } = stream;
+  return { seconds: numSamples / model.sampleRate, quality, doubts };
 }
 
 /** The embedding of what has come; null where there is nothing in it yet. */

@@ -1,8 +1,11 @@
 // A model of an export directory: samples → embedding by ONNX Runtime; as svmixer/inference/onnx_model.py.
 
+import { readCalibration } from "./calibration.js";
 import { AudioError, DIFFERING, Downmix, asChannels, checkLength, checkRate } from "./checks.js";
+import { folder, readBytes } from "./files.js";
+import { QualityMeter, steadySound } from "./quality.js";
 import { resample } from "./resample.js";
-import { SpeechMeter } from "./speech.js";
+import { speechParts } from "./speech_parts.js";
 import { EmbeddingStream } from "./stream.js";
 import { SpeechSum, unitLength, windowPower } from "./vectors.js";
 import { repeatPad, utteranceStarts } from "./windows.js";
@@ -17,12 +20,13 @@ const NEEDED = ["sample_rate", "window", "embedding", "precisions", "threshold"]
  * The model of an export directory.
  * @param {object} ort onnxruntime-web or onnxruntime-node, imported by the caller
  * @param {string|URL} directory what `svmixer export` wrote: an address, or in Node also a path
- * @param {{precision?: "auto"|"float32"|"int8"}} options auto: the one that the export recommends
+ * @param {{precision?: "auto"|"float32"|"int8", calibrated?: boolean}} options precision: auto is the one
+ *   that the export recommends; calibrated: false leaves the calibration out
  * @returns {Promise<Model>}
  * @throws {Error} a file is missing, damaged or of another version; the message names it
  */
-export async function load(ort, directory, { precision = "auto" } = {}) {
-  const base = `${directory}`.replace(/\/?$/, "/");
+export async function load(ort, directory, { precision = "auto", calibrated = true } = {}) {
+  const base = folder(directory);
   const text = new TextDecoder().decode(await readBytes(`${base}export.json`));
   const description = readDescription(text, `${base}export.json`);
   const wanted = precision === "auto" ? description.precisions[0] : precision;
@@ -30,10 +34,11 @@ export async function load(ort, directory, { precision = "auto" } = {}) {
     throw new Error(`${base}: there is no ${wanted} model, only ${description.precisions.join(", ")}`);
   }
   const path = base + FILES[wanted];
+  const calibration = calibrated ? await readCalibration(base, description.embedding) : null;
   const graph = await readBytes(path);
   try {
     const session = await ort.InferenceSession.create(graph, { logSeverityLevel: 3 });
-    return new Model(ort, session, description, wanted);
+    return new Model(ort, session, description, wanted, calibration);
   } catch (error) {
     throw new Error(`${path}: not a model that ONNX Runtime reads: ${error.message}`);
   }
@@ -62,17 +67,6 @@ export function readDescription(text, name = "export.json") {
   return description;
 }
 
-/** Bytes of an address, or in Node of a path. */
-async function readBytes(place) {
-  if (typeof process !== "undefined" && process.versions?.node && !/^https?:/.test(place)) {
-    const { readFile } = await import("node:fs/promises");
-    return new Uint8Array(await readFile(place.startsWith("file:") ? new URL(place) : place));
-  }
-  const answer = await fetch(place);
-  if (!answer.ok) throw new Error(`${place}: ${answer.status} ${answer.statusText}`);
-  return new Uint8Array(await answer.arrayBuffer());
-}
-
 /** A speaker model. */
 export class Model {
   /**
@@ -80,12 +74,14 @@ export class Model {
    * @param {object} session of that graph
    * @param {object} description what export.json says
    * @param {string} precision of the graph
+   * @param {Calibration|null} calibration null: it decides by the cosine
    */
-  constructor(ort, session, description, precision) {
+  constructor(ort, session, description, precision, calibration = null) {
     this._ort = ort;
     this._session = session;
     this.description = description;
     this.precision = precision;
+    this.calibration = calibration;
     this.sampleRate = description.sample_rate; // Hz
     this.window = description.window; // samples of one window
     this.size = description.embedding; // numbers of an embedding
@@ -125,19 +121,21 @@ export class Model {
    * @param {ArrayLike<number>|ArrayLike<number>[]} wave see `asChannels`
    * @param {number} sampleRate of it, in Hz
    * @param {{channel?: number|null}} options see `embed`
-   * @returns {Promise<{embedding: Float32Array, seconds: number, speech: number, doubts: string[]}>} seconds
-   *   of the recording and of speech in it, and what speaks against relying on it
+   * @returns {Promise<{embedding: Float32Array, seconds: number, quality: Quality, doubts: string[]}>}
+   *   seconds of the recording, what was measured of it, and what else speaks against relying on it
    * @throws {AudioError} audio that cannot be used, or without any speech
    */
   async hear(wave, sampleRate = this.sampleRate, { channel = null } = {}) {
     const { mono, differing } = this._oneChannel(wave, sampleRate, channel);
-    const meter = new SpeechMeter(this.sampleRate);
-    const embedding = await this._embedding(mono, "whole", 1, (piece) => meter.take(piece));
-    const seconds = mono.length / this.sampleRate;
-    const speech = meter.share() * seconds;
-    if (speech === 0) throw new AudioError("no speech", "nothing in it is louder than -60 dB of full scale");
-    const doubts = [...(differing ? [DIFFERING] : []), ...meter.doubts(speech)];
-    return { embedding, seconds, speech, doubts };
+    const speech = speechParts(mono, this.sampleRate);
+    const meter = new QualityMeter(this.sampleRate);
+    const embedding = await this._embedding(speech, "whole", 1, (piece) => meter.take(piece));
+    const quality = meter.quality(speech.length);
+    if (quality.seconds === 0) {
+      throw new AudioError("no speech", "nothing in it is louder than -60 dB of full scale");
+    }
+    const doubts = [...(differing ? [DIFFERING] : []), ...steadySound(quality)];
+    return { embedding, seconds: mono.length / this.sampleRate, quality, doubts };
   }
 
   /**

@@ -1,18 +1,19 @@
 // How much speech there is in a recording, by its level alone; as svmixer/audio/speech.py counts it.
 
+import { roundHalfEven } from "./windows.js";
+
 const FRAME = 0.02; // seconds
-const RANGE_DB = 35; // speech lies within this distance of the loudest frame
-const FLOOR_DB = -60; // of full scale: nothing below is speech
+export const RANGE_DB = 35; // speech lies within this distance of the loudest frame
+export const FLOOR_DB = -60; // of full scale: nothing below is speech
 const LEAST_CHANGE_DB = 3; // what changes less between its soft and loud frames is noise or a tone
 const LOWEST_DB = -120;
 const BINS = 150; // a bin a decibel, up to 30 dB above full scale
-const LITTLE_SPEECH = 1; // seconds; less says little about a voice
 
 /** Counts frames by their level while a recording is read; memory does not grow with its length. */
 export class SpeechMeter {
   /** @param {number} rate samples per second */
   constructor(rate) {
-    this.frame = Math.round(FRAME * rate);
+    this.frame = roundHalfEven(FRAME * rate);
     this._counts = new Array(BINS).fill(0);
   }
 
@@ -39,14 +40,9 @@ export class SpeechMeter {
     return total(counts) > 0 && quantile(counts, 0.9) - quantile(counts, 0.1) < LEAST_CHANGE_DB;
   }
 
-  /**
-   * What speaks against relying on a recording.
-   * @param {number} seconds of speech in it
-   * @returns {string[]}
-   */
-  doubts(seconds) {
-    if (seconds < LITTLE_SPEECH) return [`${seconds.toFixed(1)} s of speech`];
-    return this.steady() ? ["a steady sound, hardly speech"] : [];
+  /** From the level that a tenth of all frames stay below to the one that a tenth exceed, dB. */
+  levelRange() {
+    return quantile(this._counts, 0.9) - quantile(this._counts, 0.1);
   }
 
   _lowest() {
@@ -56,7 +52,7 @@ export class SpeechMeter {
 }
 
 /** Without a constant offset, which is no sound. */
-function variance(wave, first, count) {
+export function variance(wave, first, count) {
   let sum = 0;
   for (let n = first; n < first + count; n++) sum += wave[n];
   const mean = sum / count;

@@ -2,9 +2,9 @@
 // svmixer/inference/stream.py.
 
 import { DIFFERING, Downmix, asChannels, checkLength, checkRate } from "./checks.js";
+import { QualityMeter, steadySound } from "./quality.js";
 import { Resampler } from "./resample.js";
-import { SpeechMeter } from "./speech.js";
-import { SpeechSum, dot, unitLength, unitVector, windowPower } from "./vectors.js";
+import { SpeechSum, dot, joined, unitLength, unitVector, windowPower } from "./vectors.js";
 import { repeatPad } from "./windows.js";
 
 const WINDOWS_AT_ONCE = 4; // bounds the memory
@@ -38,8 +38,7 @@ export class EmbeddingStream {
     this._model = model;
     this._downmix = new Downmix(channel);
     this._resampler = new Resampler(checkRate(sampleRate), model.sampleRate);
-    this._meter = new SpeechMeter(model.sampleRate);
-    this._unmetered = new Float32Array(0);
+    this._meter = new QualityMeter(model.sampleRate);
     this._recent = new Float32Array(0);
     this._next = 0;
     this._sum = new SpeechSum();
@@ -51,15 +50,14 @@ export class EmbeddingStream {
     return this._next / this.hop;
   }
 
-  /** Seconds of speech so far. */
-  get speech() {
-    return (this._meter.share() * this.numSamples) / this._model.sampleRate;
+  /** What was measured of the audio so far; see `Quality`. */
+  get quality() {
+    return this._meter.quality(this.numSamples);
   }
 
-  /** What speaks against relying on what has come so far. */
+  /** What else speaks against relying on what has come so far. */
   get doubts() {
-    const different = this._downmix.differing ? [DIFFERING] : [];
-    return [...different, ...this._meter.doubts(this.speech)];
+    return [...(this._downmix.differing ? [DIFFERING] : []), ...steadySound(this.quality)];
   }
 
   /**
@@ -112,7 +110,7 @@ export class EmbeddingStream {
 
   async _take(wave) {
     const before = this.windows;
-    this._listen(wave);
+    this._meter.extend(wave);
     const most = WINDOWS_AT_ONCE * this.window;
     for (let first = 0; first < wave.length; first += most) {
       const piece = wave.subarray(first, first + most);
@@ -121,11 +119,6 @@ export class EmbeddingStream {
       await this._advance();
     }
     return this.windows - before;
-  }
-
-  _listen(wave) {
-    const all = joined(this._unmetered, wave);
-    this._unmetered = all.slice(all.length - this._meter.take(all));
   }
 
   /** Embed the windows that are whole now, and forget what no window can need. */
@@ -145,11 +138,4 @@ export class EmbeddingStream {
     }
     this._recent = this._recent.slice(-this.window);
   }
-}
-
-function joined(one, two) {
-  const both = new Float32Array(one.length + two.length);
-  both.set(one);
-  both.set(two, one.length);
-  return both;
 }

@@ -26,6 +26,14 @@ export function dot(one, two) {
   return sum;
 }
 
+/** Two arrays of samples, one behind the other. */
+export function joined(one, two) {
+  const both = new Float32Array(one.length + two.length);
+  both.set(one);
+  both.set(two, one.length);
+  return both;
+}
+
 /** The mean square of a window. */
 export function windowPower(window) {
   return dot(window, window) / window.length;

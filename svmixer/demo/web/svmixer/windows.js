@@ -48,7 +48,8 @@ export function utteranceStarts(numSamples, window, protocol = "whole", numCrops
   return count === 1 ? [0] : Array.from({ length: count }, even);
 }
 
-function roundHalfEven(value) {
+/** Rounded to an integer as Python does. */
+export function roundHalfEven(value) {
   const below = Math.floor(value);
   const rest = value - below;
   return rest < 0.5 || (rest === 0.5 && below % 2 === 0) ? below : below + 1;
