@@ -9,7 +9,7 @@ import json
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -98,6 +98,28 @@ def md5_file(path: str | Path) -> str:
 def sha256_file(path: str | Path) -> str:
     """Hexadecimal SHA-256 of a file's bytes, read in blocks."""
     return _hexdigest(path, hashlib.sha256())
+
+
+# Beside files that are handed on: a line "SHA-256  name" for each, as sha256sum writes and checks it.
+SUMS = "SHA256SUMS"
+
+
+def write_sums(folder: Path, names: Sequence[str]) -> None:
+    """Write the sums of files in a folder, sorted by name."""
+    with atomic_write(folder / SUMS) as stream:
+        stream.writelines(f"{sha256_file(folder / name)}  {name}\n" for name in sorted(names))
+
+
+def wrong_files(folder: Path) -> list[str]:
+    """Names of files that are missing or are not those of the folder's sums; none if it has no sums."""
+    if not (folder / SUMS).is_file():
+        return []
+    rows = [line.partition("  ") for line in (folder / SUMS).read_text(encoding="utf-8").splitlines()]
+    # Names alone: a sum says nothing of files elsewhere.
+    files = {name: folder / Path(name).name for _, _, name in rows}
+    return [
+        name for digest, _, name in rows if not files[name].is_file() or sha256_file(files[name]) != digest
+    ]
 
 
 def _hexdigest(path: str | Path, digest: Any) -> str:

@@ -194,14 +194,18 @@ class Downmix:
         used = np.count_nonzero(powers > UNUSED * powers.max())
         return bool(used > 1 and self._mean_power < (1 + 1 / used) / 2 * powers.mean())
 
-    def finish(self, rate: int) -> None:
+    def finish(self, rate: int, num_samples: int | None = None) -> None:
         """Judge all pieces together, which may overlap or leave parts out.
+
+        Args:
+            rate: samples a second.
+            num_samples: of the recording; None: of all the pieces.
 
         Raises:
             AudioError: ``all-zero``: digital silence, or see :meth:`check_cancelled`.
         """
         if not np.any(self._powers):
-            raise AudioError("all-zero", silence(self._samples, rate))
+            raise AudioError("all-zero", silence(num_samples or self._samples, rate))
         self.check_cancelled()
 
     def check_cancelled(self) -> None:

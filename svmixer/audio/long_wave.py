@@ -118,7 +118,7 @@ def open_wave(
 
     def finish() -> None:
         with about(source):
-            downmix.finish(recording.rate)
+            downmix.finish(recording.rate, recording.num_samples)
 
     rate = rate or recording.rate
     size, read = resampled(recording.num_samples, fetch, recording.rate, rate)

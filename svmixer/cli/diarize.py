@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,14 +50,10 @@ def main(argv: list[str] | None = None) -> None:
     from svmixer.inference.utterance import one_channel_at
     from svmixer.scoring.decision import Judge
     from svmixer.scoring.diarize import diarize
-    from svmixer.scoring.sides import side_of
 
     recording, *files = config.files
     verifier = config.verifier(None if files else config.store, config.rule)
-    if files:
-        enrolled = {Path(name).stem: verifier.hear([name]) for name in files}
-    else:
-        enrolled = {name: side_of(found) for name, found in verifier.store.speakers().items()}
+    enrolled = {name: verifier.hear([file]) for name, file in named(files).items()} or verifier.sides()
     judge = verifier.judge
     if judge.calibration is not None and not config.operating_point:
         judge = Judge(verifier.embedder, replace(config.rule, operating_point="balanced"))
@@ -72,6 +69,20 @@ def main(argv: list[str] | None = None) -> None:
             stream.write(text)
     else:
         print(text, end="")
+
+
+def named(files: Sequence[str]) -> dict[str, str]:
+    """Speaker → file: they are called as their files, without folder and ending.
+
+    Raises:
+        UsageError: two of one name.
+    """
+    found: dict[str, str] = {}
+    for file in files:
+        other = found.setdefault(Path(file).stem, file)
+        if other != file:
+            raise UsageError(f"{other}, {file}: speakers are called as their files, and these are alike")
+    return found
 
 
 def rttm_line(recording: str, turn: Turn) -> str:

@@ -29,9 +29,6 @@ from svmixer.cli.doctor_machine import (
 from svmixer.cli.finding import Finding
 from svmixer.config import parse_args
 
-# Beside the files of a model.
-SUMS = "SHA256SUMS"
-
 
 @dataclass(frozen=True)
 class DoctorConfig:
@@ -87,16 +84,14 @@ def check_packages() -> Iterator[Finding]:
 
 def check_files() -> Finding:
     """The models of the package, by the checksums that lie beside them."""
-    from svmixer.fileio import sha256_file
+    from svmixer.fileio import SUMS, wrong_files
     from svmixer.inference.embedding_model import ASSETS, DESCRIPTION, shipped_models
 
     names = shipped_models("export", (DESCRIPTION, SUMS))
-    for name in names:
-        for row in (ASSETS / name / SUMS).read_text(encoding="utf-8").splitlines():
-            digest, file = row.split("  ")
-            if sha256_file(ASSETS / name / file) != digest:
-                what = f"{ASSETS / name / file} is not what was released"
-                return Finding("model files", "fail", what, "pip install --force-reinstall svmixer")
+    wrong = [ASSETS / name / file for name in names for file in wrong_files(ASSETS / name)]
+    if wrong:
+        what = f"{wrong[0]} is not what was released"
+        return Finding("model files", "fail", what, "pip install --force-reinstall svmixer")
     return Finding("model files", "ok", f"{', '.join(names)}: as released")
 
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from svmixer.config import parse_args
 from svmixer.errors import UsageError
+from svmixer.fileio import SUMS, wrong_files
 from svmixer.inference.embedding_model import DESCRIPTION, ModelError, find_directory
 from svmixer.log import get_logger
 
 logger = get_logger(__name__)
 
-CARD, SUMS = "README.md", "SHA256SUMS"
+CARD = "README.md"
 
 
 @dataclass(frozen=True)
@@ -102,9 +102,7 @@ def check_export(directory: Path) -> None:
 
     find_directory(directory, "export", (DESCRIPTION, "config.yaml", "model.safetensors"))
     load_embedder(str(directory))
-    sums = directory / SUMS
-    for line in sums.read_text(encoding="utf-8").splitlines() if sums.is_file() else ():
-        expected, _, name = line.partition("  ")
-        path = directory / Path(name).name
-        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != expected:
-            raise ModelError(f"{path}: missing, or not the file whose sum is in {sums}")
+    wrong = wrong_files(directory)
+    if wrong:
+        path = directory / Path(wrong[0]).name
+        raise ModelError(f"{path}: missing, or not the file whose sum is in {directory / SUMS}")

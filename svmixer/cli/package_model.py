@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from svmixer.config import parse_args
 from svmixer.export.card import CARD, model_card, write_card
-from svmixer.fileio import read_json, sha256_file, write_json
+from svmixer.fileio import read_json, write_json, write_sums
 from svmixer.inference.calibration import CALIBRATION, COHORT
 from svmixer.inference.embedding_model import ASSETS, ModelError
 from svmixer.inference.onnx_model import DESCRIPTION, FILES, read_description
@@ -25,7 +25,7 @@ from svmixer.log import get_logger
 
 logger = get_logger(__name__)
 
-WEIGHTS, SUMS = "model.safetensors", "SHA256SUMS"
+WEIGHTS = "model.safetensors"
 REPAIR = (
     "write the export again: stage 7 with --force true, or svmixer export --onnx true --model MODEL "
     "--output_dir {source} --test DUMP"
@@ -86,9 +86,7 @@ def package(config: PackageConfig) -> None:
         shutil.copyfile(source / name, copy / name)
     write_json(copy / DESCRIPTION, description)
     write_card(copy / CARD, card)
-    with open(copy / SUMS, "w", encoding="utf-8") as stream:
-        for name in sorted([*names, DESCRIPTION, CARD]):
-            stream.write(f"{sha256_file(copy / name)}  {name}\n")
+    write_sums(copy, [*names, DESCRIPTION, CARD])
     earlier = target.with_name(f".{target.name}.earlier")
     shutil.rmtree(earlier, ignore_errors=True)
     if target.exists():

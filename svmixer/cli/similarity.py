@@ -18,15 +18,14 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from svmixer.cli.options import ModelOptions
 from svmixer.config import parse_args
 from svmixer.errors import SvmixerError, UsageError
 from svmixer.fileio import atomic_write
-from svmixer.inference.embedding_model import DEFAULT_MODEL
-from svmixer.limits import not_negative
 from svmixer.log import get_logger
 
 if TYPE_CHECKING:
@@ -42,28 +41,18 @@ COSINE, RATIO = "cosine", "log-likelihood ratio"
 
 
 @dataclass(frozen=True)
-class SimilarityConfig:
+class SimilarityConfig(ModelOptions):
     """Options of ``svmixer similarity``."""
 
-    # Recordings and directories; - is standard input; the name of this option may be left out.
-    files: tuple[str, ...] = ()
-    # Model directory, or the name of a model that comes with the package.
-    model: str = DEFAULT_MODEL
     # .csv: names in the first row and column; .npz: names and matrix; .png: a heat map (extra torch).
     output: str = ""
     # true: log-likelihood ratios in place of cosines; the model must be calibrated.
     ratio: bool = False
-    # Channel that is taken of recordings with several, from 0; without it their mean.
-    channel: int | None = None
-    # What runs the model; auto: onnx if it is installed, else torch.
-    runtime: Literal["auto", "onnx", "torch"] = "auto"
-    # Which ONNX file; auto: the one that the export recommends.
-    precision: Literal["auto", "float32", "int8"] = "auto"
     # true: print an object with names, matrix, failures and more; with --output the matrix is there alone.
     json: bool = False
 
     def __post_init__(self) -> None:
-        not_negative(self, "channel")
+        super().__post_init__()
         if self.output and Path(self.output).suffix not in FORMATS:
             raise ValueError(f"output: '{self.output}' ends with none of {', '.join(FORMATS)}")
 

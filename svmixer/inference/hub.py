@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from svmixer.errors import SvmixerError
+from svmixer.fileio import SUMS
 
 # In front of a name on the hub, where a model directory is expected.
 PREFIX = "hf:"
 # Files that an export has, by their names. Nothing else is fetched or sent: no pickle, no program.
-PATTERNS = ["*.safetensors", "*.onnx", "*.json", "*.yaml", "*.md", "*.txt", "*.npy", "SHA256SUMS"]
+PATTERNS = ["*.safetensors", "*.onnx", "*.json", "*.yaml", "*.md", "*.txt", "*.npy", SUMS]
 _NAME = re.compile(r"(?P<repo>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>[\w./-]+))?", re.ASCII)
 
 

@@ -58,6 +58,8 @@ def diarize(judge: Judge, wave: LongWave | np.ndarray, enrolled: Mapping[str, Si
     check_somebody(enrolled)
     source, rate = wave_source(wave), judge.embedder.model.sample_rate
     spans = speech_spans(source, rate)
+    # Everything has been read: nothing but zeros, or channels that cancel each other, is an error.
+    source.finish()
     change = _CHANGE_COSINE if judge.calibration is None else _CHANGE
     path = best_path(step_scores(judge, source, list(enrolled.values())), change)
     for start, end, _ in turns_of(path, spans, rate):

@@ -30,6 +30,8 @@ class Embedder:
     threshold: float | None
     # What it runs: the ONNX file, or model.safetensors.
     weights: Path
+    # What it was called: a directory, or a name.
+    name: str
     # Of its scores; None if it has none.
     calibration: Calibration | None = None
 
@@ -39,11 +41,6 @@ class Embedder:
         if isinstance(self.model, OnnxModel):
             return self.model.description.embedding
         return self.model.config.embedding_size
-
-    @property
-    def name(self) -> str:
-        """Of the model's directory."""
-        return self.weights.resolve().parent.name
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -91,7 +88,7 @@ def load_embedder(
             raise ModelError(f"device: exported models run on the CPU, not on {device}; take --runtime torch")
         onnx = OnnxModel(find_directory(path_or_name, "export", (DESCRIPTION,)), precision)
         weights = directory / FILES[onnx.precision]
-        return Embedder(onnx, onnx.threshold, weights, onnx.calibration)
+        return Embedder(onnx, onnx.threshold, weights, path_or_name, onnx.calibration)
     if precision == "int8":
         raise ModelError("precision: PyTorch computes in float32; int8 is an ONNX file, for --runtime onnx")
     if find_spec("torch") is None:
@@ -105,7 +102,8 @@ def load_embedder(
     from svmixer.models.io import load_model
 
     model = load_model(path_or_name, device)
-    return Embedder(model, threshold, directory / "model.safetensors", read_calibration(directory))
+    weights = directory / "model.safetensors"
+    return Embedder(model, threshold, weights, path_or_name, read_calibration(directory))
 
 
 def _directory(path_or_name: str) -> Path:

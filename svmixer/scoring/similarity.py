@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from svmixer.audio.quality import Quality, QualityMeter
-from svmixer.inference.calibration import Calibration, is_telephone
+from svmixer.inference.calibration import Calibration, is_telephone, telephone_sides
+from svmixer.inference.speech_parts import speech_parts
 from svmixer.inference.utterance import Source, unit_length
 from svmixer.scoring.directories import readable
 from svmixer.scoring.embedder import Embedder
@@ -42,7 +43,10 @@ def embed_measured(embedder: Embedder, files: Mapping[str, str | Path], channel:
     meters: dict[str, tuple[QualityMeter, int]] = {}
 
     def open_source(name: str, path: str | Path) -> Source:
-        source, meter = embedder.open_source(name, path, channel), QualityMeter(embedder.model.sample_rate)
+        rate = embedder.model.sample_rate
+        # As `svmixer verify` embeds it.
+        source = speech_parts(embedder.open_source(name, path, channel), rate).source
+        meter = QualityMeter(rate)
         meters[name] = meter, source.num_samples
         return replace(source, read=meter.reading(source.read))
 
@@ -71,12 +75,9 @@ def ratio_matrix(calibration: Calibration, vectors: np.ndarray, qualities: list[
 
     Each trial has the map for the number of its sides with the band of the telephone.
     """
-    narrow = np.array([is_telephone(quality) for quality in qualities], int)
-    maps = [calibration.map_for(sides)[0] for sides in range(3)]
-    slopes, offsets = np.array([[found.slope, found.offset] for found in maps]).T
+    narrow = np.array([is_telephone(quality) for quality in qualities], float)
     matrix = np.empty((len(vectors), len(vectors)), np.float32)
     for start in range(0, len(vectors), _ROWS):
         rows = slice(start, start + _ROWS)
-        sides = narrow[rows, None] + narrow[None]
-        matrix[rows] = slopes[sides] * calibration.normalised(vectors[rows], vectors) + offsets[sides]
+        matrix[rows] = calibration.ratios(vectors[rows], vectors, telephone_sides(narrow[rows, None], narrow))
     return matrix

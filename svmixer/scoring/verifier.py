@@ -150,8 +150,11 @@ class Verifier:
             SvmixerError: nobody is enrolled.
             AudioError: see :meth:`embed`.
         """
-        enrolled = {name: side_of(recordings) for name, recordings in self.store.speakers().items()}
-        return self.judge.rank(enrolled, self.hear_test(recording, sample_rate), top)
+        return self.judge.rank(self.sides(), self.hear_test(recording, sample_rate), top)
+
+    def sides(self) -> dict[str, Side]:
+        """All who are enrolled, by name, as sides of a comparison."""
+        return {name: side_of(recordings) for name, recordings in self.store.speakers().items()}
 
     def side(self, name: str) -> Side:
         """The speaker who is enrolled under a name, as a side of a comparison.

@@ -6,6 +6,7 @@ import csv
 import json
 import logging
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +16,8 @@ from svmixer.cli.main import main
 from svmixer.runtime import load_onnx
 from svmixer.scoring.similarity import ratio_matrix
 
-RATE = 16000
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "demo"))
+from voices import LOW, RATE, voice
 
 
 @pytest.fixture
@@ -28,6 +30,10 @@ def here(tmp_path, monkeypatch):
         wave = 0.1 * noise * (0.5 - 0.5 * np.cos(2 * np.pi * 4 * time))
         soundfile.write(f"voices/{name}", wave, rate)
     (tmp_path / "voices/notes.txt").write_text("no recording")
+    # Far more pause than speech: what is embedded is the speech alone.
+    wave = 1e-4 * np.random.default_rng(3).standard_normal(20 * RATE)
+    wave[8 * RATE : 12 * RATE] += voice(LOW, 0, 4 * RATE)
+    soundfile.write("mostly_pause.wav", wave, RATE)
     return tmp_path
 
 
@@ -52,6 +58,14 @@ def test_each_pair_is_what_verify_says(here, capsys):
             assert cosines["matrix"][row][column] == pytest.approx(verdict["score"], abs=1e-4)
             assert ratios["matrix"][row][column] == pytest.approx(verdict["ratio"], abs=2e-3)
     assert [cosines["matrix"][number][number] for number in range(3)] == [1.0] * 3
+
+
+def test_pauses_are_left_out_as_verify_leaves_them_out(here, capsys):
+    files = ["voices/a.wav", "mostly_pause.wav"]
+    main(["verify", *files, "--json"])
+    verdict = json.loads(capsys.readouterr().out)
+    assert run(capsys, *files)["matrix"][0][1] == pytest.approx(verdict["score"], abs=1e-4)
+    assert run(capsys, *files, "--ratio")["matrix"][0][1] == pytest.approx(verdict["ratio"], abs=2e-3)
 
 
 def test_rows_that_are_computed_apart_are_those_of_pairs():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import stat
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import soundfile
 
 from svmixer.cli.main import run_program
+from svmixer.inference.embedding_model import ASSETS
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "demo"))
 from voices import HIGH, LOW, RATE, voice
@@ -113,6 +115,14 @@ def test_stores_and_models(people, capsys, tmp_path):
     assert "enrolled with the model pocket2" in said and "take --model pocket2" in said
 
 
+def test_a_model_is_called_as_it_was_given(people, capsys, tmp_path):
+    mine, store = tmp_path / "mine/export", str(tmp_path / "mine.db")
+    shutil.copytree(ASSETS / "pocket", mine)
+    run(capsys, "enrol", "ann.wav", "--name", "ann", "--store", store, "--model", str(mine))
+    said = run(capsys, "identify", "ann.wav", "--store", store, status=1)
+    assert f"take --model {mine}," in said
+
+
 @pytest.mark.parametrize(
     ("words", "status", "message"),
     [
@@ -129,6 +139,7 @@ def test_stores_and_models(people, capsys, tmp_path):
         (["speakers", "--export", "a.npy"], 2, "does not end with .npz"),
         (["diarize"], 2, "no recording given"),
         (["diarize", "ann.wav"], 1, "nobody is enrolled"),
+        (["diarize", "bob.wav", "ann.wav", "voices/ann.wav"], 2, "speakers are called as their files"),
     ],
 )
 def test_mistakes(people, capsys, words, status, message):
@@ -153,3 +164,11 @@ def test_who_speaks_when(people, capsys, tmp_path):
         run(capsys, "diarize", str(tmp_path / "a meeting.wav"), "ann.wav", "--json", "--threshold", "0.6")
     )
     assert {turn["speaker"] for turn in found} == {"ann"} and len(found) == 2
+
+
+def test_a_meeting_without_sound(people, capsys, tmp_path):
+    soundfile.write(tmp_path / "nothing.wav", np.zeros(5 * RATE), RATE)
+    noise = 0.1 * np.random.default_rng(0).standard_normal(5 * RATE)
+    soundfile.write(tmp_path / "cancelled.wav", np.stack([noise, -noise], axis=1), RATE)
+    for name, message in (("nothing", "nothing.wav: all-zero: 5.00 s of digital silence"), ("cancelled", "cancel each other")):
+        assert message in run(capsys, "diarize", str(tmp_path / f"{name}.wav"), "ann.wav", status=1)

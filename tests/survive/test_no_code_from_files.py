@@ -158,7 +158,7 @@ def test_a_command_given_to_embed_is_not_run(tmp_path, mark, monkeypatch, capsys
     model = SimpleNamespace(
         sample_rate=16000, embed_sources=lambda sources, *_: ((s.name, 0) for s in sources)
     )
-    embedder = Embedder(model, threshold=None, weights=tmp_path)
+    embedder = Embedder(model, threshold=None, weights=tmp_path, name="any")
     monkeypatch.setattr("svmixer.scoring.embedder.load_embedder", lambda *_: embedder)
     with pytest.raises(SystemExit) as stop:
         run_program("embed", [f"mkdir {mark} |", "--model", "any", "--output", str(tmp_path / "a.npz")])
