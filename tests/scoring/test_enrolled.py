@@ -170,5 +170,8 @@ def test_a_meeting_without_sound(people, capsys, tmp_path):
     soundfile.write(tmp_path / "nothing.wav", np.zeros(5 * RATE), RATE)
     noise = 0.1 * np.random.default_rng(0).standard_normal(5 * RATE)
     soundfile.write(tmp_path / "cancelled.wav", np.stack([noise, -noise], axis=1), RATE)
-    for name, message in (("nothing", "nothing.wav: all-zero: 5.00 s of digital silence"), ("cancelled", "cancel each other")):
+    for name, message in (
+        ("nothing", "nothing.wav: all-zero: 5.00 s of digital silence"),
+        ("cancelled", "cancel each other"),
+    ):
         assert message in run(capsys, "diarize", str(tmp_path / f"{name}.wav"), "ann.wav", status=1)
