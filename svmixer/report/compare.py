@@ -61,17 +61,21 @@ class CostPoint:
     """One system in one panel of the plot: equal error rate in percent, and its interval if known."""
 
     system: str
-    macs: int
+    # In what the plot's axis says.
+    cost: float
     eer: float
     interval: tuple[float, float] | None
 
 
-def plot_costs(panels: dict[str, Sequence[CostPoint]], path: str | Path) -> None:
-    """Equal error rate against multiply-accumulates, a panel a condition, as PNG.
+def plot_costs(
+    panels: dict[str, Sequence[CostPoint]], path: str | Path, cost: str = "GMACs a window"
+) -> None:
+    """Equal error rate against cost, a panel a condition, as PNG.
 
     Args:
         panels: title → systems.
         path: of the file.
+        cost: what the axis says.
     """
     from matplotlib import pyplot as plt
 
@@ -83,7 +87,7 @@ def plot_costs(panels: dict[str, Sequence[CostPoint]], path: str | Path) -> None
         )
         for axis, (title, points) in zip(axes[0], panels.items(), strict=True):
             for point in points:
-                x = point.macs / 1e9
+                x = point.cost
                 if point.interval is not None:
                     axis.plot([x, x], point.interval, color=BLUE, linewidth=1.2, alpha=0.5)
                 axis.plot(x, point.eer, "o", color=BLUE)
@@ -91,7 +95,7 @@ def plot_costs(panels: dict[str, Sequence[CostPoint]], path: str | Path) -> None
                     f"{point.system}\n{point.eer:.2f} %", (x, point.eer), (6, 0), textcoords="offset points",
                     va="center",
                 )  # fmt: skip
-            axis.set(title=title, xlabel="GMACs a window", xscale="log")
+            axis.set(title=title, xlabel=cost, xscale="log")
             # Room for the names to the right of the points.
             axis.margins(x=0.5)
             axis.xaxis.set_major_formatter(lambda value, _: f"{value:.2g}")
@@ -197,7 +201,7 @@ def _costs(
     for condition, of_groups in figures.items():
         panel = panels.setdefault(condition_name(condition), [])
         for name, group in of_groups.items():
-            panel.append(CostPoint(name, costs[name]["macs"], group.mean, group.interval))
+            panel.append(CostPoint(name, costs[name]["macs"] / 1e9, group.mean, group.interval))
     plot_costs(panels, plot)
     return {
         "rows": cost_rows(costs),

@@ -93,8 +93,8 @@ def test_advice_comes_before_the_training(trained):
     assert sizes == ["data/train: 5 speakers", "data/valid: 2 speakers", "data/test: 3 speakers"]
     metrics = read_json(recipe / "exp/mycorpus/baseline/score/test/metrics.json")
     eer = "{:.2f} [{:.2f}, {:.2f}]".format(metrics["eer"], *metrics["eer_ci95"])
-    assert f"the shipped model (pocket) on test, without training: EER {eer} %" in before
-    assert "advice: use the shipped model (pocket); train to see the difference. 0 training" in before
+    assert f"the shipped model (pocket2) on test, without training: EER {eer} %" in before
+    assert "advice: use the shipped model (pocket2); train to see the difference. 0 training" in before
     assert re.search(r"expected time of the training: \d+ \w+ \(distillation \d+ \w+, 2 steps of", before)
     assert "an estimate, from a few steps tried here" in before
 
@@ -104,8 +104,8 @@ def test_the_shipped_model_is_the_first_row_and_ones_own_the_second(trained):
     text = (recipe / "exp/mycorpus/RESULTS.md").read_text()
     rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| test |")]
     assert [row[1] for row in rows[:3]] == [
-        "the shipped model (pocket)", "distilled student",
-        "distilled student minus the shipped model (pocket)",
+        "the shipped model (pocket2)", "distilled student",
+        "distilled student minus the shipped model (pocket2)",
     ]  # fmt: skip
     for row, folder in zip(rows, ("baseline/score", "score"), strict=False):
         assert row[3].startswith(

@@ -24,6 +24,6 @@ exec "$root/run.sh" \
     --distill_config auto \
     --train_config auto \
     --score_config conf/score.yaml \
-    --baseline pocket \
+    --baseline pocket2 \
     --recipe_defaults end \
     "$@"
