@@ -1,7 +1,7 @@
 """Error rates of systems on test sets and conditions that are new to them, and what a window costs each.
 
-``python benchmarks/accuracy.py --sets "[dump/test, dump/words]" --train_dir dump/train --models "[pocket, pocket2]"``:
-dumped sets with trials; the set of other speakers for the controls; models of the package or export directories.
+``python benchmarks/accuracy.py --sets "[dump/test, dump/words]" --train_dir dump/train``: dumped sets with
+trials; the set of other speakers for the controls.
 """
 
 from __future__ import annotations
@@ -33,7 +33,11 @@ from svmixer.scoring.utterances import AcrossChannels, extract, parse_channels
 ROOT = Path(__file__).resolve().parents[1]
 WINDOW = 48000  # samples, 3 s at 16 kHz
 ROUNDS = 15
-Embed = Callable[[Iterable[Source]], Iterator[tuple[str, np.ndarray]]]
+Pairs = Iterator[tuple[str, np.ndarray]]
+Embed = Callable[[Iterable[Source]], Pairs]
+# By system; by system, set and condition.
+Timings = dict[str, Timing]
+Figures = dict[str, dict]
 
 
 @dataclass(frozen=True)
@@ -113,7 +117,9 @@ def ge2e(package: str) -> Callable[[np.ndarray], np.ndarray]:
     return partial(module.embed, module.load(Path(package)))
 
 
-def one_by_one(embed: Callable[[np.ndarray], np.ndarray], sources: Iterable[Source]) -> Iterator[tuple[str, np.ndarray]]:
+def one_by_one(
+    embed: Callable[[np.ndarray], np.ndarray], sources: Iterable[Source]
+) -> Iterator[tuple[str, np.ndarray]]:
     """Embeddings of utterances by a system that takes each as a whole."""
     for source in sources:
         yield source.name, embed(source.samples(0, source.num_samples))
@@ -132,8 +138,10 @@ def thinned(trials: Trials, most: int) -> Trials:
     )  # fmt: skip
 
 
-def vectors(embed: Embed, dump: DumpSet, trials: Trials, rows: np.ndarray, condition: Condition, side: str) -> np.ndarray:
-    """Embeddings ``float32 (U, D)`` of unit length for ``trials.utterances``, of the rows that one side has."""
+def vectors(
+    embed: Embed, dump: DumpSet, trials: Trials, rows: np.ndarray, condition: Condition, side: str
+) -> np.ndarray:
+    """Embeddings ``float32 (U, D)`` of unit length for ``trials.utterances``: of the rows of one side."""
     place = {name: index for index, name in enumerate(dump.utterances)}
     wanted = np.unique(rows).tolist()
     indices = [place[trials.utterances[row]] for row in wanted]
@@ -160,7 +168,7 @@ def error_rates(embed: Embed, directory: str, condition: Condition, config: Accu
     return {"trials": len(trials), **rate_figures(scores, trials, speakers, replicates, 0)}
 
 
-def costs(config: AccuracyConfig) -> dict[str, Timing]:
+def costs(config: AccuracyConfig) -> Timings:
     """Processor time of 3 s of audio on one thread, samples to embedding."""
     import torch
 
@@ -178,7 +186,7 @@ def main(argv: list[str] | None = None) -> None:
     """Embed every set in every condition with every system; print and write the table, draw the curve."""
     config = parse_args(AccuracyConfig, argv, __doc__)
     timings = costs(config)
-    figures: dict[str, dict] = {}
+    figures: Figures = {}
     for condition in conditions(config):
         for name, embed in systems(config, condition).items():
             for directory in config.sets:
@@ -191,24 +199,31 @@ def main(argv: list[str] | None = None) -> None:
         header=["system", "ms, 1 thread", *column_names(config)],
         rows=table_rows(config, timings, figures),
         align="lr" + "r" * len(column_names(config)),
-        figures={"error_rates": figures, "seconds": {name: list(one.seconds) for name, one in timings.items()}},
+        figures={
+            "error_rates": figures,
+            "seconds": {name: list(one.seconds) for name, one in timings.items()},
+        },
         notes=notes(config, figures),
     )
     print(write_result(result, config.output))
-    plot_costs(panels(config, timings, figures), Path(config.output) / "accuracy.png", "ms a window of 3 s, 1 thread")
+    plot_costs(
+        panels(config, timings, figures), Path(config.output) / "accuracy.png", "ms a window of 3 s, 1 thread"
+    )
 
 
 def column_names(config: AccuracyConfig) -> list[str]:
     """``words, as recorded``, … in the order of the table."""
-    return [f"{Path(name).name}, {condition.name}" for name in config.sets for condition in conditions(config)]
+    return [
+        f"{Path(name).name}, {condition.name}" for name in config.sets for condition in conditions(config)
+    ]
 
 
-def system_names(figures: dict[str, dict]) -> Sequence[str]:
+def system_names(figures: Figures) -> Sequence[str]:
     """In the order that they were scored in."""
     return list(dict.fromkeys(key.rsplit(", ", 2)[0] for key in figures))
 
 
-def table_rows(config: AccuracyConfig, timings: dict[str, Timing], figures: dict[str, dict]) -> list[list[str]]:
+def table_rows(config: AccuracyConfig, timings: Timings, figures: Figures) -> list[list[str]]:
     """A row a system: cost, then the EER of each set and condition."""
     rows = []
     for name in system_names(figures):
@@ -218,7 +233,7 @@ def table_rows(config: AccuracyConfig, timings: dict[str, Timing], figures: dict
     return rows
 
 
-def panels(config: AccuracyConfig, timings: dict[str, Timing], figures: dict[str, dict]) -> dict[str, list[CostPoint]]:
+def panels(config: AccuracyConfig, timings: Timings, figures: Figures) -> dict[str, list[CostPoint]]:
     """Of the plot: a panel a condition, with the mean over the sets of the systems that have a cost."""
     found: dict[str, list[CostPoint]] = {}
     for condition in conditions(config):
@@ -229,7 +244,7 @@ def panels(config: AccuracyConfig, timings: dict[str, Timing], figures: dict[str
     return found
 
 
-def notes(config: AccuracyConfig, figures: dict[str, dict]) -> list[str]:
+def notes(config: AccuracyConfig, figures: Figures) -> list[str]:
     """What the columns are."""
     first = system_names(figures)[0]
     sizes = []

@@ -1,4 +1,4 @@
-"""How fast recordings become 16 kHz mono audio: stage 2 beside lhotse, and beside the library calls of ESPnet.
+"""How fast recordings become 16 kHz mono audio: stage 2 beside lhotse and the library calls of ESPnet.
 
 ``python benchmarks/formatting.py --audio_dir DIR``: recordings of any kind to make the files from. lhotse and
 resampy come on top of the project's packages: ``pip install lhotse resampy``. A system whose packages are not
@@ -8,6 +8,7 @@ there has no row.
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -15,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +31,8 @@ from svmixer.audio.formats import AUDIO_SUFFIXES
 from svmixer.audio.merge import MergeConfig, merge_jobs
 from svmixer.config import parse_args
 from svmixer.errors import SvmixerError
-from svmixer.lists import write_table
 from svmixer.limits import at_least
+from svmixer.lists import write_table
 
 # Kind of file → rate, channels, suffix.
 KINDS = {
@@ -70,13 +72,17 @@ def sound(config: FormattingConfig, count: int) -> np.ndarray:
         noise = np.random.default_rng(0).standard_normal((count, length))
         return (0.1 * noise).astype(np.float32)
     pieces, total = [], 0
-    paths = (path for path in sorted(Path(config.audio_dir).rglob("*")) if path.suffix.lower() in AUDIO_SUFFIXES)
+    paths = (
+        path for path in sorted(Path(config.audio_dir).rglob("*")) if path.suffix.lower() in AUDIO_SUFFIXES
+    )
     for path in paths:
         pieces.append(np.asarray(open_wave(path, 44100)[0]))
         total += len(pieces[-1])
         if total >= count * length:
             return np.concatenate(pieces)[: count * length].reshape(count, length)
-    raise SvmixerError(f"{config.audio_dir}: {total / 44100:.0f} s of audio, {count * config.seconds:.0f} are needed")
+    raise SvmixerError(
+        f"{config.audio_dir}: {total / 44100:.0f} s of audio, {count * config.seconds:.0f} are needed"
+    )
 
 
 def write_files(waves: np.ndarray, kind: str, folder: Path) -> dict[str, str]:
@@ -108,40 +114,45 @@ def stage_2(table: dict[str, str], folder: Path) -> None:
 
 
 def espnet_calls(table: dict[str, str], folder: Path) -> None:
-    """What ESPnet's format_wav_scp.py calls for ``--fs 16k --audio-format wav.ark``: soundfile, resampy, kaldiio.
+    """What ESPnet's format_wav_scp.py calls for ``--fs 16k``: soundfile, resampy, its writer of WAV files.
 
     Other formats than those of soundfile come through a pipe from ffmpeg, as a wav.scp for it says.
     """
     import kaldiio
     import resampy
+    from espnet2.fileio.sound_scp import SoundScpWriter
 
-    with open(folder / "data_wav.ark", "wb") as ark, open(folder / "wav.scp", "w") as scp:
-        for name, path in table.items():
-            if path.endswith(".m4a"):
-                command = f"ffmpeg -v error -i {path} -f wav - |"
-                with kaldiio.open_like_kaldi(command, "rb") as stream:
-                    piped = folder / "pipe.wav"
-                    piped.write_bytes(stream.read())
-                wave, rate = soundfile.read(piped, dtype=np.int16)
-            else:
-                wave, rate = soundfile.read(path, dtype=np.int16)
-            if rate != RATE:
-                wave = resampy.resample(wave.astype(np.float64), rate, RATE, axis=0).astype(np.int16)
-            pair = {name: (wave, RATE)}
-            kaldiio.save_ark(ark, pair, scp=scp, append=True, write_function="soundfile_wav")
+    writer = SoundScpWriter(folder / "data_wav", folder / "wav.scp")
+    for name, path in table.items():
+        if path.endswith(".m4a"):
+            with kaldiio.open_like_kaldi(
+                f"ffmpeg -v error -i {shlex.quote(path)} -f wav - |", "rb"
+            ) as stream:
+                wave, rate = soundfile.read(BytesIO(stream.read()), dtype=np.int16)
+        else:
+            wave, rate = soundfile.read(path, dtype=np.int16)
+        if rate != RATE:
+            wave = resampy.resample(wave.astype(np.float64), rate, RATE, axis=0).astype(np.int16)
+        writer[name] = RATE, wave
+    writer.fscp.close()
 
 
 def lhotse_calls(table: dict[str, str], folder: Path) -> None:
-    """A manifest of the recordings, resampled lazily, saved as WAV files of one channel."""
+    """A manifest of the recordings, resampled lazily, written as WAV files of one channel."""
     from lhotse import CutSet, Recording, RecordingSet
+    from lhotse.audio.backend import audio_backend
 
-    recordings = RecordingSet.from_recordings(
-        Recording.from_file(path, recording_id=name) for name, path in table.items()
-    )
-    cuts = CutSet.from_manifests(recordings=recordings).resample(RATE)
-    if any(recording.num_channels > 1 for recording in recordings):
-        cuts = cuts.to_mono(mono_downmix=True)
-    cuts.save_audios(folder / "audio", format="wav", num_jobs=1, progress_bar=False)
+    # The one that reads M4A without torchaudio's former reader.
+    m4a = any(path.endswith(".m4a") for path in table.values())
+    with audio_backend("AudioreadBackend" if m4a else "default"):
+        recordings = RecordingSet.from_recordings(
+            Recording.from_file(path, recording_id=name) for name, path in table.items()
+        )
+        cuts = CutSet.from_manifests(recordings=recordings).resample(RATE)
+        for cut in cuts:
+            wave = (cut.to_mono(mono_downmix=True) if cut.num_channels > 1 else cut).load_audio()
+            # Its own writer does not go with that reader.
+            soundfile.write(folder / f"{cut.recording_id}.wav", wave[0], RATE, subtype="PCM_16")
 
 
 def in_a_folder(call: Callable[[dict[str, str], Path], None], table: dict[str, str], place: Path) -> None:
@@ -155,7 +166,7 @@ def in_a_folder(call: Callable[[dict[str, str], Path], None], table: dict[str, s
 def systems() -> dict[str, Callable[[dict[str, str], Path], None]]:
     """Those whose packages are there."""
     found: dict[str, Callable[[dict[str, str], Path], None]] = {"svmixer, stage 2": stage_2}
-    if find_spec("resampy") and find_spec("kaldiio"):
+    if find_spec("resampy") and find_spec("espnet2"):
         found["calls of ESPnet's format_wav_scp.py"] = espnet_calls
     if find_spec("lhotse"):
         found["lhotse"] = lhotse_calls
@@ -190,10 +201,11 @@ def main(argv: list[str] | None = None) -> None:
         align="llrr",
         figures={**figures, "hours": hours},
         notes=[
-            f"{count} files of {config.seconds:g} s a kind; one process, {os.environ.get('OMP_NUM_THREADS', 'all')} "
-            f"threads; medians [quartiles] of {rounds} rounds in which the systems take turns. Stage 2 also checks "
-            "what it reads (damage, silence, clipping, length), mixes channels, and writes lists; the calls of "
-            "ESPnet's script keep both channels, as its default is."
+            f"{count} files of {config.seconds:g} s a kind; one process, "
+            f"{os.environ.get('OMP_NUM_THREADS', 'all')} threads; medians [quartiles] of {rounds} rounds in "
+            "which the systems take turns. Stage 2 also checks what it reads (damage, silence, clipping, "
+            "length), mixes channels, and writes lists; the calls of ESPnet's script keep both channels, as "
+            "its default is."
         ],
     )
     print(write_result(result, config.output))

@@ -34,9 +34,9 @@ done
 number_list=$(IFS=, && echo "[${numbers[*]}]")
 
 # In the order of the page: models, recordings and lists, training. Each is a script of this folder.
-all=(models peers peak lengths extraction streaming scoring training_step loading augment lists)
+all=(models peers peak lengths extraction streaming scoring training_step loading augment formatting lists)
 # Scripts that do not take --threads.
-one_thread=" augment lists "
+one_thread=" augment formatting lists "
 
 read -ra wanted <<<"${tables/#none/}"
 [ -n "$tables" ] || wanted=("${all[@]}")

@@ -142,8 +142,8 @@ def _errors(known: Known) -> list[str]:
         return []
     return [
         f"{known.metrics['eer']:.0f} % are many errors: listen whether every folder holds one voice, and "
-        "every recording more than two seconds of it. Telephones and changing devices alone make as many: across "
-        "such channels pocket2 had 10 to 11 %, pocket 23 to 26 % (egs/pocket/sv2/README.md)."
+        "every recording more than two seconds of it. Telephones and changing devices alone make as many: "
+        "across such channels pocket2 had 10 to 11 %, pocket 23 to 26 % (egs/pocket/sv2/README.md)."
     ]
 
 

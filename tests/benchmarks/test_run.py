@@ -31,7 +31,7 @@ def planned(*options: str) -> dict[str, list[str]]:
 
 def test_every_table_has_a_script_with_the_options_that_it_gets(capsys, monkeypatch):
     commands = planned("--threads", "1  2", "--quick", "true")
-    assert list(commands)[:2] == ["models", "peers"] and len(commands) == 11
+    assert list(commands)[:2] == ["models", "peers"] and len(commands) == 12
     for table, (_, script, *options) in commands.items():
         assert script == f"{ROOT}/benchmarks/{table}.py" and Path(script).is_file()
         monkeypatch.setattr(sys, "argv", [script])

@@ -273,7 +273,7 @@ def test_numbers_are_no_remedy_for_too_few_speakers(recipe, corpus, tmp_path):
     )
     assert "repair with: more speakers; --test_only true makes a test set of all" in refused.stderr
     lists = f"--wav_scp {corpus}/wav.scp --utt2spk {corpus}/utt2spk --valid_speakers 2 --test_speakers 3"
-    command = f"./run.sh --model pocket --tag pocket --local_data_opts '{lists} --test_only true'"
+    command = f"./run.sh --model pocket2 --tag pocket2 --local_data_opts '{lists} --test_only true'"
     assert refused.stderr.endswith(f"without training: {command}\n")
 
 

@@ -165,10 +165,10 @@ def test_fewer_than_six_speakers_are_evaluated_without_training(installation, re
     assert "5 of 5 speakers have two utterances or more: a training needs 6 speakers" in refused.stderr
     command = re.search(r"without training: (\./run\.sh .*)", refused.stderr)[1]
     good("bash", "-c", f"{command} --stop_stage report", cwd=folder)
-    metrics = json.loads((folder / "exp/pocket/score/test/metrics.json").read_text())
+    metrics = json.loads((folder / "exp/pocket2/score/test/metrics.json").read_text())
     # Three target pairs of each of the five, and as many impostors.
     assert (metrics["trials"], metrics["targets"], metrics["bootstrap"]["speakers"]) == (30, 15, 5)
-    assert f"{metrics['eer']:.2f}" in (folder / "exp/pocket/RESULTS.md").read_text()
+    assert f"{metrics['eer']:.2f}" in (folder / "exp/pocket2/RESULTS.md").read_text()
     # Nobody is left to train with.
     training = run(folder / "run.sh", cwd=tmp_path)
     assert training.returncode == 1

@@ -30,7 +30,7 @@ enroll_map=
 valid_speakers=
 # Speakers to test with, chosen in the same way; empty: 30 %, from 2 to 30. Not used if there are trials, which define the test set.
 test_speakers=
-# true: all speakers are the test set, to evaluate a model without training one (./run.sh --model pocket).
+# true: all speakers are the test set, to evaluate a model without training one (./run.sh --model pocket2).
 test_only=false
 # Seed of the choice of speakers and trials.
 seed=0
@@ -62,7 +62,7 @@ with_options() {
     quoted "$(quoted "${words[@]}" "$@")"
 }
 if [ "$test_only" = true ] && was_given sets && [ "$sets" != test ]; then
-    echo "${0##*/}: --test_only true leaves nobody to train with: evaluate a model (./run.sh --model pocket --tag pocket), or take" \
+    echo "${0##*/}: --test_only true leaves nobody to train with: evaluate a model (./run.sh --model pocket2 --tag pocket2), or take" \
         "that option back with --local_data_opts" >&2
     exit 1
 fi
@@ -150,7 +150,7 @@ on_copies partition_data_dir --output_dir "$data_dir" "${split[@]}" || {
             ;;
         *"--test_only true"*)
             echo "${0##*/}: to see how well the model of the package does on all of these speakers, without training:" \
-                "./run.sh --model pocket --tag pocket --local_data_opts $(with_options --test_only true)" >&2
+                "./run.sh --model pocket2 --tag pocket2 --local_data_opts $(with_options --test_only true)" >&2
             ;;
     esac
     exit 1
