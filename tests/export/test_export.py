@@ -12,6 +12,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from toy import write_dump
 
 from svmixer.audio.dumpset import DumpSet
 from svmixer.cli.main import run_program
@@ -20,6 +21,7 @@ from svmixer.export.check import (
     ParityError,
     check_parity,
     cosines,
+    graph_rates,
     run_windows,
     scored_rates,
     some_trials,
@@ -33,6 +35,7 @@ from svmixer.inference.embedding_model import ASSETS
 from svmixer.lists import Trials, write_table
 from svmixer.models.io import load_model, read_safetensors, read_speakers, save_model
 from svmixer.runtime import load_onnx
+from svmixer.scoring.metrics import summary
 
 pytestmark = pytest.mark.slow
 
@@ -324,3 +327,25 @@ def test_an_export_does_not_overwrite_its_model(model, tmp_path):
 def test_a_packaged_model_keeps_its_speakers(tmp_path):
     run_program("export", ["--model", "pocket", "--output_dir", str(tmp_path / "out")])
     assert read_speakers(tmp_path / "out") == read_speakers(ASSETS / "pocket") != []
+
+
+def test_graphs_are_checked_on_models_of_several_utterances(tmp_path):
+    """The first column of the trials names models of enroll.map: their mean embeddings are enrolled."""
+    dump = tmp_path / "test"
+    write_dump(dump, speakers=3, utterances=4, seconds=2.0)
+    names = {speaker: [f"s{speaker:02d}-{number:03d}" for number in range(4)] for speaker in range(3)}
+    write_table(dump / "enroll.map", {f"m{speaker}": " ".join(names[speaker][:2]) for speaker in names})
+    tested = [name for found in names.values() for name in found[2:]]
+    rows = [f"{int(name in names[who])} m{who} {name}" for who in names for name in tested]
+    (dump / "trials").write_text("\n".join(rows) + "\n")
+    found = graph_rates(ASSETS / "pocket2", "int8", dump)
+    model, audio = load_onnx("pocket2", threads=1), DumpSet(dump)
+    of = {name: model.embed(audio.read(row)) for row, name in enumerate(audio.utterances)}
+    means = {who: of[first] + of[second] for who, (first, second, *_) in names.items()}
+    scores = np.array([
+        means[who] @ of[name] / np.linalg.norm(means[who]) for who in names for name in tested
+    ])  # fmt: skip
+    expected = summary(scores, np.array([int(row[0]) for row in rows]))
+    assert (found["trials"], found["of_trials"], found["bootstrap"]["speakers"]) == (18, 18, 3)
+    assert found["eer"] == pytest.approx(expected["eer"], abs=1e-6)
+    assert found["eer_threshold"] == pytest.approx(expected["eer_threshold"], abs=1e-5)

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from kaldiio import load_scp
 from report_pages import rows_of, without_scripts
 
 from svmixer.cli.main import run_program
 from svmixer.fileio import read_json
-from svmixer.lists import write_table
+from svmixer.lists import read_table, write_table
 from svmixer.report.advice import SetSize, advice, known_model, set_size
 from svmixer.report.differences import Draws
 from svmixer.report.document import Extras
@@ -20,7 +21,7 @@ from svmixer.report.experiment import read_experiment
 from svmixer.report.headline import headlines
 from svmixer.report.page import write_report
 from svmixer.report.results import ReportError, baseline_name
-from svmixer.scoring.metrics import error_rates
+from svmixer.scoring.metrics import error_rates, summary
 from svmixer.scoring.result import read_scores
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -171,3 +172,28 @@ def test_the_program_prints_paragraphs_that_fit_a_terminal(scored, eval_set, cap
           if json.loads((scored / "metrics.json").read_text())["eer"] >= 10 else []),
         "threshold of equal errors on your test set",
     ]  # fmt: skip
+
+
+def test_what_is_known_of_models_of_several_utterances(eval_set, score_again):
+    """Where trials name models of enroll.map, the thresholds are those of their mean embeddings."""
+    utterances = list(read_table(eval_set / "utt2spk"))
+    models = {f"m{speaker}": [f"s{speaker}-u{number}" for number in range(3)] for speaker in range(8)}
+    write_table(eval_set / "enroll.map", {name: " ".join(found) for name, found in models.items()})
+    tested = [name for name in utterances if int(name[-1]) >= 3]
+    rows = [(int(model[1] == name[1]), model, name) for model in models for name in tested]
+    (eval_set / "trials").write_text("".join(f"{label} {model} {name}\n" for label, model, name in rows))
+    folder = Path("exp/toy/baseline/score/test")
+    score_again(folder, eval_set, 0.8, 5, 0.0, POCKET)
+    known = known_model(folder, eval_set)
+    vectors = dict(load_scp(str(folder / "embeddings.scp")))
+    means = {model: sum(vectors[name] for name in found) for model, found in models.items()}
+    cosines = np.array([
+        means[model] @ vectors[name] / np.linalg.norm(means[model]) for _, model, name in rows
+    ])  # fmt: skip
+    labels = np.array([label for label, _, _ in rows])
+    expected = summary(cosines, labels)
+    assert known.metrics["trials"] == 8 * 24
+    assert known.metrics["eer"] == pytest.approx(expected["eer"], abs=1e-6)
+    assert known.threshold == pytest.approx(expected["eer_threshold"], abs=1e-5)
+    accepted = cosines >= known.own[0]
+    assert known.own[1] == pytest.approx(100 * np.mean(accepted[labels == 0]), abs=1e-6)
