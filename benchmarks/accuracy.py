@@ -6,13 +6,13 @@ trials; the set of other speakers for the controls.
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 from measure import Result, Timing, command_line, paired, write_result
@@ -110,10 +110,8 @@ def systems(config: AccuracyConfig, condition: Condition) -> dict[str, Embed]:
 
 def ge2e(package: str) -> Callable[[np.ndarray], np.ndarray]:
     """The GE2E LSTM as the recipe pocket2 runs it for its targets."""
-    path = ROOT / "egs/pocket/sv2/local/ge2e_embeddings.py"
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module: ModuleType = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    sys.path.insert(0, str(ROOT / "egs/pocket/sv2/local"))
+    module = importlib.import_module("ge2e_embeddings")
     return partial(module.embed, module.load(Path(package)))
 
 
@@ -192,17 +190,15 @@ def main(argv: list[str] | None = None) -> None:
             for directory in config.sets:
                 found = error_rates(embed, directory, condition, config)
                 figures[f"{name}, {Path(directory).name}, {condition.name}"] = found
+    names = system_names(figures)
     result = Result(
         name="accuracy",
         title="Error rates and cost",
         command=command_line(),
-        header=["system", "ms, 1 thread", *column_names(config)],
+        header=["set", "condition", *names],
         rows=table_rows(config, timings, figures),
-        align="lr" + "r" * len(column_names(config)),
-        figures={
-            "error_rates": figures,
-            "seconds": {name: list(one.seconds) for name, one in timings.items()},
-        },
+        align="ll" + "r" * len(names),
+        figures={"error_rates": figures, "seconds": {name: one.seconds for name, one in timings.items()}},
         notes=notes(config, figures),
     )
     print(write_result(result, config.output))
@@ -211,25 +207,21 @@ def main(argv: list[str] | None = None) -> None:
     )
 
 
-def column_names(config: AccuracyConfig) -> list[str]:
-    """``words, as recorded``, … in the order of the table."""
-    return [
-        f"{Path(name).name}, {condition.name}" for name in config.sets for condition in conditions(config)
-    ]
-
-
 def system_names(figures: Figures) -> Sequence[str]:
     """In the order that they were scored in."""
     return list(dict.fromkeys(key.rsplit(", ", 2)[0] for key in figures))
 
 
 def table_rows(config: AccuracyConfig, timings: Timings, figures: Figures) -> list[list[str]]:
-    """A row a system: cost, then the EER of each set and condition."""
-    rows = []
-    for name in system_names(figures):
-        found = [figures[f"{name}, {column}"] for column in column_names(config)]
-        cost = timings[name].milliseconds() if name in timings else ""
-        rows.append([name, cost, *(with_interval(one["eer"], one["eer_ci95"]) for one in found)])
+    """The cost of each system, then a row a set and condition with its EER."""
+    names = system_names(figures)
+    costs = [timings[name].milliseconds() if name in timings else "" for name in names]
+    rows = [["", "ms of 3 s, 1 thread", *costs]]
+    for place in config.sets:
+        for condition in conditions(config):
+            found = [figures[f"{name}, {Path(place).name}, {condition.name}"] for name in names]
+            eers = [with_interval(one["eer"], one["eer_ci95"]) for one in found]
+            rows.append([Path(place).name, condition.name, *eers])
     return rows
 
 
@@ -239,7 +231,9 @@ def panels(config: AccuracyConfig, timings: Timings, figures: Figures) -> dict[s
     for condition in conditions(config):
         for name, timing in timings.items():
             rates = [figures[f"{name}, {Path(place).name}, {condition.name}"]["eer"] for place in config.sets]
-            point = CostPoint(name, 1000 * timing.median, float(np.mean(rates)), None)
+            # An experiment's export is called after the experiment.
+            shown = Path(name).parent.name or name
+            point = CostPoint(shown, 1000 * timing.median, float(np.mean(rates)), None)
             found.setdefault(condition.name, []).append(point)
     return found
 

@@ -48,7 +48,7 @@ def compare(argv: list[str] | None = None) -> None:
     """Compare groups of runs that were repeated with several seeds.
 
     Example:
-        svmixer compare --output docs/results.md \\
+        svmixer compare --output docs/default_run.md \\
             --runs '{with teacher: [exp/a1, exp/a2], without teacher: [exp/b1, exp/b2]}'
     """
     config = parse_args(CompareConfig, argv, compare.__doc__)

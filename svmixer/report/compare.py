@@ -82,20 +82,19 @@ def plot_costs(
     from svmixer.report.plots import BLUE, STYLE, save_figure
 
     with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(
-            1, len(panels), figsize=(4.6 * len(panels), 3.6), sharey=True, squeeze=False
-        )
+        figure, axes = plt.subplots(1, len(panels), figsize=(4.6 * len(panels), 3.6), squeeze=False)
         for axis, (title, points) in zip(axes[0], panels.items(), strict=True):
-            for point in points:
+            for number, point in enumerate(sorted(points, key=lambda point: point.cost)):
                 x = point.cost
                 if point.interval is not None:
                     axis.plot([x, x], point.interval, color=BLUE, linewidth=1.2, alpha=0.5)
                 axis.plot(x, point.eer, "o", color=BLUE)
                 axis.annotate(
-                    f"{point.system}\n{point.eer:.2f} %", (x, point.eer), (6, 0), textcoords="offset points",
-                    va="center",
+                    f"{point.system}\n{point.eer:.2f} %", (x, point.eer), (6, -14 if number % 2 else 14),
+                    textcoords="offset points", va="center",
                 )  # fmt: skip
-            axis.set(title=title, xlabel=cost, xscale="log")
+            highest = max(point.interval[1] if point.interval else point.eer for point in points)
+            axis.set(title=title, xlabel=cost, xscale="log", ylim=(0, 1.2 * highest))
             # Room for the names to the right of the points.
             axis.margins(x=0.5)
             axis.xaxis.set_major_formatter(lambda value, _: f"{value:.2g}")
@@ -103,10 +102,6 @@ def plot_costs(
                 lambda value, _: f"{value:.2g}" if f"{value:e}"[0] in "235" else ""
             )
         axes[0][0].set_ylabel("EER %, [95 %]")
-        every = [point for points in panels.values() for point in points]
-        axes[0][0].set_ylim(
-            0, 1.05 * max(point.interval[1] if point.interval else point.eer for point in every)
-        )
         figure.tight_layout()
         save_figure(figure, path)
 

@@ -112,7 +112,8 @@ def test_the_figures_of_the_readme_are_those_of_the_pages():
     interval = re.compile(r"\d+\.\d\d \[\d+\.\d\d, \d+\.\d\d\]")
     figures = set(interval.findall((ROOT / "README.md").read_text(encoding="utf-8")))
     sources = [
-        ROOT / name for name in ("docs/results.md", *(f"egs/pocket/{v}/README.md" for v in ("sv1", "sv2")))
+        ROOT / name
+        for name in ("docs/default_run.md", *(f"egs/pocket/{v}/README.md" for v in ("sv1", "sv2")))
     ]
     measured = set(interval.findall("".join(page.read_text(encoding="utf-8") for page in sources)))
     assert len(figures) == 12 and figures <= measured

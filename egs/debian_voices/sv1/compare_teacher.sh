@@ -8,7 +8,7 @@ seeds="0 1 2"
 # Where results go.
 expdir=exp
 # The page to write.
-output=docs/results.md
+output=docs/default_run.md
 # Parallel jobs.
 nj=2
 # GPUs; 0 trains on the CPU.

@@ -4,7 +4,7 @@
 #
 # Few speakers are enough to learn which directions of an embedding differ within speakers, not to learn the embedding itself:
 # with 34 and with 300 speakers, training on their labels made validation speakers worse epoch by epoch, and the distilled
-# student's statistics, whitened, were best (docs/results.md, egs/pocket/sv1/README.md).
+# student's statistics, whitened, were best (docs/default_run.md, egs/pocket/sv1/README.md).
 set -euo pipefail
 recipe=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck disable=SC1091  # found through the folder of this file
