@@ -3,7 +3,7 @@
 # need no torch, and a model card: conf/card.md of the recipe (data, limits, licence), and what stage 5 found on the first test set.
 set -euo pipefail
 
-option_names="recipe dumpdir expdir tag test_sets onnx export_args nj force"
+option_names="recipe dumpdir expdir tag train_set test_sets onnx export_args nj force"
 . "$(dirname "$0")/options.sh"
 . "$(dirname "$0")/lib.sh"
 
@@ -45,3 +45,7 @@ dispatch_watched "$export_cmd --num-threads $nj" "$dir/export.log" \
     python -m svmixer export --model "$dir/train/model" --output_dir "$out" "${options[@]}" "${words[@]}"
 mark_done "$out/.done" "${spec[@]}"
 log "stage 7: model directory $out; try: svmixer verify --model $(quoted "$out") FILE FILE"
+if [ "$onnx" = true ]; then
+    log "stage 7: for log-likelihood ratios, and thresholds of known false accepts (10 test speakers or more):" \
+        "svmixer calibrate --model $(quoted "$out") --sets $(quoted "[$test]") --cohort $(quoted "$dumpdir/$train_set")"
+fi
