@@ -9,12 +9,18 @@ from pathlib import Path
 from svmixer.config import parse_args
 from svmixer.errors import UsageError
 from svmixer.fileio import SUMS, wrong_files
+from svmixer.inference.calibration import COHORT
 from svmixer.inference.embedding_model import DESCRIPTION, ModelError, find_directory
 from svmixer.log import get_logger
 
 logger = get_logger(__name__)
 
 CARD = "README.md"
+# What an export has of the people whom it was trained with.
+PERSONAL = {
+    "speakers.txt": "the names of the training speakers",
+    COHORT: "embeddings of training speech, which are personal data",
+}
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,9 @@ def push(argv: list[str] | None = None) -> None:
         logger.warning(
             "%s: a card of an older version, without licence and tags for the hub", directory / CARD
         )
+    for name, what in PERSONAL.items():
+        if (directory / name).is_file():
+            logger.warning("%s is sent, too: %s", directory / name, what)
     print(upload(directory, config.files[1], config.private, read_token(config.token_file)))
 
 

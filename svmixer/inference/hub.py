@@ -142,4 +142,6 @@ def _told(repo: str) -> Iterator[None]:
             f"{repo}: not in the cache, and the hub is out of reach or HF_HUB_OFFLINE is set"
         ) from None
     except Exception as error:  # its HTTP library's own classes, which are others in its next version
-        raise HubError(f"{repo}: the hub cannot be used: {str(error).strip().splitlines()[0]}") from None
+        # Some have no words: a timeout, for example.
+        why = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise HubError(f"{repo}: the hub cannot be used: {why}") from None

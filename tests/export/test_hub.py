@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from hub_server import TOKEN, Hub
 
 from svmixer.inference.embedding_model import ASSETS
-from svmixer.inference.hub import HubError, parse_name
+from svmixer.inference.hub import HubError, _told, parse_name
 
 pytest.importorskip("huggingface_hub")
 FILES = {
@@ -61,6 +61,8 @@ def test_there_and_back(hub, svmixer, export, tmp_path):
     status, printed, error = svmixer("push", export, "ann/voice", "--token_file", "token", "--private")
     assert status == 0, error
     assert printed.startswith(f"{hub.address}/ann/voice/commit/") and TOKEN not in error
+    assert "export/speakers.txt is sent, too: the names of the training speakers" in error
+    assert "export/cohort.npy is sent, too: embeddings of training speech" in error
     assert set(hub.models["ann/voice"]) == FILES and hub.private == {"ann/voice"}
 
     status, printed, error = svmixer("pull", "ann/voice", "--output_dir", "copy", HF_TOKEN=TOKEN)
@@ -83,7 +85,9 @@ def test_there_and_back(hub, svmixer, export, tmp_path):
 def test_what_the_hub_refuses(hub, svmixer, export, tmp_path):
     def refused(*words: object, **variables: str) -> str:
         status, _, error = svmixer(*words, **variables)
-        assert status == 1 and error.startswith("error: ") and "Traceback" not in error, error
+        assert status == 1 and error.splitlines()[-1].startswith("error: ") and "Traceback" not in error, (
+            error
+        )
         return error
 
     assert "no token: `hf auth login`, HF_TOKEN, or --token_file FILE" in refused("push", export, "ann/voice")
@@ -126,3 +130,11 @@ def test_names(text, found):
 def test_names_of_another_form(text):
     with pytest.raises(HubError, match="expected USER/NAME"):
         parse_name(text)
+
+
+def test_errors_without_words():
+    with (
+        pytest.raises(HubError, match="ann/voice: the hub cannot be used: TimeoutError$"),
+        _told("ann/voice"),
+    ):
+        raise TimeoutError
