@@ -133,8 +133,6 @@ def test_names_of_another_form(text):
 
 
 def test_errors_without_words():
-    with (
-        pytest.raises(HubError, match="ann/voice: the hub cannot be used: TimeoutError$"),
-        _told("ann/voice"),
-    ):
+    with pytest.raises(HubError) as caught, _told("ann/voice"):
         raise TimeoutError
+    assert str(caught.value) == "ann/voice: the hub cannot be used: TimeoutError"
