@@ -9,6 +9,7 @@ import numpy as np
 FRAME = 0.02  # seconds
 RANGE_DB = 35.0  # speech lies within this distance of the loudest frame
 FLOOR_DB = -60.0  # of full scale: nothing below is speech, however quiet the rest
+NO_SPEECH = "nothing in it is louder than -60 dB of full scale"
 # Speech has pauses and soft sounds; what changes less between its soft and loud frames is noise or a tone.
 LEAST_CHANGE_DB = 3.0
 _BLOCK = 30.0  # seconds that are read at once

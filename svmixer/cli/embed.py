@@ -15,10 +15,10 @@ then 1; OUT/ignored.tsv lists those that are no audio by their names.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -28,6 +28,10 @@ from svmixer.fileio import atomic_write
 from svmixer.inference.embedding_model import DEFAULT_MODEL
 from svmixer.limits import at_least, not_negative
 from svmixer.log import get_logger
+
+if TYPE_CHECKING:
+    from svmixer.inference.utterance import Source
+    from svmixer.scoring.embedder import Embedder
 
 logger = get_logger(__name__)
 
@@ -127,7 +131,7 @@ def embed_files(config: EmbedConfig) -> list[tuple[str, np.ndarray]]:
 
     embedder = load_embedder(config.model, config.runtime, config.precision, config.device)
     failures: dict[str, str] = {}
-    open_source = partial(embedder.open_source, channel=config.channel)
+    open_source = partial(open_recording, embedder, config.channel)
     sources = readable({name: name for name in config.files}, open_source, failures)
     embeddings = dict(embedder.model.embed_sources(sources, config.protocol, config.num_crops))
     if failures:
@@ -135,6 +139,25 @@ def embed_files(config: EmbedConfig) -> list[tuple[str, np.ndarray]]:
         lines = (why if why.startswith(name) else f"{name}: {why}" for name, why in failures.items())
         raise SvmixerError("\n".join(lines))
     return [(name, embeddings[name]) for name in config.files]
+
+
+def open_recording(embedder: Embedder, channel: int | None, name: str, path: str | Path) -> Source:
+    """A recording as an utterance; that it has no speech is a warning once it has been read.
+
+    Raises:
+        AudioError: see :meth:`svmixer.scoring.embedder.Embedder.open_source`.
+    """
+    from svmixer.audio.speech import NO_SPEECH, SpeechMeter
+
+    source = embedder.open_source(name, path, channel)
+    meter = SpeechMeter(embedder.model.sample_rate)
+
+    def finish() -> None:
+        source.finish()
+        if meter.share() == 0.0:
+            logger.warning("%s: no speech: %s", path, NO_SPEECH)
+
+    return replace(source, read=meter.reading(source.read), finish=finish)
 
 
 def embed_tree(config: EmbedConfig) -> dict[str, int]:
@@ -169,7 +192,7 @@ def embed_tree(config: EmbedConfig) -> dict[str, int]:
         settings["channel"] = config.channel
 
     embed = partial(embedder.model.embed_sources, protocol=config.protocol, num_crops=config.num_crops)
-    open_source = partial(embedder.open_source, channel=config.channel)
+    open_source = partial(open_recording, embedder, config.channel)
     outcome = embed_directory(found, output, open_source, embed, settings)
     if config.kaldi:
         names = [name for name, path in found.files.items() if str(path) not in outcome.failures]

@@ -12,6 +12,7 @@ import numpy as np
 from svmixer.audio import AudioError, LongWave
 from svmixer.audio.checks import DIFFERING
 from svmixer.audio.quality import Quality, QualityMeter
+from svmixer.audio.speech import NO_SPEECH
 from svmixer.errors import SvmixerError
 from svmixer.inference.calibration import HARDLY_SPEECH
 from svmixer.inference.speech_parts import speech_parts
@@ -72,7 +73,7 @@ def hear(
     ((_, vector),) = embedder.model.embed_sources([source])
     quality = meter.quality(source.num_samples)
     if quality.seconds == 0.0:
-        raise AudioError("no speech", "nothing in it is louder than -60 dB of full scale", name)
+        raise AudioError("no speech", NO_SPEECH, name)
     doubts = [f"{name}: {DIFFERING}"] if isinstance(wave, LongWave) and wave.differing() else []
     little = (f"{name}: {quality.seconds:.1f} s of speech",) if quality.seconds < LITTLE_SPEECH else ()
     if parts.hardly:

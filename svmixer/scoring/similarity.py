@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from svmixer.audio.quality import Quality, QualityMeter
+from svmixer.audio.speech import NO_SPEECH
 from svmixer.inference.calibration import Calibration, is_telephone, telephone_sides
 from svmixer.inference.speech_parts import speech_parts
 from svmixer.inference.utterance import Source, unit_length
@@ -55,7 +56,7 @@ def embed_measured(embedder: Embedder, files: Mapping[str, str | Path], channel:
         meter, samples = meters.pop(name)
         quality = meter.quality(samples)
         if quality.seconds == 0.0:
-            failures.setdefault(str(files[name]), f"{files[name]}: no speech")
+            failures.setdefault(str(files[name]), f"{files[name]}: no speech: {NO_SPEECH}")
         if str(files[name]) not in failures:
             names.append(name)
             vectors.append(vector)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -58,6 +60,17 @@ def test_nothing_that_could_be_speech(here, capsys):
         assert stop.value.code == 1
         assert "error: room.wav: no speech: nothing in it is louder than -60 dB" in capsys.readouterr().err
     assert not (here / "r.npy").exists()
+
+
+@pytest.mark.parametrize(
+    "words", [["a.wav", "room.wav", "--output", "r.npz"], ["--input_dir", ".", "--output_dir", "o"]]
+)
+def test_embed_warns_of_what_has_no_speech(here, words):
+    command = [sys.executable, "-m", "svmixer", "embed", *words]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0
+    warnings = [line for line in done.stderr.splitlines() if "WARNING" in line]
+    assert len(warnings) == 1 and "room.wav: no speech: nothing in it is louder than -60 dB" in warnings[0]
 
 
 @pytest.mark.parametrize("ending", ["npy", "npz", "ark"])
