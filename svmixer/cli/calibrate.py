@@ -95,13 +95,16 @@ def run(config: CalibrateConfig) -> dict[str, Any]:
     import numpy as np
 
     from svmixer.export.card import CARD, card_name, model_card, write_card
-    from svmixer.fileio import atomic_write, read_json, write_json
+    from svmixer.fileio import SUMS, atomic_write, read_json, write_json, write_sums
     from svmixer.inference.calibration import CALIBRATION, COHORT, FORMAT
     from svmixer.inference.embedding_model import DESCRIPTION, find_directory
     from svmixer.inference.onnx_model import OnnxModel
     from svmixer.inference.utterance import unit_length
     from svmixer.scoring.calibrate import calibrate
 
+    if not Path(config.model).is_dir():
+        why = "a directory of your own is calibrated: copy the model first"
+        raise UsageError(f"model: {config.model}: {why}")
     directory = find_directory(config.model, "export", (DESCRIPTION,))
     model = OnnxModel(directory)
     # Rounded and scaled as it will be read: what is fitted is what will be used.
@@ -129,6 +132,9 @@ def run(config: CalibrateConfig) -> dict[str, Any]:
     card = directory / CARD
     name = card_name(card.read_text(encoding="utf-8")) if card.is_file() else ""
     write_card(card, model_card(name or directory.name, read_json(directory / DESCRIPTION), found))
+    if (directory / SUMS).is_file():
+        listed = [line.partition("  ")[2] for line in (directory / SUMS).read_text("utf-8").splitlines()]
+        write_sums(directory, sorted({*listed, COHORT, CALIBRATION, CARD}))
     report(found)
     return found
 

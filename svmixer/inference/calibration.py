@@ -31,6 +31,15 @@ TELEPHONE_DB = -34.0
 HARDLY_SPEECH = "hardly speech: music or noise"
 
 
+def check_share(false_accepts: float) -> None:
+    """
+    Raises:
+        SvmixerError: no share of false accepts that can be asked for.
+    """
+    if not 0.0 < false_accepts <= 1.0:
+        raise SvmixerError(f"max_false_accepts: a share between 0 and 1, found {false_accepts:g}")
+
+
 @dataclass(frozen=True)
 class OperatingPoint:
     """A decision threshold, and what it does on the speech that the calibration was made with."""
@@ -94,8 +103,7 @@ class Map:
         Raises:
             SvmixerError: a share that is none, or smaller than the trials of the calibration can show.
         """
-        if not 0.0 < false_accepts <= 1.0:
-            raise SvmixerError(f"max_false_accepts: a share between 0 and 1, found {false_accepts:g}")
+        check_share(false_accepts)
         found = next((point for point in self.table if point.false_accepts <= false_accepts), None)
         if found is None:
             least = min(point.false_accepts for point in self.table)

@@ -12,6 +12,7 @@ from svmixer.errors import SvmixerError
 from svmixer.inference.calibration import (
     STANDARD,
     Calibration,
+    check_share,
     is_telephone,
     probability,
     telephone_sides,
@@ -42,6 +43,8 @@ class Rule:
     def __post_init__(self) -> None:
         if self.threshold is not None:
             check_threshold(self.threshold)
+        if self.max_false_accepts is not None:
+            check_share(self.max_false_accepts)
         probability(0.0, self.prior)
 
     @property

@@ -53,7 +53,8 @@ def trial_group(
     cohort: np.ndarray,
     top: int,
 ) -> TrialGroup:
-    """Every pair of an enrolment and a test utterance that it was not made from.
+    """Every pair of an enrolment and a test utterance that it was not made from; with the same recordings on
+    both sides, every two once.
 
     Raises:
         SvmixerError: no target or no non-target trial.
@@ -61,8 +62,9 @@ def trial_group(
     first, second = unit_length(enrolled.vectors), unit_length(test.vectors)
     mean, deviation = cohort_statistics(np.concatenate([first, second]), cohort, top)
     apart = (enrolled.utterances[:, None, :] != test.utterances[None, :, 0, None]).all(axis=-1)
-    rows, columns = np.nonzero(apart)
-    cosines = np.einsum("nd,nd->n", first[rows], second[columns], dtype=np.float64)
+    # The two orders of a pair have one score, and are no more evidence than one.
+    rows, columns = np.nonzero(np.triu(apart) if enrolled is test else apart)
+    cosines = (first.astype(np.float64) @ second.T.astype(np.float64))[rows, columns]
     targets = enrolled.speakers[rows] == test.speakers[columns]
     if targets.all() or not targets.any():
         raise SvmixerError(f"{name}: needs two speakers or more, and a speaker with two utterances")
@@ -165,11 +167,12 @@ def calibrate(groups: Sequence[TrialGroup]) -> dict[str, Any]:
     """
     classes = sorted({group.telephone_sides for group in groups})
     of_class = {sides: [group for group in groups if group.telephone_sides == sides] for sides in classes}
+    # First: it refuses groups of too few trials.
+    maps = {str(sides): calibration_map(alike) for sides, alike in of_class.items()}
     rates: dict[str, dict[str, Any]] = {}
     for alike in of_class.values():
         for name, conditions in held_back(alike, NAMED[STANDARD]).items():
             rates.setdefault(name, {}).update(conditions)
-    maps = {str(sides): calibration_map(alike) for sides, alike in of_class.items()}
     return {"maps": maps, "held_back": rates}
 
 
@@ -191,9 +194,11 @@ def calibration_map(groups: Sequence[TrialGroup]) -> dict[str, Any]:
             f"{fewest.name}, {fewest.condition}: {found} non-target trials, at least {needed} are needed; "
             "take more utterances (--utterances) or a larger set"
         )
-    rows = []
+    rows, ratio = [], -np.inf
     for share in shown:
-        point = operating_point(groups, weights, threshold(groups, weights, share))
+        # A smaller share never has a lower threshold, though fewer groups tell what it takes.
+        ratio = max(ratio, threshold(groups, weights, share))
+        point = operating_point(groups, weights, ratio)
         rows.append({"ratio": point.ratio, "false_accepts": share, "false_rejects": point.false_rejects})
     named = {name: rows[shown.index(share)] for name, share in NAMED.items() if share in shown}
     named["balanced"] = vars(operating_point(groups, weights, balanced(groups, weights)))

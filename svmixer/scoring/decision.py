@@ -149,7 +149,7 @@ class Judge:
 
     def _share_of_each(self, number: int) -> tuple[float | None, list[str]]:
         """The share of false accepts for one of so many enrolled, and what is to be said of it."""
-        if self.calibration is None:
+        if self.calibration is None or number == 1:
             return None, []
         share = self.rule.max_false_accepts
         if share is None:
@@ -159,7 +159,7 @@ class Judge:
         if share / number >= least:
             return share / number, []
         expected = 100 * min(least * number, 1.0)
-        return least, [f"of strangers up to {expected:.2g} % are taken for one of {number} enrolled"]
+        return least, [f"of strangers up to {expected:.3g} % are taken for one of {number} enrolled"]
 
     def enrolment_doubts(self, side: Side) -> tuple[str, ...]:
         """What speaks against relying on a speaker's enrolment."""

@@ -30,8 +30,12 @@ def logistic_regression(features: np.ndarray, targets: np.ndarray, weights: np.n
     if not np.isfinite(features).all():
         raise SvmixerError("calibration needs finite scores")
     centre, width = features.mean(axis=0), features.std(axis=0)
-    if not width.all():
-        raise SvmixerError("calibration needs scores that differ")
+    # Not by the deviation, which of equal numbers is often not quite 0.
+    same = np.flatnonzero(np.ptp(features, axis=0) == 0)
+    if len(same):
+        raise SvmixerError(
+            f"calibration needs scores that differ: score or measure {same[0] + 1} is the same in all trials"
+        )
     columns = np.column_stack([(features - centre) / width, np.ones(len(features))])
     counts = np.array([np.count_nonzero(~targets), np.count_nonzero(targets)])
     of_class = targets.astype(np.int64)

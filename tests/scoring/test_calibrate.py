@@ -36,7 +36,8 @@ def group(name: str, seed: int, spread: float = 0.5, sides: int = 0) -> TrialGro
 
 def test_trials_are_all_pairs_but_those_with_itself():
     found = group("a", 0)
-    assert len(found.targets) == 60 * 59 and found.targets.sum() == 12 * 5 * 4
+    # Every two once: the other way round it is the same trial.
+    assert len(found.targets) == 60 * 59 / 2 and found.targets.sum() == 12 * 5 * 4 / 2
     several = repeated_enrolment(embedded(0), 3)
     assert several.vectors.shape == (24, 24) and several.utterances.shape == (24, 3)
     np.testing.assert_allclose(np.linalg.norm(several.vectors, axis=1), 1, rtol=1e-5)
@@ -85,10 +86,29 @@ def test_held_back_rates_are_of_the_other_sets():
 
 def test_too_few_trials():
     one = embedded(0, speakers=3, each=4)
-    with pytest.raises(ValueError, match=r"a, none:none: 96 non-target trials, at least 1000 are needed"):
+    with pytest.raises(ValueError, match=r"a, none:none: 48 non-target trials, at least 1000 are needed"):
         calibrate([trial_group("a", "none:none", 0, one, one, COHORT, 20)])
+    # Of two sets, too, before one is measured at the threshold of the other.
+    few = trial_group("b", "none:none", 0, one, one, COHORT, 20)
+    with pytest.raises(ValueError, match=r"b, none:none: 48 non-target trials, at least 1000 are needed"):
+        calibrate([group("a", 0), few])
     with pytest.raises(ValueError, match="no speaker has more than 4 utterances"):
         repeated_enrolment(one, 4)
+
+
+def test_smaller_shares_never_have_lower_thresholds():
+    """Though the set that needs the highest threshold has too few trials for the smallest shares."""
+    rng = np.random.default_rng(0)
+    groups = [
+        TrialGroup(name, "x", 0, np.concatenate([rng.normal(mean, 1, count), rng.normal(6, 1, 300)]),
+                   np.repeat([False, True], [count, 300]))
+        for name, mean, count in (("hard", 3.0, 1500), ("easy", 0.0, 50000))
+    ]  # fmt: skip
+    (values,) = calibrate(groups)["maps"].values()
+    thresholds = [row["ratio"] for row in values["table"]]
+    assert thresholds == sorted(thresholds)
+    points = values["operating_points"]
+    assert points["strict"]["ratio"] >= points["standard"]["ratio"]
 
 
 def test_evenly():

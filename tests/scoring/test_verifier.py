@@ -46,6 +46,24 @@ def verifier() -> Verifier:
     return Verifier(MODEL)
 
 
+@pytest.mark.parametrize("rule", [Rule(), Rule("balanced"), Rule("strict"), Rule(max_false_accepts=0.003)])
+def test_one_enrolled_is_identified_as_verified(here, rule):
+    one = Verifier(MODEL, rule=rule)
+    one.enrol("ann", "ann1.wav")
+    found, verdict = one.identify("ann2.wav").best, one.verify("ann", "ann2.wav")
+    assert (found.threshold, found.ratio, found.decision) == (
+        verdict.threshold,
+        verdict.ratio,
+        verdict.decision,
+    )
+
+
+@pytest.mark.parametrize("share", [0.0, -1.0, 5.0, float("nan")])
+def test_shares_that_cannot_be_asked_for(share):
+    with pytest.raises(SvmixerError, match="max_false_accepts: a share between 0 and 1"):
+        Rule(max_false_accepts=share)
+
+
 def test_every_kind_of_recording_is_one(verifier, here):
     wave = voice(LOW, 1)
     expected = verifier.embed("ann1.wav")

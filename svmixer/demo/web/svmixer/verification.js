@@ -153,10 +153,12 @@ function byCosine(score, threshold, known) {
 
 /** The operating point for each of so many enrolled, and what it does not hold. */
 function pointForAll(calibration, { operatingPoint = STANDARD, maxFalseAccepts }, number) {
+  // One alone is compared as `verify` compares.
+  if (number === 1) return { point: { operatingPoint, maxFalseAccepts }, doubts: [] };
   const share = maxFalseAccepts ?? calibration.maps.get(0).point(operatingPoint).falseAccepts;
   // What every map can promise: which of them counts depends on the trial.
   const least = Math.max(...[...calibration.maps.values()].map(({ table }) => table.at(-1).falseAccepts));
-  const strangers = `of strangers up to ${general(100 * Math.min(least * number, 1), 2)} %`;
+  const strangers = `of strangers up to ${general(100 * Math.min(least * number, 1), 3)} %`;
   return {
     point: { maxFalseAccepts: Math.max(share / number, least) },
     doubts: share / number < least ? [`${strangers} are taken for one of ${number} enrolled`] : [],
