@@ -70,11 +70,16 @@ def _named(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
-    """An open file (``w``: UTF-8, or ``wb``) that takes its name when the block ends without an exception."""
+def atomic_write(path: str | Path, mode: str = "w", private: bool = False) -> Iterator[IO[Any]]:
+    """An open file (``w``: UTF-8, or ``wb``) that takes its name when the block ends without an exception.
+
+    With ``private`` its owner alone can read it.
+    """
     encoding = None if "b" in mode else "utf-8"
     newline = None if "b" in mode else "\n"
     with atomic_path(path) as temporary, open(temporary, mode, encoding=encoding, newline=newline) as stream:
+        if private:
+            temporary.chmod(0o600)
         yield stream
 
 

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from svmixer.audio.speech import SpeechMeter
+from svmixer.audio.speech import BINS, LOWEST_DB, SpeechMeter
 
 # Hz: the band of the telephone, and what lies above it.
 _LOW, _HIGH = (300.0, 3700.0), 4000.0
 # Samples from this share of the loudest one of their piece on count as clipped.
 _NEAR_PEAK = 0.98
+# dB below the loudest piece of a recording: in softer ones nothing is clipped, and the last bit is the peak.
+_PEAKS_DB = 20
 # Of what has not been measured, dB.
 _NOTHING = -120.0
 
@@ -63,7 +65,9 @@ class QualityMeter(SpeechMeter):
         self.rate = rate
         self._window = np.hanning(self.frame + 2)[1:-1].astype(np.float32)
         self._powers = np.zeros(self.frame // 2 + 1)
-        self._samples = self._near_peak = 0
+        self._samples = 0
+        # Samples near the peak of their piece, a bin for each decibel of that peak.
+        self._near_peak = np.zeros(BINS, np.int64)
 
     def take(self, wave: np.ndarray) -> np.ndarray:
         """Measure a piece ``float32 (n,)``, and return it."""
@@ -73,7 +77,8 @@ class QualityMeter(SpeechMeter):
         self._powers += (spectra.real**2 + spectra.imag**2).sum(axis=0)
         peak = np.abs(wave).max(initial=0.0)
         if peak > 0.0:
-            self._near_peak += int(np.count_nonzero(np.abs(wave) >= _NEAR_PEAK * peak))
+            place = int(np.clip(20 * np.log10(peak) - LOWEST_DB, 0, BINS - 1))
+            self._near_peak[place] += np.count_nonzero(np.abs(wave) >= _NEAR_PEAK * peak)
         self._samples += len(wave)
         return wave
 
@@ -82,11 +87,13 @@ class QualityMeter(SpeechMeter):
         hertz = np.arange(len(self._powers)) * (self.rate / self.frame)
         inside = self._powers[(hertz >= _LOW[0]) & (hertz <= _LOW[1])].mean()
         above = self._powers[hertz >= _HIGH].mean()
+        loudest = int(np.flatnonzero(self._near_peak).max(initial=0))
+        near_peak = self._near_peak[max(loudest - _PEAKS_DB, 0) :].sum()
         band = 10 * np.log10(max(above / inside, 1e-12)) if inside > 0 else _NOTHING
         return Quality(
             seconds=self.share() * samples / self.rate,
             range_db=self.level_range(),
             band_db=float(band),
-            clipped=self._near_peak / max(self._samples, 1),
+            clipped=float(near_peak) / max(self._samples, 1),
             steady=self.steady(),
         )

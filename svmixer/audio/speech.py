@@ -13,7 +13,7 @@ NO_SPEECH = "nothing in it is louder than -60 dB of full scale"
 # Speech has pauses and soft sounds; what changes less between its soft and loud frames is noise or a tone.
 LEAST_CHANGE_DB = 3.0
 _BLOCK = 30.0  # seconds that are read at once
-_LOWEST_DB, _BINS = -120, 150  # a bin a decibel, up to 30 dB above full scale
+LOWEST_DB, BINS = -120, 150  # a bin a decibel, up to 30 dB above full scale
 
 
 class SpeechMeter:
@@ -25,11 +25,11 @@ class SpeechMeter:
 
     def __init__(self, rate: int) -> None:
         self.frame = round(FRAME * rate)
-        self._counts = np.zeros(_BINS, np.int64)
+        self._counts = np.zeros(BINS, np.int64)
 
     def take(self, wave: np.ndarray) -> np.ndarray:
         """Count the frames of a piece ``float32 (n,)``, and return it."""
-        self._counts += np.bincount(self._levels(wave), minlength=_BINS)
+        self._counts += np.bincount(self._levels(wave), minlength=BINS)
         return wave
 
     def _levels(self, wave: np.ndarray) -> np.ndarray:
@@ -37,7 +37,7 @@ class SpeechMeter:
         frames = wave[: len(wave) // self.frame * self.frame].reshape(-1, self.frame)
         # Without a constant offset, which is no sound.
         power = frames.var(axis=1)
-        return np.clip(10 * np.log10(power + 1e-12) - _LOWEST_DB, 0, _BINS - 1).astype(np.int64)
+        return np.clip(10 * np.log10(power + 1e-12) - LOWEST_DB, 0, BINS - 1).astype(np.int64)
 
     def flags(self, wave: np.ndarray) -> np.ndarray:
         """Which frames of a piece may be speech, ``bool (n // frame,)``, by all that has been counted."""
@@ -63,8 +63,8 @@ class SpeechMeter:
 
     def _lowest(self) -> int:
         """The first bin that counts as speech."""
-        loudest = _quantile(self._counts, 1.0) + _LOWEST_DB
-        return round(max(loudest - RANGE_DB, FLOOR_DB)) - _LOWEST_DB
+        loudest = _quantile(self._counts, 1.0) + LOWEST_DB
+        return round(max(loudest - RANGE_DB, FLOOR_DB)) - LOWEST_DB
 
 
 def speech_frames(read: Callable[[int, int], np.ndarray], num_samples: int, rate: int) -> np.ndarray:

@@ -13,17 +13,20 @@ the embedding is written into a file instead.
 from __future__ import annotations
 
 import json
+import sys
 from collections import defaultdict
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from svmixer.cli.main import failed
 from svmixer.cli.options import ModelOptions
 from svmixer.config import parse_args
 from svmixer.errors import SvmixerError, UsageError
 from svmixer.fileio import atomic_write
 from svmixer.log import Progress, get_logger
+from svmixer.scoring.store import StoreError
 
 if TYPE_CHECKING:
     from svmixer.scoring.verifier import Enrolment, Verifier
@@ -54,7 +57,7 @@ class EnrolConfig(ModelOptions):
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Enrol; a recording that cannot be read ends with one line and status 1, and nobody is enrolled then."""
+    """Enrol; a speaker with a recording that cannot be read is not enrolled, named, and the status is 1."""
     config = parse_args(EnrolConfig, argv, __doc__)
     how = "svmixer enrol FILE... --name NAME, --audio_dir DIR, or FILE... --output SPEAKER.npy"
     if sum(map(bool, (config.name, config.audio_dir, config.output))) != 1:
@@ -66,7 +69,7 @@ def main(argv: list[str] | None = None) -> None:
     if config.output:
         verifier = config.verifier()
         side = verifier.hear(config.files)
-        with atomic_write(config.output, "wb") as stream:
+        with atomic_write(config.output, "wb", private=True) as stream:
             np.save(stream, side.embedding)
         doubts = verifier.judge.enrolment_doubts(side)
         for doubt in doubts:
@@ -75,10 +78,15 @@ def main(argv: list[str] | None = None) -> None:
             print(json.dumps({"model": config.model, "output": config.output, "doubts": list(doubts)}))
         return
     verifier = config.verifier(config.store)
-    found = enrol(verifier, speakers_of(config), printing=not config.json)
+    found, failures = enrol(verifier, speakers_of(config), printing=not config.json)
+    if failures and not (found and config.json):
+        raise SvmixerError("\n".join(failures))
     if config.json:
         speakers = [{"name": name, **asdict(one)} for name, one in found.items()]
-        print(json.dumps({"model": config.model, "speakers": speakers}))
+        print(json.dumps({"model": config.model, "speakers": speakers, "failures": failures}))
+    if failures:
+        sys.stdout.flush()
+        raise failed("\n".join(failures))
 
 
 def speakers_of(config: EnrolConfig) -> dict[str, list[str]]:
@@ -96,22 +104,29 @@ def speakers_of(config: EnrolConfig) -> dict[str, list[str]]:
     return recordings
 
 
-def enrol(verifier: Verifier, speakers: dict[str, list[str]], printing: bool) -> dict[str, Enrolment]:
-    """Enrol speakers by name, each whole or not at all; those who fail are named at the end.
+def enrol(
+    verifier: Verifier, speakers: dict[str, list[str]], printing: bool
+) -> tuple[dict[str, Enrolment], list[str]]:
+    """Enrol speakers by name, each whole or not at all.
 
     Args:
         verifier: with a store.
         speakers: name → recordings.
         printing: a line for each.
 
+    Returns:
+        What was done of those who are enrolled, and a line for each who could not be.
+
     Raises:
-        SvmixerError: recordings that cannot be used, a line each.
+        StoreError: the store cannot be used.
     """
     progress, failures = Progress(logger, len(speakers), "speakers"), []
     done: dict[str, Enrolment] = {}
     for number, (name, recordings) in enumerate(speakers.items(), 1):
         try:
             done[name] = found = verifier.enrol(name, recordings)
+        except StoreError:
+            raise
         except SvmixerError as error:
             failures.append(str(error) if len(speakers) == 1 else f"{name} is not enrolled: {error}")
         else:
@@ -120,6 +135,4 @@ def enrol(verifier: Verifier, speakers: dict[str, list[str]], printing: bool) ->
             for doubt in found.doubts:
                 logger.warning("%s: %s", name, doubt)
         progress.update(number)
-    if failures:
-        raise SvmixerError("\n".join(failures))
-    return done
+    return done, failures

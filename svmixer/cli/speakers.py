@@ -55,7 +55,7 @@ def main(argv: list[str] | None = None) -> None:
         from svmixer.scoring.interchange import write_npz
 
         vectors = ((name, side_of(enrolled).embedding) for name, enrolled in speakers.items())
-        write_npz(config.export, vectors)
+        write_npz(config.export, vectors, private=True)
         return
     rows = [
         {

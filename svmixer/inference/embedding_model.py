@@ -28,6 +28,10 @@ class ModelError(SvmixerError):
     kind = "model"
 
 
+# What a directory without any of them is no model by.
+MARKS = ("config.yaml", DESCRIPTION)
+
+
 def find_directory(
     path_or_name: str | Path, kind: str, files: Sequence[str] = ("config.yaml", "model.safetensors")
 ) -> Path:
@@ -44,12 +48,15 @@ def find_directory(
     """
     if str(path_or_name).startswith(PREFIX):
         path_or_name = find_model(str(path_or_name).removeprefix(PREFIX))
-    for directory in (Path(path_or_name), ASSETS / path_or_name):
-        if directory.is_dir():
-            for name in files:
-                if not (directory / name).is_file():
-                    raise ModelError(f"{directory}: no {kind} directory: {name} is missing")
-            return directory
+    places = [place for place in (Path(path_or_name), ASSETS / path_or_name) if place.is_dir()]
+    for place in places:
+        # A folder that happens to be called as a model of the package does not hide that.
+        wanted = files or [next((name for name in MARKS if (place / name).is_file()), MARKS[0])]
+        if all((place / name).is_file() for name in wanted):
+            return place
+    for place in places:
+        missing = next(name for name in files or MARKS if not (place / name).is_file())
+        raise ModelError(f"{place}: no {kind} directory: {missing} is missing")
     shipped = shipped_models(kind, files)
     names = f" (names: {', '.join(shipped)})" if shipped else ""
     raise ModelError(f"{path_or_name}: no such {kind} directory{names}")

@@ -15,10 +15,9 @@ from svmixer.audio.formats import AUDIO_SUFFIXES
 from svmixer.errors import SvmixerError
 from svmixer.fileio import atomic_write, read_json, write_json
 from svmixer.inference.utterance import Source
-from svmixer.lists import write_table
 from svmixer.log import Progress, get_logger, one_line
+from svmixer.scoring.interchange import write_archive
 from svmixer.scoring.source_log import SourceLog
-from svmixer.scoring.vectors import write_vectors
 
 logger = get_logger(__name__)
 
@@ -239,4 +238,4 @@ def check_keys(names: Iterable[str]) -> None:
 def write_kaldi(names: list[str], output: Path) -> None:
     """Join ``output/NAME.npy`` into ``embeddings.ark`` and ``embeddings.scp`` with the names as keys."""
     vectors = ((name, np.load(output / f"{name}.npy", allow_pickle=False)) for name in names)
-    write_table(output / "embeddings.scp", write_vectors(output / "embeddings.ark", vectors))
+    write_archive(output / "embeddings.ark", vectors)

@@ -95,12 +95,20 @@ def write_archive(ark: str | Path, vectors: Named) -> None:
     write_table(Path(ark).with_suffix(".scp"), write_vectors(ark, _with_keys(ark, vectors)))
 
 
-def write_npz(path: str | Path, vectors: Named) -> None:
-    """What ``np.savez`` writes, under any names: it takes them as keyword arguments, some of which it has."""
-    with atomic_write(path, "wb") as stream, zipfile.ZipFile(stream, "w") as archive:
+def write_npz(path: str | Path, vectors: Named, private: bool = False) -> None:
+    """What ``np.savez`` writes, under any names: it takes them as keyword arguments, some of which it has.
+
+    With ``private`` the owner of the file alone can read it.
+    """
+    with atomic_write(path, "wb", private) as stream, zipfile.ZipFile(stream, "w") as archive:
         for name, vector in vectors:
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+            with archive.open(f"{printable(name)}.npy", "w", force_zip64=True) as entry:
                 np.lib.format.write_array(entry, np.asarray(vector), allow_pickle=False)
+
+
+def printable(name: str) -> str:
+    """A name as UTF-8 can hold it: of file names in another encoding the bytes are written out."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _with_keys(path: str | Path, vectors: Named) -> Iterator[tuple[str, np.ndarray]]:
@@ -200,7 +208,7 @@ def _loaded(path: str | Path, load: Callable[[], object]):
     """What numpy reads; its own words would advise to trust the file."""
     try:
         return load()
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error):
+    except (ValueError, EOFError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error):
         raise EmbeddingError(f"{path}: no array of numbers can be read: damaged or else") from None
 
 

@@ -102,7 +102,7 @@ def read_vectors(name: str) -> np.ndarray:
     except FileNotFoundError as error:
         which = "" if error.filename == name else f": {error.filename}"
         raise SvmixerError(f"{name}: missing file{which}") from None
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, OSError, EOFError, MemoryError, RuntimeError, zipfile.BadZipFile) as error:
         # numpy's own words would advise to trust the file.
         why = (
             str(error)

@@ -93,7 +93,9 @@ class EnrolmentStore(Store):
                 raise StoreError(f"{what} ({self.size},)")
             quality = [None] * len(_QUALITY) if one.quality is None else list(asdict(one.quality).values())
             blob = np.asarray(one.embedding, "<f4").tobytes()
-            rows.append((speaker, one.source, one.enrolled or now, blob, *quality))
+            # File names may be in another encoding.
+            source = one.source.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+            rows.append((speaker, source, one.enrolled or now, blob, *quality))
         columns = ", ".join(("speaker", "source", "enrolled", "embedding", *_QUALITY))
         places = ", ".join("?" * (4 + len(_QUALITY)))
         count = 0
@@ -107,13 +109,23 @@ class EnrolmentStore(Store):
 
     def speakers(self) -> Mapping[str, list[Enrolled]]:
         """See :class:`Store`; nobody if there is no file."""
+        return self._read()
+
+    def speaker(self, name: str) -> list[Enrolled]:
+        """See :class:`Store`; the others' embeddings are not read."""
+        name = clean_name(name)
+        found = self._read("WHERE speaker = ?", name)
+        return found[name] if found else super().speaker(name)
+
+    def _read(self, where: str = "", *values: str) -> dict[str, list[Enrolled]]:
         found: dict[str, list[Enrolled]] = {}
         # A process that was killed may have left an empty file.
         if not self.path.exists() or not self.path.stat().st_size:
             return found
         columns = ", ".join(("speaker", "source", "enrolled", "embedding", *_QUALITY))
         with self._open() as database:
-            rows = database.execute(f"SELECT {columns} FROM recordings ORDER BY speaker, rowid").fetchall()
+            query = f"SELECT {columns} FROM recordings {where} ORDER BY speaker, rowid"
+            rows = database.execute(query, values).fetchall()
         for speaker, source, enrolled, blob, *quality in rows:
             vector = np.frombuffer(blob, "<f4").astype(np.float32)
             if vector.shape != (self.size,):

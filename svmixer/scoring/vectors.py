@@ -36,7 +36,7 @@ def job_finished(directory: str | Path, job: int, settings: dict[str, Any]) -> b
 
 
 def write_vectors(ark: str | Path, vectors: Iterable[tuple[str, np.ndarray]]) -> list[tuple[str, str]]:
-    """Write (key, vector ``(D,)``) pairs as float32 Kaldi vectors.
+    """Write (key, vector ``(D,)``) pairs as float32 Kaldi vectors; the scp of an earlier archive goes.
 
     Returns:
         The rows of their scp, (key, ``ark:offset``); the ark is named by the path given.
@@ -48,6 +48,8 @@ def write_vectors(ark: str | Path, vectors: Iterable[tuple[str, np.ndarray]]) ->
             rows.append((key, f"{ark}:{stream.tell() + len(key.encode()) + 1}"))
             data = np.asarray(vector, dtype="<f4")
             stream.write(key.encode() + b" " + _FLOAT32 + struct.pack("<i", len(data)) + data.tobytes())
+        # Never the places in one archive beside another, even if killed here.
+        Path(ark).with_suffix(".scp").unlink(missing_ok=True)
     return rows
 
 

@@ -47,6 +47,18 @@ def test_share_of_clipped_samples():
     assert measured(noise()).clipped < 0.001
 
 
+def test_the_last_bit_of_a_quiet_piece_is_not_clipped():
+    """Pieces are read one after the other, and each has a peak of its own."""
+    quiet = np.sign(np.random.default_rng(0).standard_normal(RATE)).astype(np.float32) / 32768
+    for pieces in ([noise(), quiet], [quiet, noise()]):
+        meter = QualityMeter(RATE)
+        for piece in pieces:
+            meter.take(piece)
+        assert meter.quality(sum(map(len, pieces))).clipped < 0.001
+    # Where all is quiet, it is.
+    assert measured(quiet).clipped == 1.0
+
+
 def test_nothing_at_all():
     found = measured(np.zeros(RATE))
     assert (found.seconds, found.clipped, found.band_db) == (0.0, 0.0, -120.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -81,7 +82,17 @@ def test_enrolments(here, capsys):
             {"name": "ann", "new": 2, "recordings": 2, "doubts": []},
             {"name": "bob", "new": 1, "recordings": 1, "doubts": []},
         ],
+        "failures": [],
     }
+    # Who was enrolled is said beside who was not.
+    shutil.copytree(here / "people", here / "more")
+    (here / "more/bob/bad.wav").write_text("no audio")
+    with pytest.raises(SystemExit) as stop:
+        main(["enrol", "--audio_dir", "more", "--store", "t.db", "--json"])
+    assert stop.value.code == 1
+    found = json.loads(capsys.readouterr().out)
+    assert [one["name"] for one in found["speakers"]] == ["ann"]
+    assert len(found["failures"]) == 1 and "bob is not enrolled" in found["failures"][0]
     found = run(capsys, "enrol", "people/bob/c.wav", "people/ann/a.wav", "--name", "bob", "--store", "s.db")
     assert found["speakers"] == [{"name": "bob", "new": 1, "recordings": 2, "doubts": []}]
     with pytest.raises(SystemExit):

@@ -115,6 +115,22 @@ def test_stores_and_models(people, capsys, tmp_path):
     assert "enrolled with the model pocket2" in said and "take --model pocket2" in said
 
 
+def test_embeddings_in_files_are_their_owners_alone(people, capsys, tmp_path):
+    store = str(tmp_path / "m.db")
+    run(capsys, "enrol", "ann.wav", "--name", "ann", "--store", store)
+    run(capsys, "speakers", "--store", store, "--export", str(tmp_path / "all.npz"))
+    run(capsys, "enrol", "ann.wav", "--output", str(tmp_path / "ann.npy"))
+    for name in ("all.npz", "ann.npy"):
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
+
+
+def test_a_folder_called_as_a_model_does_not_hide_it(people, capsys, tmp_path, monkeypatch):
+    recordings = [str(people / "ann.wav"), str(people / "bob.wav")]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pocket2").mkdir()
+    assert "log-likelihood ratio" in run(capsys, "verify", *recordings)
+
+
 def test_a_model_is_called_as_it_was_given(people, capsys, tmp_path):
     mine, store = tmp_path / "mine/export", str(tmp_path / "mine.db")
     shutil.copytree(ASSETS / "pocket", mine)

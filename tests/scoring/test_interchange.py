@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from svmixer.cli.main import main
-from svmixer.scoring.interchange import read_named, write_named
+from svmixer.scoring.interchange import read_named, write_archive, write_named
 
 NAMES = ["b-2", "a-1", "c/3"]
 
@@ -167,3 +167,13 @@ def test_an_archive_is_replaced_by_itself(here):
     write_named("a.ark", vectors().items())
     main(["convert_embeddings", "a.scp", "a.ark"])
     same(dict(read_named("a.scp")), sorted(NAMES))
+
+
+def test_an_archive_never_has_the_list_of_another(tmp_path, monkeypatch):
+    """If the list cannot be written any more, there is none: an old one would give others' embeddings."""
+    first = {name: np.full(4, number, np.float32) for number, name in enumerate("abc", 1)}
+    write_archive(tmp_path / "x.ark", first.items())
+    monkeypatch.setattr("svmixer.scoring.interchange.write_table", lambda *_: (_ for _ in ()).throw(OSError))
+    with pytest.raises(OSError):
+        write_archive(tmp_path / "x.ark", reversed(first.items()))
+    assert not (tmp_path / "x.scp").exists()

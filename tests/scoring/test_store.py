@@ -51,6 +51,12 @@ def test_a_recording_counts_once(store):
     assert [one.source for one in store.speaker("ann")] == ["1.wav", "2.wav"]
 
 
+def test_sources_in_another_encoding(store):
+    odd = Enrolled(recording(1).embedding, "caf\udce9.wav", GOOD)
+    store.add("ann", [odd])
+    assert store.speaker("ann")[0].source in ("caf\\xe9.wav", "caf\udce9.wav")
+
+
 def test_names(store):
     # Letter and accent, and the letter that has it: two ways to write one name.
     store.add("Zoe\u0301", [recording(1)])

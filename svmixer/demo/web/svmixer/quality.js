@@ -10,6 +10,10 @@ import { fixed } from "./words.js";
 const LOW = [300, 3700];
 const HIGH = 4000;
 const NEAR_PEAK = 0.98; // samples from this share of the loudest one of their piece on count as clipped
+// dB below the loudest piece of a recording: in softer ones nothing is clipped, and the last bit is the peak.
+const PEAKS_DB = 20;
+const LOWEST_DB = -120; // of the bins for peaks, one a decibel, up to 30 dB above full scale
+const BINS = 150;
 const NOTHING = -120; // of what has not been measured, dB
 const LITTLE_SPEECH = 1; // seconds; less says little about a voice
 const PIECE = 48; // seconds of a stream that have a peak of their own, as long as the pieces of a file
@@ -64,7 +68,7 @@ export class QualityMeter extends SpeechMeter {
     this._windowed = new Float64Array(this.frame);
     this._rest = new Float32Array(0); // of a stream, behind its last whole frame
     this._piece = new NearPeak();
-    this._pieces = { count: 0, samples: 0 };
+    this._pieces = { counts: new Float64Array(BINS), samples: 0 };
   }
 
   /** Measure a whole piece; returns how many samples are left over behind its last frame. */
@@ -92,11 +96,14 @@ export class QualityMeter extends SpeechMeter {
     const inside = average(bins((hertz) => hertz >= LOW[0] && hertz <= LOW[1]));
     const above = average(bins((hertz) => hertz >= HIGH));
     const all = this._pieces.samples + this._piece.samples;
+    const counts = this._piece.addTo(this._pieces.counts.slice());
+    const loudest = Math.max(counts.findLastIndex((count) => count > 0), 0);
+    const nearPeak = counts.slice(Math.max(loudest - PEAKS_DB, 0)).reduce((sum, count) => sum + count, 0);
     return {
       seconds: (this.share() * samples) / this.rate,
       rangeDb: this.levelRange(),
       bandDb: inside > 0 ? 10 * Math.log10(Math.max(above / inside, 1e-12)) : NOTHING,
-      clipped: (this._pieces.count + this._piece.count) / Math.max(all, 1),
+      clipped: nearPeak / Math.max(all, 1),
       steady: this.steady(),
     };
   }
@@ -110,7 +117,7 @@ export class QualityMeter extends SpeechMeter {
   }
 
   _endPiece() {
-    this._pieces.count += this._piece.count;
+    this._piece.addTo(this._pieces.counts);
     this._pieces.samples += this._piece.samples;
     this._piece = new NearPeak();
   }
@@ -124,8 +131,13 @@ class NearPeak {
     this._near = []; // magnitudes
   }
 
-  get count() {
-    return this._near.length;
+  /** Add their number to the bin of the peak; returns the bins. */
+  addTo(counts) {
+    if (this._peak > 0) {
+      const place = Math.trunc(20 * Math.log10(this._peak) - LOWEST_DB);
+      counts[Math.min(Math.max(place, 0), BINS - 1)] += this._near.length;
+    }
+    return counts;
   }
 
   take(wave) {
