@@ -81,6 +81,8 @@ def main(argv: list[str] | None = None) -> None:
     from svmixer.scoring.score_file import read_scored_trials
 
     scored = read_scored_trials(config.files, config.trials)
+    if config.plot and scored.labels is None:
+        raise UsageError("plot: a reliability diagram needs labels: name the trial list, --trials FILE")
     terms = _measures(config, scored)
     if config.apply:
         calibration = load_calibration(config.apply)
@@ -189,8 +191,6 @@ def _write_scores(path: Path, scored: ScoredTrials, ratios: np.ndarray) -> None:
 
 
 def _plot(config: CalibrateScoresConfig, scored: ScoredTrials, ratios: np.ndarray) -> None:
-    if scored.labels is None:
-        raise UsageError("plot: a reliability diagram needs labels: name the trial list, --trials FILE")
     from svmixer.report.plots import plot_reliability
 
     plot_reliability(ratios, scored.labels, config.plot)

@@ -7,7 +7,8 @@ identify` takes them. Writes a line for each turn in RTTM, times in seconds; spe
     svmixer diarize meeting.wav --output meeting.rttm
 
 Turns are found on a grid of half a second, by windows of three seconds: a word thrown in is not seen, and of
-several who speak at once one is named at most. Nobody is told apart who is not enrolled.
+several who speak at once one is named at most. Nobody is told apart who is not enrolled. Turns of less speech
+than the model is calibrated for are named, too; --json says that they are uncertain, and why.
 
 Exit status: 0 when there is an answer; 1 when a recording or model cannot be read; 2 for a command line that
 makes no sense.
@@ -95,4 +96,6 @@ def rttm_line(recording: str, turn: Turn) -> str:
 def as_object(turn: Turn) -> dict[str, object]:
     """A turn for ``--json``."""
     found = {"start": round(turn.start, 2), "end": round(turn.end, 2), "speaker": turn.speaker}
-    return {**found, "ratio": turn.verdict.ratio, "score": turn.verdict.score}
+    verdict = turn.verdict
+    about = {"uncertain": verdict.uncertain, "doubts": list(verdict.doubts)}
+    return {**found, "ratio": verdict.ratio, "score": verdict.score, **about}

@@ -84,7 +84,12 @@ def check_memory(root: str | Path = "/") -> Finding:
     free = 1024 * int(re.search(r"^MemAvailable: +(\d+) kB", text, re.M)[1])
     group = root / "sys/fs/cgroup"
     if (group / "memory.max").is_file() and (most := (group / "memory.max").read_text().strip()) != "max":
-        free = min(free, int(most) - int((group / "memory.current").read_text()))
+        used = int((group / "memory.current").read_text())
+        if (group / "memory.stat").is_file():
+            # Files that were read and can go at any time.
+            cached = re.search(r"^inactive_file (\d+)", (group / "memory.stat").read_text(), re.M)
+            used -= int(cached[1]) if cached else 0
+        free = min(free, int(most) - used)
     found = f"{free / 1e9:.1f} GB free"
     if free < LITTLE_MEMORY:
         return Finding("memory", "warn", found, "end other programs; a training needs several GB")

@@ -51,7 +51,8 @@ class PullConfig:
 def push(argv: list[str] | None = None) -> None:
     """Send an export to the Hugging Face hub: svmixer push EXPORT USER/NAME
 
-    Its files are checked first; weights, graphs, description, calibration and card are sent, nothing else.
+    Its files are checked first; weights, graphs, description, calibration, card and the names of the training
+    speakers are sent, nothing else.
 
         svmixer push exp/voices_compact/export USER/NAME --private
     """

@@ -57,6 +57,9 @@ class MetricsConfig:
         at_least(self, 1, "replicates")
         if not self.utt2spk and any(Path(name).name.startswith("spk2") for name in self.groups):
             raise ValueError("groups: a list by speaker needs utt2spk, too")
+        names = [Path(name).name for name in self.groups]
+        if len(set(names)) < len(names):
+            raise ValueError(f"groups: two lists of one name among {', '.join(names)}")
         wrong = next((p for p in self.p_target if not 0 < p < 1), None)
         if wrong is not None:
             raise ValueError(f"p_target: a prior lies between 0 and 1, found {wrong:g}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -100,10 +101,16 @@ def upload(directory: Path, name: str, private: bool, token: str | None = None) 
         if revision:
             client.create_branch(repo, branch=revision, exist_ok=True)
         done = client.upload_folder(
-            repo_id=repo, folder_path=str(directory), allow_patterns=PATTERNS, revision=revision,
+            repo_id=repo, folder_path=str(directory), allow_patterns=sent(directory), revision=revision,
             commit_message=f"Upload of {directory.name} by svmixer",
         )  # fmt: skip
     return str(done.commit_url)
+
+
+def sent(directory: Path) -> list[str]:
+    """Names of the files of an export that are sent, none of folders below it."""
+    names = sorted(path.name for path in directory.iterdir() if path.is_file())
+    return [name for name in names if any(fnmatchcase(name, pattern) for pattern in PATTERNS)]
 
 
 class _Absent(HubError):

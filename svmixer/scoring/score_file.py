@@ -144,6 +144,8 @@ def read_scored_trials(score_paths: Sequence[str | Path], trial_path: str | Path
         return ScoredTrials(first.scores[:, None], first.labels, None)
     if trial_path:
         trials, where = read_trials(trial_path), trial_path
+    elif first.pairs is None:
+        raise ListError("has no names of utterances, so nothing says which trials these are", path=first.path)
     else:
         labels = [0] * len(first.scores) if first.labels is None else first.labels.tolist()
         pairs = first.pairs or []

@@ -11,7 +11,7 @@ import numpy as np
 from svmixer.audio.quality import Quality, QualityMeter
 from svmixer.audio.speech import NO_SPEECH
 from svmixer.inference.calibration import Calibration, is_telephone, telephone_sides
-from svmixer.inference.speech_parts import speech_parts
+from svmixer.inference.speech_parts import SpeechParts, speech_parts
 from svmixer.inference.utterance import Source, unit_length
 from svmixer.scoring.directories import readable
 from svmixer.scoring.embedder import Embedder
@@ -41,22 +41,24 @@ def embed_measured(embedder: Embedder, files: Mapping[str, str | Path], channel:
         channel: of recordings with several, from 0; None: their mean.
     """
     failures: dict[str, str] = {}
-    meters: dict[str, tuple[QualityMeter, int]] = {}
+    meters: dict[str, tuple[QualityMeter, SpeechParts]] = {}
 
     def open_source(name: str, path: str | Path) -> Source:
         rate = embedder.model.sample_rate
         # As `svmixer verify` embeds it.
-        source = speech_parts(embedder.open_source(name, path, channel), rate).source
+        parts = speech_parts(embedder.open_source(name, path, channel), rate)
         meter = QualityMeter(rate)
-        meters[name] = meter, source.num_samples
-        return replace(source, read=meter.reading(source.read))
+        meters[name] = meter, parts
+        return replace(parts.source, read=meter.reading(parts.source.read))
 
     names, vectors, qualities = [], [], []
     for name, vector in embedder.model.embed_sources(readable(files, open_source, failures)):
-        meter, samples = meters.pop(name)
-        quality = meter.quality(samples)
+        meter, parts = meters.pop(name)
+        quality = meter.quality(parts.source.num_samples)
         if quality.seconds == 0.0:
             failures.setdefault(str(files[name]), f"{files[name]}: no speech: {NO_SPEECH}")
+        elif parts.hardly:
+            quality = replace(quality, seconds=parts.seconds, hardly_speech=True)
         if str(files[name]) not in failures:
             names.append(name)
             vectors.append(vector)

@@ -60,6 +60,25 @@ def test_each_pair_is_what_verify_says(here, capsys):
     assert [cosines["matrix"][number][number] for number in range(3)] == [1.0] * 3
 
 
+def test_what_the_detector_takes_for_noise_is_named(here, monkeypatch, capsys):
+    from svmixer.inference.speech_parts import SpeechParts
+    from svmixer.scoring import similarity
+
+    monkeypatch.setattr(similarity, "speech_parts", lambda source, _: SpeechParts(source, 0.0, True))
+    said: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: said.append(record.getMessage())
+    logging.getLogger("svmixer").addHandler(handler)
+    try:
+        run(capsys, *FILES, "--ratio")
+    finally:
+        logging.getLogger("svmixer").removeHandler(handler)
+    assert [
+        f"uncertain: {name}: hardly speech: music or noise" in line
+        for name, line in zip(FILES, said, strict=False)
+    ] == [True] * 3
+
+
 def test_pauses_are_left_out_as_verify_leaves_them_out(here, capsys):
     files = ["voices/a.wav", "mostly_pause.wav"]
     main(["verify", *files, "--json"])

@@ -37,6 +37,8 @@ def export(tmp_path) -> Path:
     shutil.copytree(ASSETS / "pocket", folder)
     for name in ("train.pt", "notes.pkl", "run.py", "cohort.npy.bak"):
         (folder / name).write_bytes(b"x")
+    (folder / "private").mkdir()
+    (folder / "private/notes.txt").write_bytes(b"x")
     return folder
 
 

@@ -180,6 +180,7 @@ def test_who_speaks_when(people, capsys, tmp_path):
         run(capsys, "diarize", str(tmp_path / "a meeting.wav"), "ann.wav", "--json", "--threshold", "0.6")
     )
     assert {turn["speaker"] for turn in found} == {"ann"} and len(found) == 2
+    assert all(not turn["uncertain"] and isinstance(turn["doubts"], list) for turn in found)
 
 
 def test_a_meeting_without_sound(people, capsys, tmp_path):
