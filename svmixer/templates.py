@@ -1,4 +1,4 @@
-"""Text from Jinja templates, which lie in the folder ``templates`` of the room that writes it."""
+"""Text from Jinja templates, which lie in the folder ``templates`` of the package that writes it."""
 
 from __future__ import annotations
 

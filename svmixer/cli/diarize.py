@@ -6,7 +6,7 @@ identify` takes them. Writes a line for each turn in RTTM, times in seconds; spe
     svmixer enrol --audio_dir voices
     svmixer diarize meeting.wav --output meeting.rttm
 
-Turns are found on a grid of half a second, by windows of three seconds: a word thrown in is not seen, and of
+Turns are found on a grid of half a second, by windows of three seconds: short interjections are missed, and of
 several who speak at once one is named at most. Nobody is told apart who is not enrolled. Turns of less speech
 than the model is calibrated for are named, too; --json says that they are uncertain, and why.
 

@@ -47,7 +47,7 @@ PARTS = (
     ),
 )
 HOW = (
-    "in a checkout: tools/vendor_web.sh; else: "
+    "in a checkout: tools/vendor_web.sh, and `. ./path.sh` or `pip install .` again; else: "
     f"npm pack onnxruntime-web@{VERSION}, then svmixer demo --onnxruntime_web {ARCHIVE}"
 )
 

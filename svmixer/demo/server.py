@@ -91,4 +91,4 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, *_: Any) -> None:
-        """Requests are nobody's news."""
+        """Requests are not logged."""

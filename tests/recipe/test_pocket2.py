@@ -172,6 +172,11 @@ def test_a_training_s_folders_are_fixed(tmp_path):
     refused = run(tmp_path, RECIPE / "run.sh", "--expdir", "elsewhere")
     assert refused.returncode == 1 and "are fixed for a training" in refused.stderr
     assert not list(tmp_path.iterdir())
+    for words in (["--stop_stage", "score"], ["--stop-stage", "train"], ["--stop_stage=export"]):
+        refused = run(tmp_path, RECIPE / "run.sh", *words)
+        assert refused.returncode == 1 and "--stop_stage is data or dump" in refused.stderr
+    refused = run(tmp_path, RECIPE / "run.sh", "--train-set", "x")
+    assert refused.returncode == 1 and "are fixed for a training" in refused.stderr
     shown = run(tmp_path, RECIPE / "run.sh", "--tag", "x", "--help")
     assert shown.returncode == 0 and "--stop_stage" in shown.stdout
 

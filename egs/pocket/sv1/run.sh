@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The model that comes with the package: a small SV-Mixer for devices, trained on 300 speakers. It needs LibriSpeech (README.md)
+# The smaller model of the package, for devices, trained on 300 speakers. It needs LibriSpeech (README.md)
 # and half an hour on two cores. Runs in the current directory; all options of the top-level run.sh can follow (--help lists them).
 set -euo pipefail
 

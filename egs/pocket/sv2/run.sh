@@ -7,10 +7,13 @@ set -euo pipefail
 
 recipe=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 embeddings=exp/ge2e/embeddings.scp
+. "$recipe/../../../tools/run_child.sh"
+# A signal between two steps ends the script as one within a step does.
+trap 'exit 2' TERM INT HUP
 
 # main TAG OPTION…: the pipeline with an experiment's name.
 main() {
-    "$recipe/../../../run.sh" \
+    run_child "$recipe/../../../run.sh" \
         --recipe "$recipe" \
         --tag "$1" \
         --train_set train \
@@ -32,7 +35,7 @@ given() {
     local name word
     for name in "$@"; do
         for word in "${arguments[@]}"; do
-            case $word in "--$name" | "--$name="*) return 0 ;; esac
+            case ${word//-/_} in "__$name" | "__$name="*) return 0 ;; esac
         done
     done
     return 1
@@ -49,13 +52,17 @@ if given tag expdir dumpdir datadir train_set valid_set; then
     exit 1
 fi
 if given stop_stage; then
+    [[ " ${arguments[*]//-/_}" =~ " __stop_stage"[=\ ](data|dump|1|2)( |$) ]] || {
+        echo "run.sh: --stop_stage is data or dump, unless --stage is given, too" >&2
+        exit 1
+    }
     main pocket2_first "$@" --skip_stages "distill train score report export"
     exit
 fi
 main pocket2_first "$@" --stop_stage distill --teacher wavlm_tiny --distill_config conf/train_distill.yaml
 # shellcheck disable=SC1091  # found through the folder of this file
 . "$recipe/../../../path.sh"
-python "$recipe/local/ge2e_embeddings.py" --resemblyzer data/resemblyzer --dump_dir dump/train --speeds '[0.9, 1.0, 1.1]' \
+run_child python "$recipe/local/ge2e_embeddings.py" --resemblyzer data/resemblyzer --dump_dir dump/train --speeds '[0.9, 1.0, 1.1]' \
     --output_dir "${embeddings%/*}"
 for step in first second; do
     main "pocket2_$step" "$@" --stage train --stop_stage train --teacher_embeddings "$embeddings" \

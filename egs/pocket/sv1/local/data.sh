@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Data of the model in the package: the full set of voices from Debian's archive, and one utterance each of 251 LibriSpeech speakers.
+# Data of pocket: the full set of voices from Debian's archive, and one utterance each of 251 LibriSpeech speakers.
 #
 # Writes what the recipe debian_voices writes, with the LibriSpeech utterances in the training set. Run it in the work directory.
 set -euo pipefail
