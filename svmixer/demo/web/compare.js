@@ -85,7 +85,12 @@ export function setUpCompare(app) {
     }
   });
 
-  app.onChange(show);
+  app.onChange(() => {
+    // Of another criterion, or of people who are gone.
+    chart.clear();
+    find("chart-caption").textContent = "";
+    show();
+  });
 }
 
 /** Words for screen readers, who are told nothing twice. */

@@ -6,6 +6,7 @@ export class Engine {
     this.workSeconds = 0;
     this.memory = 0; // bytes
     this._waiting = new Map();
+    this._failed = null; // why nothing is computed any more
     this._worker = new Worker("worker.js", { type: "module" });
     this._worker.addEventListener("message", ({ data }) => this._answer(data));
     this._worker.addEventListener("error", ({ message }) => this._fail(message || "its thread has ended"));
@@ -24,6 +25,7 @@ export class Engine {
    * @param {number} audioSeconds of the audio that this call is about
    */
   call(call, args = {}, transfer = [], audioSeconds = 0) {
+    if (this._failed) return Promise.reject(new Error(this._failed));
     const id = crypto.getRandomValues(new Uint32Array(2)).join("-");
     return new Promise((resolve, reject) => {
       this._waiting.set(id, { resolve, reject, audioSeconds });
@@ -47,6 +49,7 @@ export class Engine {
   }
 
   _fail(message) {
+    this._failed = message;
     for (const { reject } of this._waiting.values()) reject(new Error(message));
     this._waiting.clear();
   }

@@ -11,6 +11,8 @@ const find = (id) => document.getElementById(id);
 export function setUpEnrol(app) {
   const name = find("name");
   const status = find("enrol-status");
+  // Whom the recording is of: the field may be changed while it is made.
+  let recorded = "";
   const say = (words, error = false) => {
     find("enrol-progress").textContent = "";
     status.textContent = words;
@@ -21,7 +23,8 @@ export function setUpEnrol(app) {
     hop: app.description.window,
     ready: () => {
       say("");
-      if (name.value.trim()) return true;
+      recorded = name.value.trim();
+      if (recorded) return true;
       say("Type a name first.", true);
       name.focus();
       return false;
@@ -30,7 +33,10 @@ export function setUpEnrol(app) {
     onState: ({ seconds, quality }) => {
       find("enrol-progress").textContent = heardOf(seconds, quality.seconds);
     },
-    onResult: (heard) => add(name.value.trim(), heard).then(() => (name.value = "")),
+    onResult: async (heard) => {
+      await add(recorded, heard);
+      if (name.value.trim() === recorded) name.value = "";
+    },
     onError: (error) => say(`Not enrolled: ${error.message}`, true),
     onChange: app.listening,
   });
@@ -71,17 +77,20 @@ export function setUpEnrol(app) {
 function setUpList(app, say) {
   const keep = find("keep");
   const deleteAll = find("delete-all");
-  const remove = async (who) => {
-    await app.people.remove(who);
-    say(`${who} is deleted.`);
+  const change = async (action, words) => {
+    try {
+      await action();
+      say(words);
+    } catch (error) {
+      say(`Not deleted: ${error.message}`, true);
+    }
     app.changed();
+  };
+  const remove = async (who) => {
+    await change(() => app.people.remove(who), `${who} is deleted.`);
     find("name").focus();
   };
-  deleteAll.addEventListener("click", async () => {
-    await app.people.clear();
-    say("All are deleted.");
-    app.changed();
-  });
+  deleteAll.addEventListener("click", () => change(() => app.people.clear(), "All are deleted."));
   keep.checked = app.people.kept;
   keep.addEventListener("change", async () => {
     try {
@@ -91,11 +100,13 @@ function setUpList(app, say) {
       keep.checked = false;
       say(`This browser keeps nothing: ${error.message}`, true);
     }
+    app.changed();
   });
   app.onChange(() => {
     const people = app.people.list();
     showPeople(find("people"), people, remove);
     find("people-none").hidden = people.length > 0;
-    deleteAll.disabled = people.length === 0;
+    // Those of other models may be kept.
+    deleteAll.disabled = people.length === 0 && !app.people.kept;
   });
 }

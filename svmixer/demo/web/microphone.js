@@ -42,7 +42,12 @@ export async function listen(engine, { hop, onState, onLevel, onError }) {
     busy = false;
   }
 
-  await engine.call("start", { rate, hop });
+  try {
+    await engine.call("start", { rate, hop });
+  } catch (error) {
+    stop();
+    throw error;
+  }
   working = work();
   return async () => {
     stopped = true;

@@ -25,21 +25,22 @@ export class People {
 
   /** One recording more of somebody: what `Model.hear` gives. */
   async add(name, { embedding, quality, doubts }) {
-    const person = this._people.get(name) ?? { name, model: this.model, recordings: [] };
-    person.recordings.push({ embedding, quality, doubts });
-    this._people.set(name, person);
+    const { recordings } = this._people.get(name) ?? { recordings: [] };
+    const person = { name, model: this.model, recordings: [...recordings, { embedding, quality, doubts }] };
+    // First: what cannot be kept is not enrolled.
     if (this.kept) await this._write((store) => store.put(person));
+    this._people.set(name, person);
   }
 
   async remove(name) {
-    this._people.delete(name);
     if (this.kept) await this._write((store) => store.delete([this.model, name]));
+    this._people.delete(name);
   }
 
   /** Everybody, also those of other models that are kept. */
   async clear() {
-    this._people.clear();
     if (this.kept) await this._write((store) => store.clear());
+    this._people.clear();
   }
 
   /** Keep everybody in the browser's storage from now on; or nobody, whichever model they are of. */

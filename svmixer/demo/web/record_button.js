@@ -25,7 +25,7 @@ export class RecordButton {
 
   async _begin() {
     if (!this._options.ready()) return;
-    this._button.disabled = true;
+    this._disable();
     this._options.onChange(true);
     try {
       this._stop = await listen(this._engine, {
@@ -43,13 +43,19 @@ export class RecordButton {
   async _finish() {
     const stop = this._stop;
     this._stop = null;
-    this._button.disabled = true;
+    this._disable();
+    let result;
     try {
-      const result = await stop();
-      this._close();
-      this._options.onResult(result);
+      result = await stop();
     } catch (error) {
       this._fail(error);
+      return;
+    }
+    this._close();
+    try {
+      await this._options.onResult(result);
+    } catch (error) {
+      this._options.onError(error);
     }
   }
 
@@ -65,9 +71,17 @@ export class RecordButton {
     this._show(this._words);
   }
 
+  /** Until `_show`; a disabled button loses the keyboard's focus. */
+  _disable() {
+    this._focused = document.activeElement === this._button;
+    this._button.disabled = true;
+  }
+
   _show(words) {
     this._button.textContent = words;
     this._button.classList.toggle("active", this._stop !== null);
     this._button.disabled = false;
+    if (this._focused) this._button.focus();
+    this._focused = false;
   }
 }
