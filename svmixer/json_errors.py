@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -40,7 +41,9 @@ def print_error(words: Sequence[str], error: Exception, status: int, kind: str =
         kind: in place of that of the error's class.
     """
     if wants_json(words):
-        print(json.dumps({"error": error_fields(error, status, kind)}), flush=True)
+        # Standard output may be what the error is about: full, or closed.
+        with contextlib.suppress(OSError, ValueError):
+            print(json.dumps({"error": error_fields(error, status, kind)}), flush=True)
 
 
 def error_fields(error: Exception, status: int, kind: str = "") -> dict[str, Any]:

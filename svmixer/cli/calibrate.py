@@ -102,10 +102,9 @@ def run(config: CalibrateConfig) -> dict[str, Any]:
     from svmixer.inference.utterance import unit_length
     from svmixer.scoring.calibrate import calibrate
 
-    if not Path(config.model).is_dir():
-        why = "a directory of your own is calibrated: copy the model first"
-        raise UsageError(f"model: {config.model}: {why}")
     directory = find_directory(config.model, "export", (DESCRIPTION,))
+    if directory != Path(config.model):
+        raise UsageError(f"model: {directory}: calibrate a copy of it in a directory of your own")
     model = OnnxModel(directory)
     # Rounded and scaled as it will be read: what is fitted is what will be used.
     stored = embed_cohort(model, config).astype(np.float16)

@@ -6,9 +6,9 @@ identify` takes them. Writes a line for each turn in RTTM, times in seconds; spe
     svmixer enrol --audio_dir voices
     svmixer diarize meeting.wav --output meeting.rttm
 
-Turns are found on a grid of half a second, by windows of three seconds: short interjections are missed, and of
-several who speak at once one is named at most. Nobody is told apart who is not enrolled. Turns of less speech
-than the model is calibrated for are named, too; --json says that they are uncertain, and why.
+Turns are found on a grid of half a second, by windows of three seconds: short interjections are missed, and
+of several who speak at once one is named at most. Nobody is told apart who is not enrolled. Turns of less
+speech than the model is calibrated for are named, too; --json says that they are uncertain, and why.
 
 Exit status: 0 when there is an answer; 1 when a recording or model cannot be read; 2 for a command line that
 makes no sense.
@@ -27,9 +27,12 @@ from svmixer.cli.options import DecisionOptions
 from svmixer.config import parse_args
 from svmixer.errors import UsageError
 from svmixer.fileio import atomic_write
+from svmixer.log import get_logger
 
 if TYPE_CHECKING:
     from svmixer.scoring.diarize import Turn
+
+logger = get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,8 @@ def main(argv: list[str] | None = None) -> None:
         judge = Judge(verifier.embedder, replace(config.rule, operating_point="balanced"))
     wave = one_channel_at(recording, None, verifier.embedder.model.sample_rate, config.channel)
     turns = list(diarize(judge, wave, enrolled))
+    if not turns:
+        logger.warning("%s: nobody of the %d enrolled is heard", recording, len(enrolled))
     if config.json:
         text = json.dumps([as_object(turn) for turn in turns], ensure_ascii=False) + "\n"
     else:

@@ -139,7 +139,8 @@ def main(argv: list[str] | None = None) -> None:
     sys.argv[0] = f"svmixer {verb}"
     try:
         run_program(verb, argv[1:])
-        sys.stdout.flush()
+        if sys.stdout is not None:  # it may be closed
+            sys.stdout.flush()
     except BrokenPipeError:
         # Whoever reads the output has enough of it (| head). Python would complain at its own end, too.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -108,6 +108,8 @@ def find_files(config: SimilarityConfig) -> dict[str, str | Path]:
         alone = len(config.files) == 1
         files |= {below if alone else str(path): path for below, path in found.files.items()}
     if len(files) < 2:
+        if len(config.files) == 1 and not Path(config.files[0]).exists():
+            raise SvmixerError(f"{config.files[0]}: no such folder or file")
         raise UsageError(f"two recordings or more are compared, found {len(files)}: svmixer similarity DIR")
     if len(files) > MOST_PRINTED and not config.output and not config.json:
         raise UsageError(f"{len(files)} recordings: name a file with --output MATRIX.csv, or take --json")

@@ -61,7 +61,10 @@ def main(argv: list[str] | None = None) -> None:
         {
             "name": name,
             "recordings": len(enrolled),
-            "speech": round(sum(one.quality.seconds for one in enrolled if one.quality), 1),
+            # Of embeddings from files nobody knows.
+            "speech": round(sum(one.quality.seconds for one in enrolled if one.quality), 1)
+            if any(one.quality for one in enrolled)
+            else None,
             "enrolled": max(one.enrolled for one in enrolled),
             "sources": [one.source for one in enrolled],
         }
@@ -73,4 +76,5 @@ def main(argv: list[str] | None = None) -> None:
         return
     print(f"{store.path}: {len(rows)} enrolled with the model {store.model}")
     for row in rows:
-        print("{name}: {recordings} recordings, {speech} s of speech, {enrolled}".format(**row))
+        speech = "speech unknown" if row["speech"] is None else f"{row['speech']} s of speech"
+        print(f"{row['name']}: {row['recordings']} recordings, {speech}, {row['enrolled']}")

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from svmixer.audio.quality import Quality
+from svmixer.errors import SvmixerError
 from svmixer.scoring.store import Enrolled, Store, StoreError, clean_name, utc_now
 
 # In the file's header: that it is a store, and of which version.
@@ -126,13 +127,18 @@ class EnrolmentStore(Store):
         with self._open() as database:
             query = f"SELECT {columns} FROM recordings {where} ORDER BY speaker, rowid"
             rows = database.execute(query, values).fetchall()
-        for speaker, source, enrolled, blob, *quality in rows:
-            vector = np.frombuffer(blob, "<f4").astype(np.float32)
-            if vector.shape != (self.size,):
-                raise StoreError(f"{self.path}: damaged: an embedding of {len(vector)} numbers")
-            *numbers, steady, hardly = quality
-            known = None if quality[0] is None else Quality(*numbers, bool(steady), bool(hardly))
-            found.setdefault(speaker, []).append(Enrolled(vector, source, known, enrolled))
+        with _as_store_errors(self.path):
+            for speaker, source, enrolled, blob, *quality in rows:
+                vector = np.frombuffer(blob, "<f4").astype(np.float32)
+                if vector.shape != (self.size,) or not np.isfinite(vector).all() or not vector.any():
+                    raise StoreError(
+                        f"{self.path}: damaged: no embedding of {self.size} numbers of {speaker}"
+                    )
+                *numbers, steady, hardly = quality
+                known = None
+                if quality[0] is not None:
+                    known = Quality(*map(float, numbers), bool(steady), bool(hardly))
+                found.setdefault(speaker, []).append(Enrolled(vector, source, known, enrolled))
         return found
 
     def delete(self, name: str) -> int:
@@ -184,11 +190,23 @@ class EnrolmentStore(Store):
     def _check(self, database: sqlite3.Connection) -> None:
         _check_form(self.path, database)
         fingerprint, model, _ = database.execute("SELECT * FROM model").fetchone()
+        if fingerprint != self.fingerprint and self._emptied(database):
+            return
         if fingerprint != self.fingerprint:
             raise StoreError(
                 f"{self.path}: enrolled with the model {model} ({fingerprint[:12]}), not with {self.model} "
                 f"({self.fingerprint[:12]}): take --model {model}, or enrol into another --store"
             )
+
+    def _emptied(self, database: sqlite3.Connection) -> bool:
+        """Whether nobody is enrolled any more, so that the store may be of this model from now on."""
+        if database.execute("SELECT count(*) FROM recordings").fetchone()[0]:
+            return False
+        if database.in_transaction:
+            row = (self.fingerprint, self.model, self.size)
+            database.execute("DELETE FROM model")
+            database.execute("INSERT INTO model VALUES (?, ?, ?)", row)
+        return True
 
 
 def _check_form(path: Path, database: sqlite3.Connection) -> None:
@@ -204,6 +222,10 @@ def _as_store_errors(path: Path) -> Iterator[None]:
     """SQLite's errors with the file's name."""
     try:
         yield
+    except SvmixerError:
+        raise
+    except (TypeError, ValueError):
+        raise StoreError(f"{path}: damaged: values of other kinds than enrolments have") from None
     except sqlite3.Error as error:
         busy = isinstance(error, sqlite3.OperationalError)
         what = "cannot be used" if busy else "no enrolment store, or damaged"

@@ -18,7 +18,7 @@ from svmixer.scoring.embedder import Embedder, Runtime, load_embedder
 from svmixer.scoring.recordings import name_of
 from svmixer.scoring.sides import Side, hear_all, side_of, side_of_heard
 from svmixer.scoring.sqlite_store import EnrolmentStore
-from svmixer.scoring.store import Enrolled, MemoryStore, Store
+from svmixer.scoring.store import Enrolled, MemoryStore, Store, StoreError
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Verifier:
     Args:
         model: a directory, or the name of a model that comes with the package.
         store: file of an :class:`EnrolmentStore` that keeps who is enrolled; None: in memory.
-        rule: how scores become decisions.
+        rule: how scores become decisions; the name of an operating point stands for a rule with it.
         runtime: ``onnx``, ``torch``, or ``auto``: ONNX Runtime where it and an export are there.
         precision: of the ONNX graph: ``float32``, ``int8``, or ``auto``: the recommended one.
         channel: the one to take of recordings with several, from 0; None takes their mean.
@@ -67,13 +67,14 @@ class Verifier:
         self,
         model: str | Path = DEFAULT_MODEL,
         store: str | Path | None = None,
-        rule: Rule | None = None,
+        rule: Rule | str | None = None,
         runtime: Runtime = "auto",
         precision: Precision = "auto",
         channel: int | None = None,
     ) -> None:
         self.embedder: Embedder = load_embedder(str(model), runtime, precision)
-        self.judge, self.channel = Judge(self.embedder, rule or Rule()), channel
+        rule = Rule(rule) if isinstance(rule, str) else rule or Rule()
+        self.judge, self.channel = Judge(self.embedder, rule), channel
         self.store: Store = MemoryStore()
         if store is not None:
             name, size = self.embedder.name, self.embedder.size
@@ -147,14 +148,21 @@ class Verifier:
         """Who of the enrolled a recording is of, or that it is nobody of them.
 
         Raises:
-            SvmixerError: nobody is enrolled.
+            StoreError: nobody is enrolled.
             AudioError: see :meth:`embed`.
         """
         return self.judge.rank(self.sides(), self.hear_test(recording, sample_rate), top)
 
     def sides(self) -> dict[str, Side]:
-        """All who are enrolled, by name, as sides of a comparison."""
-        return {name: side_of(recordings) for name, recordings in self.store.speakers().items()}
+        """All who are enrolled, by name, as sides of a comparison.
+
+        Raises:
+            StoreError: nobody is.
+        """
+        speakers = self.store.speakers()
+        if not speakers:
+            raise StoreError(f"{self.store}: nobody is enrolled: svmixer enrol FILE... --name NAME")
+        return {name: side_of(recordings) for name, recordings in speakers.items()}
 
     def side(self, name: str) -> Side:
         """The speaker who is enrolled under a name, as a side of a comparison.

@@ -176,7 +176,7 @@ def test_recordings_that_the_calibration_says_nothing_about(here, capsys):
         (["voices/a.wav"], 2, "two recordings or more are compared, found 1"),
         (["voices", "--output", "m.txt"], 2, "output: 'm.txt' ends with none of .csv, .npz, .png"),
         ([f"{number}.wav" for number in range(21)], 2, "21 recordings: name a file with --output MATRIX.csv"),
-        (["nowhere"], 2, "two recordings or more are compared, found 1"),
+        (["nowhere"], 1, "nowhere: no such folder or file"),
     ],
 )
 def test_command_lines_that_make_no_sense(here, capsys, words, status, message):

@@ -49,7 +49,7 @@ def runtime(tmp_path, monkeypatch) -> Path:
 
 def test_the_archive_is_unpacked_and_checked(tmp_path, runtime):
     vendor = tmp_path / "vendor"
-    with pytest.raises(RuntimeMissingError, match=r"is not there .*: tools/vendor_web\.sh; else: npm pack"):
+    with pytest.raises(RuntimeMissingError, match=r"is not there .*tools/vendor_web\.sh, .* else: npm pack"):
         runtime_files(vendor)
     unpack(runtime, vendor)
     files = runtime_files(vendor)

@@ -38,8 +38,9 @@ def test_what_is_written(calibrated):
     assert set(found["held_back"]) == {"one", "two"}
     conditions = {"none:none", "none:mulaw", "0.5 s", "2 recordings"}
     assert all(set(rates) == conditions for rates in found["held_back"].values())
-    # 56 utterances: 56 x 55 pairs three times, and 28 enrolments with 54 utterances that are not in them.
-    assert found["trials"]["one"] == 3 * 56 * 55 + 28 * 54
+    # 56 utterances: 56 x 55 pairs through other channels, half of them where both sides are alike (plain
+    # and short), and 28 enrolments with 54 utterances that are not in them.
+    assert found["trials"]["one"] == (1 + 1 / 2 + 1 / 2) * 56 * 55 + 28 * 54
     cohort = np.load(folder / "cohort.npy")
     assert cohort.shape == (30, 12) and cohort.dtype == np.float16
     np.testing.assert_allclose(np.linalg.norm(cohort.astype(float), axis=1), 1, atol=1e-2)

@@ -173,3 +173,37 @@ def test_where_it_lies(monkeypatch):
     monkeypatch.delenv("XDG_DATA_HOME")
     monkeypatch.setenv("HOME", "/home/me")
     assert str(default_store()) == "/home/me/.local/share/svmixer/speakers.db"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE recordings SET embedding = x'00'",
+        "UPDATE recordings SET embedding = 'text'",
+        "UPDATE recordings SET seconds = 'abc'",
+        "UPDATE recordings SET embedding = zeroblob(32)",
+        "DELETE FROM model",
+    ],
+)
+def test_damage_is_named(tmp_path, damage):
+    store = file_store(tmp_path / "s.db")
+    store.add("ann", [recording(1)])
+    with sqlite3.connect(tmp_path / "s.db") as database:
+        database.execute(damage)
+    database.close()
+    with pytest.raises(StoreError, match=r"s\.db: damaged"):
+        store.speakers()
+
+
+def test_an_emptied_store_takes_another_model(tmp_path):
+    store = file_store(tmp_path / "s.db")
+    store.add("ann", [recording(1)])
+    with pytest.raises(StoreError, match="take --model tiny"):
+        file_store(tmp_path / "s.db", "e" * 64)
+    store.delete("ann")
+    other = file_store(tmp_path / "s.db", "e" * 64)
+    assert other.speakers() == {}
+    other.add("bob", [recording(2)])
+    assert list(other.speakers()) == ["bob"]
+    with pytest.raises(StoreError, match="enrolled with the model"):
+        store.speakers()
