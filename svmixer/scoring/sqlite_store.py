@@ -137,7 +137,8 @@ class EnrolmentStore(Store):
                 *numbers, steady, hardly = quality
                 known = None
                 if quality[0] is not None:
-                    known = Quality(*map(float, numbers), bool(steady), bool(hardly))
+                    seconds, range_db, band_db, clipped = map(float, numbers)
+                    known = Quality(seconds, range_db, band_db, clipped, bool(steady), bool(hardly))
                 found.setdefault(speaker, []).append(Enrolled(vector, source, known, enrolled))
         return found
 
