@@ -33,6 +33,7 @@ from svmixer.scoring.utterances import AcrossChannels, extract, parse_channels
 ROOT = Path(__file__).resolve().parents[1]
 WINDOW = 48000  # samples, 3 s at 16 kHz
 ROUNDS = 15
+QUICK_TRIALS = 200
 Pairs = Iterator[tuple[str, np.ndarray]]
 Embed = Callable[[Iterable[Source]], Pairs]
 # By system; by system, set and condition.
@@ -58,8 +59,6 @@ class AccuracyConfig:
     channels: str = "amrnb:opus"
     # Draws of speakers for the 95 % intervals.
     replicates: int = 1000
-    # Trials of a set; more are thinned out evenly. 0: all.
-    most_trials: int = 0
     # true: 200 trials and ten draws.
     quick: bool = False
     # Folder for the results.
@@ -115,9 +114,7 @@ def ge2e(package: str) -> Callable[[np.ndarray], np.ndarray]:
     return partial(module.embed, module.load(Path(package)))
 
 
-def one_by_one(
-    embed: Callable[[np.ndarray], np.ndarray], sources: Iterable[Source]
-) -> Iterator[tuple[str, np.ndarray]]:
+def one_by_one(embed: Callable[[np.ndarray], np.ndarray], sources: Iterable[Source]) -> Pairs:
     """Embeddings of utterances by a system that takes each as a whole."""
     for source in sources:
         yield source.name, embed(source.samples(0, source.num_samples))
@@ -153,7 +150,7 @@ def vectors(
 def error_rates(embed: Embed, directory: str, condition: Condition, config: AccuracyConfig) -> dict:
     """What ``metrics.json`` has of error rates, for one system, set and condition."""
     dump = DumpSet(directory)
-    trials = thinned(read_trials(Path(directory) / "trials"), 200 if config.quick else config.most_trials)
+    trials = thinned(read_trials(Path(directory) / "trials"), QUICK_TRIALS if config.quick else 0)
     both = np.concatenate([trials.enrol, trials.test])
     if condition.channels:
         enrolled = vectors(embed, dump, trials, trials.enrol, condition, "enrol")

@@ -9,7 +9,7 @@ import json
 import os
 import secrets
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -105,11 +105,16 @@ def sha256_file(path: str | Path) -> str:
     return _hexdigest(path, hashlib.sha256())
 
 
+def printable(name: str) -> str:
+    """A name as UTF-8 can hold it: of file names in another encoding the bytes are written out."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 # Beside files that are handed on: a line "SHA-256  name" for each, as sha256sum writes and checks it.
 SUMS = "SHA256SUMS"
 
 
-def write_sums(folder: Path, names: Sequence[str]) -> None:
+def write_sums(folder: Path, names: Iterable[str]) -> None:
     """Write the sums of files in a folder, sorted by name."""
     with atomic_write(folder / SUMS) as stream:
         stream.writelines(f"{sha256_file(folder / name)}  {name}\n" for name in sorted(names))
@@ -117,14 +122,18 @@ def write_sums(folder: Path, names: Sequence[str]) -> None:
 
 def wrong_files(folder: Path) -> list[str]:
     """Names of files that are missing or are not those of the folder's sums; none if it has no sums."""
-    if not (folder / SUMS).is_file():
-        return []
-    rows = [line.partition("  ") for line in (folder / SUMS).read_text(encoding="utf-8").splitlines()]
+    sums = read_sums(folder)
     # Names alone: a sum says nothing of files elsewhere.
-    files = {name: folder / Path(name).name for _, _, name in rows}
-    return [
-        name for digest, _, name in rows if not files[name].is_file() or sha256_file(files[name]) != digest
-    ]
+    files = {name: folder / Path(name).name for name in sums}
+    return [name for name, path in files.items() if not path.is_file() or sha256_file(path) != sums[name]]
+
+
+def read_sums(folder: Path) -> dict[str, str]:
+    """Name → SHA-256 as the folder's sums have them; empty if it has none."""
+    if not (folder / SUMS).is_file():
+        return {}
+    rows = (line.partition("  ") for line in (folder / SUMS).read_text(encoding="utf-8").splitlines())
+    return {name: digest for digest, _, name in rows}
 
 
 def _hexdigest(path: str | Path, digest: Any) -> str:

@@ -95,7 +95,7 @@ def run(config: CalibrateConfig) -> dict[str, Any]:
     import numpy as np
 
     from svmixer.export.card import CARD, card_name, model_card, write_card
-    from svmixer.fileio import SUMS, atomic_write, read_json, write_json, write_sums
+    from svmixer.fileio import atomic_write, read_json, read_sums, write_json, write_sums
     from svmixer.inference.calibration import CALIBRATION, COHORT, FORMAT
     from svmixer.inference.embedding_model import DESCRIPTION, find_directory
     from svmixer.inference.onnx_model import OnnxModel
@@ -131,9 +131,8 @@ def run(config: CalibrateConfig) -> dict[str, Any]:
     card = directory / CARD
     name = card_name(card.read_text(encoding="utf-8")) if card.is_file() else ""
     write_card(card, model_card(name or directory.name, read_json(directory / DESCRIPTION), found))
-    if (directory / SUMS).is_file():
-        listed = [line.partition("  ")[2] for line in (directory / SUMS).read_text("utf-8").splitlines()]
-        write_sums(directory, sorted({*listed, COHORT, CALIBRATION, CARD}))
+    if listed := read_sums(directory):
+        write_sums(directory, {*listed, COHORT, CALIBRATION, CARD})
     report(found)
     return found
 

@@ -15,7 +15,7 @@ from typing import IO
 import numpy as np
 
 from svmixer.errors import SvmixerError
-from svmixer.fileio import atomic_write
+from svmixer.fileio import atomic_write, printable
 from svmixer.lists import is_id, iter_lines, iter_table, read_table, write_table
 from svmixer.scoring.vectors import EmbeddingError, iter_vectors, read_vector, write_vectors
 
@@ -104,11 +104,6 @@ def write_npz(path: str | Path, vectors: Named, private: bool = False) -> None:
         for name, vector in vectors:
             with archive.open(f"{printable(name)}.npy", "w", force_zip64=True) as entry:
                 np.lib.format.write_array(entry, np.asarray(vector), allow_pickle=False)
-
-
-def printable(name: str) -> str:
-    """A name as UTF-8 can hold it: of file names in another encoding the bytes are written out."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _with_keys(path: str | Path, vectors: Named) -> Iterator[tuple[str, np.ndarray]]:

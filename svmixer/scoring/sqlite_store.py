@@ -17,6 +17,7 @@ import numpy as np
 
 from svmixer.audio.quality import Quality
 from svmixer.errors import SvmixerError
+from svmixer.fileio import printable
 from svmixer.scoring.store import Enrolled, Store, StoreError, clean_name, utc_now
 
 # In the file's header: that it is a store, and of which version.
@@ -94,9 +95,7 @@ class EnrolmentStore(Store):
                 raise StoreError(f"{what} ({self.size},)")
             quality = [None] * len(_QUALITY) if one.quality is None else list(asdict(one.quality).values())
             blob = np.asarray(one.embedding, "<f4").tobytes()
-            # File names may be in another encoding.
-            source = one.source.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-            rows.append((speaker, source, one.enrolled or now, blob, *quality))
+            rows.append((speaker, printable(one.source), one.enrolled or now, blob, *quality))
         columns = ", ".join(("speaker", "source", "enrolled", "embedding", *_QUALITY))
         places = ", ".join("?" * (4 + len(_QUALITY)))
         count = 0

@@ -10,7 +10,7 @@ import pytest
 from toy import write_dump
 
 from svmixer.cli.main import run_program
-from svmixer.fileio import read_json
+from svmixer.fileio import read_json, wrong_files
 from svmixer.inference.calibration import read_calibration
 from svmixer.runtime import load_onnx
 
@@ -79,6 +79,9 @@ def test_it_is_the_same_every_time_and_goes_into_the_package(calibrated, tmp_pat
     packed = tmp_path / "mine"
     assert (packed / "calibration.json").read_bytes() == before
     assert "cohort.npy" in (packed / "SHA256SUMS").read_text()
+    # Sums that there are hold for what a further calibration writes.
+    run_program("calibrate", [*words, "--model", str(packed), "--range_db", "14"])
+    assert (packed / "calibration.json").read_bytes() != before and wrong_files(packed) == []
     assert "## Calibration" in (packed / "README.md").read_text()
 
 
@@ -99,6 +102,8 @@ def test_an_export_of_other_weights_has_none(calibrated, tmp_path):
         (["--conditions", "[none:gsn]"], "no channel family 'gsn'; did you mean 'gsm'?"),
         (["--enrolments", "4"], "enrolments: fewer than the 4 utterances of a speaker"),
         (["--model", "nowhere"], "nowhere: no such export directory"),
+        # What is installed stays as it was released.
+        (["--model", "pocket2"], "calibrate a copy of it in a directory of your own"),
         (["--sets", "[nowhere]"], "nowhere"),
     ],
 )
