@@ -134,7 +134,7 @@ def look(config: DiarizationConfig, meeting: Meeting, point: str) -> tuple[np.nd
         verifier.enrol(name, recordings)
     sides = {name: side_of(enrolled) for name, enrolled in verifier.store.speakers().items()}
     began = time.perf_counter()
-    turns = list(diarize(verifier.judge, meeting.wave, sides))
+    turns = list(diarize(verifier.decider, meeting.wave, sides))
     took = time.perf_counter() - began
     return errors_of(turns, meeting), len(meeting.wave) / RATE / took
 

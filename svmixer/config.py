@@ -138,8 +138,10 @@ def parse_args(cls: type[T], argv: list[str] | None = None, description: str = "
                 values[key] = words.pop(0) if words and words[0].lower() in _SWITCHES else "true"
             elif words:
                 values[key] = words.pop(0)
-            else:
+            elif _is_known(cls, key):
                 raise ConfigError(f"option {word} needs a value")
+            else:
+                values[key] = ""  # which load() refuses by its name
         if files.count("-") > 1:
             raise ConfigError("'-' is standard input, which is read once; it was given twice")
         if files and "files" not in typing.get_type_hints(cls):
@@ -149,6 +151,11 @@ def parse_args(cls: type[T], argv: list[str] | None = None, description: str = "
         print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
         print_error(given, error, status=2, kind="usage")
         raise SystemExit(2) from None
+
+
+def _is_known(cls: type, key: str) -> bool:
+    """Whether ``--key`` is an option of ``cls``, or a section of them."""
+    return key == "config" or any(f"{one['name']}.".startswith(f"{key}.") for one in options(cls))
 
 
 def nearest(name: str, known: list[str]) -> str:

@@ -176,6 +176,13 @@ def test_command_line(tmp_path, capsys):
     with pytest.raises(SystemExit):
         parse_args(Outer, ["--name"])
     assert "needs a value" in capsys.readouterr().err
+    # The last word of a line is an option that is misspelt, not one without a value.
+    with pytest.raises(SystemExit):
+        parse_args(Outer, ["--name", "a", "--flg"])
+    assert "unknown key 'flg'; did you mean 'flag'?" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        parse_args(Outer, ["--name", "a", "--inner"])
+    assert "option --inner needs a value" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["", "007", "1e3", "yes", "null", "a: b", "[x", "none"])

@@ -31,8 +31,17 @@ class SpeakerFolders:
     wav_scp: dict[str, str]
     # Utterance → speaker.
     utt2spk: dict[str, str]
-    # What was left out or called otherwise, a line each.
-    remarks: list[str]
+    # What was left out, a line each.
+    left_out: list[str]
+    # What else is to be known where lists are made of it: speakers by another name, or of one recording.
+    notes: list[str]
+    # Speaker → name of the folder.
+    folders: dict[str, str]
+
+    @property
+    def remarks(self) -> list[str]:
+        """Both, as they are printed."""
+        return [*self.left_out, *self.notes]
 
 
 @dataclass
@@ -93,7 +102,12 @@ def find_speakers(audio_dir: str | Path, *, drop_missing: bool = False, least: i
     for utterance, (_, folder, path) in zip(_unique([name for name, _, _ in wanted]), wanted, strict=True):
         wav_scp[utterance] = f"{root}/{path}"
         utt2spk[utterance] = speakers[folder]
-    return SpeakerFolders(wav_scp, utt2spk, [*_remarks(root, tree), *copies, *_renamed(speakers)])
+    return SpeakerFolders(
+        wav_scp, utt2spk,
+        left_out=[*_remarks(root, tree), *copies],
+        notes=[*_single(tree), *_renamed(speakers)],
+        folders={speaker: folder for folder, speaker in speakers.items()},
+    )  # fmt: skip
 
 
 def write_lists(found: SpeakerFolders, data_dir: str | Path) -> None:
@@ -242,6 +256,9 @@ def _remarks(root: Path, tree: _Tree) -> Iterator[str]:
     empty = [name for name in empty if name not in {*tree.left_out.get(_LINK, ()), *tree.unreadable}]
     if empty:
         yield f"{_number(empty, 'folder')} without audio files ({one_line(empty[0])}{_more(empty)})"
+
+
+def _single(tree: _Tree) -> Iterator[str]:
     single = sorted(folder for folder, paths in tree.audio.items() if len(paths) == 1)
     if single and len(tree.audio) > 1:
         first = one_line(single[0]) + _more(single)

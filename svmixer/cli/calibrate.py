@@ -12,6 +12,7 @@ threshold of the others.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,6 +65,8 @@ class CalibrateConfig:
     cohort_size: int = 400
     # Highest cohort scores that AS-norm takes.
     top: int = 100
+    # true: print an object with the operating points and what they cost.
+    json: bool = False
 
     def __post_init__(self) -> None:
         at_least(self, 2, "utterances", "cohort_size", "top", "enrolments")
@@ -87,7 +90,12 @@ def main(argv: list[str] | None = None) -> None:
     config = parse_args(CalibrateConfig, argv, __doc__)
     if not config.sets:
         raise UsageError("sets: name a dump or more of speakers who were not in the training")
-    run(config)
+    found = run(config)
+    if config.json:
+        points = {sides: values["operating_points"] for sides, values in found["maps"].items()}
+        print(
+            json.dumps({"model": config.model, "operating_points": points, "held_back": found["held_back"]})
+        )
 
 
 def run(config: CalibrateConfig) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from svmixer.config import parse_args
@@ -29,6 +30,8 @@ class MakeDataDirConfig:
     data_dir: str
     # true: leave out files and folders that cannot be read; false: they are an error.
     drop_missing: bool = False
+    # true: print a JSON object instead.
+    json: bool = False
 
 
 def make(argv: list[str] | None = None) -> None:
@@ -43,6 +46,10 @@ def make(argv: list[str] | None = None) -> None:
     found = find_speakers(config.audio_dir, drop_missing=config.drop_missing)
     write_lists(found, config.data_dir)
     speakers = len(set(found.utt2spk.values()))
+    if config.json:
+        counts = {"utterances": len(found.utt2spk), "speakers": speakers}
+        print(json.dumps({"data_dir": config.data_dir, **counts, "remarks": found.remarks}))
+        return
     for line in (f"{len(found.utt2spk)} recordings of {speakers} speakers", *found.remarks):
         print(f"{config.audio_dir}: {line}")
 
@@ -57,6 +64,8 @@ class ValidateDataDirConfig:
     check_files: bool = False
     # true: also require utt2spk (sets of noises have none).
     need_speakers: bool = False
+    # true: print a JSON object instead.
+    json: bool = False
 
 
 def validate(argv: list[str] | None = None) -> None:
@@ -69,6 +78,9 @@ def validate(argv: list[str] | None = None) -> None:
     size = validate_data_dir(
         config.data_dir, check_files=config.check_files, need_speakers=config.need_speakers
     )
+    if config.json:
+        print(json.dumps({"data_dir": config.data_dir, **asdict(size)}))
+        return
     counts = (size.utterances, "utterances"), (size.speakers, "speakers"), (size.trials, "trials")
     print(f"{config.data_dir}: valid,", ", ".join(f"{count} {what}" for count, what in counts if count))
 
@@ -81,6 +93,8 @@ class FixDataDirConfig:
     data_dir: str
     # true: also leave out recordings whose file is missing.
     check_files: bool = False
+    # true: print a JSON object instead.
+    json: bool = False
 
 
 def fix(argv: list[str] | None = None) -> None:
@@ -91,6 +105,9 @@ def fix(argv: list[str] | None = None) -> None:
     """
     config = parse_args(FixDataDirConfig, argv, fix.__doc__)
     report = fix_data_dir(config.data_dir, check_files=config.check_files)
+    if config.json:
+        print(json.dumps({"data_dir": config.data_dir, **asdict(report)}))
+        return
     for drop in report.dropped:
         more = ", …" if drop.count > 1 else ""
         print(f"{config.data_dir}/{drop.name}: left out {drop.count}: {drop.reason} ({drop.first}{more})")
@@ -119,6 +136,8 @@ class PartitionDataDirConfig:
     test_only: bool = False
     # Seed of the choice of speakers and trials.
     seed: int = 0
+    # true: print a JSON object instead.
+    json: bool = False
 
     def __post_init__(self) -> None:
         not_negative(self, "valid_speakers", "test_speakers", "seed")
@@ -139,6 +158,9 @@ def partition(argv: list[str] | None = None) -> None:
         test_only=config.test_only,
         seed=config.seed,
     )
+    if config.json:
+        print(json.dumps({"output_dir": config.output_dir, "speakers": speakers}))
+        return
     tested = (Path(config.data_dir) / "trials").exists()
     why = {
         "train": "the others",
@@ -174,6 +196,8 @@ class MakeTrialsConfig:
     max_per_impostor: int = 20
     # Seed of the choice.
     seed: int = 0
+    # true: print a JSON object instead.
+    json: bool = False
 
     def __post_init__(self) -> None:
         not_negative(self, "max_utterances", "max_targets", "max_per_impostor", "seed")
@@ -203,4 +227,8 @@ def trials(argv: list[str] | None = None) -> None:
         path=folder / "utt2spk",
     )
     write_trials(folder / "trials", rows)
+    if config.json:
+        counts = {"count": len(rows), "targets": int(rows.labels.sum())}
+        print(json.dumps({"trials": str(folder / "trials"), **counts}))
+        return
     print(f"{folder / 'trials'}: {len(rows)} trials, {int(rows.labels.sum())} of them targets")

@@ -52,17 +52,17 @@ def main(argv: list[str] | None = None) -> None:
     if not config.files:
         raise UsageError("no recording given: svmixer diarize RECORDING [ENROLLED...]")
     from svmixer.inference.utterance import one_channel_at
-    from svmixer.scoring.decision import Judge
+    from svmixer.scoring.decision import Decider
     from svmixer.scoring.diarize import diarize
 
     recording, *files = config.files
     verifier = config.verifier(None if files else config.store, config.rule)
-    enrolled = {name: verifier.hear([file]) for name, file in named(files).items()} or verifier.sides()
-    judge = verifier.judge
-    if judge.calibration is not None and not config.operating_point:
-        judge = Judge(verifier.embedder, replace(config.rule, operating_point="balanced"))
+    enrolled = {name: verifier.side_from([file]) for name, file in named(files).items()} or verifier.sides()
+    decider = verifier.decider
+    if decider.calibration is not None and not config.operating_point:
+        decider = Decider(verifier.embedder, replace(config.rule, operating_point="balanced"))
     wave = one_channel_at(recording, None, verifier.embedder.model.sample_rate, config.channel)
-    turns = list(diarize(judge, wave, enrolled))
+    turns = list(diarize(decider, wave, enrolled))
     if not turns:
         logger.warning("%s: nobody of the %d enrolled is heard", recording, len(enrolled))
     if config.json:

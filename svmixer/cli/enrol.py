@@ -25,8 +25,8 @@ from svmixer.cli.options import ModelOptions
 from svmixer.config import parse_args
 from svmixer.errors import SvmixerError, UsageError
 from svmixer.fileio import atomic_write
-from svmixer.log import Progress, get_logger
-from svmixer.scoring.store import StoreError
+from svmixer.log import Progress, get_logger, one_line
+from svmixer.scoring.store import StoreError, clean_name
 
 if TYPE_CHECKING:
     from svmixer.scoring.verifier import Enrolment, Verifier
@@ -68,10 +68,10 @@ def main(argv: list[str] | None = None) -> None:
         )
     if config.output:
         verifier = config.verifier()
-        side = verifier.hear(config.files)
+        side = verifier.side_from(config.files)
         with atomic_write(config.output, "wb", private=True) as stream:
             np.save(stream, side.embedding)
-        doubts = verifier.judge.enrolment_doubts(side)
+        doubts = verifier.decider.enrolment_doubts(side)
         for doubt in doubts:
             logger.warning("%s", doubt)
         if config.json:
@@ -96,11 +96,20 @@ def speakers_of(config: EnrolConfig) -> dict[str, list[str]]:
     from svmixer.audio.speaker_folders import find_speakers
 
     found = find_speakers(config.audio_dir, drop_missing=True, least=1)
-    for remark in found.remarks:
+    for remark in found.left_out:
         logger.warning("%s", remark)
+    names: dict[str, str] = {}
+    for speaker, folder in found.folders.items():
+        try:
+            name = clean_name(folder)
+        except StoreError:
+            name = speaker
+        names[speaker] = speaker if name in names.values() else name
+        if names[speaker] != folder:
+            logger.warning("%s: enrolled as '%s'", one_line(folder), names[speaker])
     recordings: dict[str, list[str]] = defaultdict(list)
     for utterance, path in found.wav_scp.items():
-        recordings[found.utt2spk[utterance]].append(path)
+        recordings[names[found.utt2spk[utterance]]].append(path)
     return recordings
 
 

@@ -6,6 +6,7 @@ Example:
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -37,6 +38,7 @@ class ExportConfig:
     name: str = ""  # of the model, on its card; empty: that of the directory
     card: str = ""  # file with text for the model card: data, limits, licence
     jobs: int = 1  # processes for what can be done at the same time
+    json: bool = False  # true: print an object with the bytes of each file and, with onnx, export.json
 
     def __post_init__(self) -> None:
         if self.onnx and not self.test:
@@ -55,8 +57,13 @@ def main(argv: list[str] | None = None) -> None:
     # What is exported is what was written.
     written = write_directory(model, config)
     logger.info("%s: %s parameters", config.output_dir, f"{sum(p.numel() for p in model.parameters()):,}")
+    described: dict[str, Any] = {}
     if config.onnx:
-        report(write_onnx(written, config))
+        described = write_onnx(written, config)
+        report(described)
+    if config.json:
+        sizes = {path.name: path.stat().st_size for path in sorted(Path(config.output_dir).iterdir())}
+        print(json.dumps({"output_dir": config.output_dir, "files": sizes, **described}))
 
 
 def write_directory(model: SpeakerModel, config: ExportConfig) -> SpeakerModel:

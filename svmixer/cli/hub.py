@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,8 @@ class PushConfig:
     private: bool = False
     # File with a token that may write, in place of HF_TOKEN and that of `hf auth login`.
     token_file: str = ""
+    # true: print a JSON object with the address.
+    json: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,8 @@ class PullConfig:
     output_dir: str = ""
     # File with a token, for private models, in place of HF_TOKEN and that of `hf auth login`.
     token_file: str = ""
+    # true: print a JSON object with the directory.
+    json: bool = False
 
 
 def push(argv: list[str] | None = None) -> None:
@@ -72,7 +77,8 @@ def push(argv: list[str] | None = None) -> None:
     for name, what in PERSONAL.items():
         if (directory / name).is_file():
             logger.warning("%s is sent, too: %s", directory / name, what)
-    print(upload(directory, config.files[1], config.private, read_token(config.token_file)))
+    address = upload(directory, config.files[1], config.private, read_token(config.token_file))
+    print(json.dumps({"url": address}) if config.json else address)
 
 
 def pull(argv: list[str] | None = None) -> None:
@@ -99,7 +105,8 @@ def pull(argv: list[str] | None = None) -> None:
         shutil.rmtree(copy, ignore_errors=True)
         shutil.copytree(directory, copy)
         copy.rename(target)
-    print(target or directory)
+    found = str(target or directory)
+    print(json.dumps({"directory": found}) if config.json else found)
 
 
 def check_export(directory: Path) -> None:

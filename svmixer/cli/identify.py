@@ -56,8 +56,8 @@ def main(argv: list[str] | None = None) -> None:
     test, *enrolled = config.files
     verifier = config.verifier(None if enrolled else config.store, config.rule)
     if enrolled:
-        sides = {name: verifier.hear([name]) for name in enrolled}
-        found = verifier.judge.rank(sides, verifier.hear_test(test), config.top)
+        sides = {name: verifier.side_from([name]) for name in enrolled}
+        found = verifier.decider.rank(sides, verifier.test_side(test), config.top)
     else:
         found = verifier.identify(test, config.top)
     if config.json:

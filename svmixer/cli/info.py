@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from svmixer.config import load, parse_args
 from svmixer.errors import UsageError
-from svmixer.fileio import read_json, sha256_file
+from svmixer.fileio import SUMS, read_json, read_sums, sha256_file
 from svmixer.inference.calibration import Calibration, read_calibration
 from svmixer.inference.embedding_model import (
     ASSETS,
@@ -79,6 +79,8 @@ def model_info(path_or_name: str) -> dict[str, Any]:
     kind = described(directory) if exported else configured(find_directory(path_or_name, "model"))
     sizes = {path.name: path.stat().st_size for path in sorted(directory.iterdir()) if path.is_file()}
     files = {name: {"bytes": size, "sha256": sha256_file(directory / name)} for name, size in sizes.items()}
+    sums = read_sums(directory)
+    changed = [name for name, digest in sums.items() if files.get(name, {}).get("sha256") != digest]
     graph = FILES[kind["precisions"][0]] if kind["precisions"] else "model.safetensors"
     weights = whole_weights(directory / graph).name
     calibration = read_calibration(directory)
@@ -91,6 +93,8 @@ def model_info(path_or_name: str) -> dict[str, Any]:
         "fingerprint": files[weights]["sha256"] if weights in files else None,
         "weights": weights,
         "files": files,
+        # None: no sums are there to compare with.
+        "changed": changed if sums else None,
         "licence": licence(directory / CARD),
     }
 
@@ -173,6 +177,8 @@ def model_lines(found: dict[str, Any]) -> Iterator[str]:
     yield "files"
     for name, file in found["files"].items():
         yield f"  {name:20} {file['bytes']:>11,} bytes  {file['sha256'][:16]}…"
+    for name in found["changed"] or ():
+        yield f"  {name}: missing, or not the file that {SUMS} was written for"
     if found["licence"]:
         yield f"licence      {found['licence']}"
 

@@ -71,8 +71,9 @@ class DecisionOptions(ModelOptions):
         """The options as the rule of a verifier."""
         from svmixer.inference.verification import Rule
 
-        most = share(self.max_false_accepts) if self.max_false_accepts else None
-        return Rule(self.operating_point or STANDARD, most, threshold=self.threshold)
+        return Rule(
+            self.operating_point or STANDARD, self.max_false_accepts or None, threshold=self.threshold
+        )
 
 
 @dataclass(frozen=True)
@@ -88,18 +89,3 @@ class AnswerOptions(DecisionOptions):
     def rule(self) -> Rule:
         """The options as the rule of a verifier."""
         return replace(super().rule, prior=self.prior)
-
-
-def share(text: str) -> float:
-    """``0.001`` or ``0.1%`` as a number.
-
-    Raises:
-        ValueError: neither.
-    """
-    try:
-        value = float(text.removesuffix("%")) / (100.0 if text.endswith("%") else 1.0)
-    except ValueError:
-        value = 0.0
-    if not 0.0 < value <= 1.0:
-        raise ValueError(f"max_false_accepts: a share as 0.001 or 0.1%, found '{text}'")
-    return value

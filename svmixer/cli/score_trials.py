@@ -69,12 +69,12 @@ def main(argv: list[str] | None = None) -> None:
     trials = read_trials(config.files[0])
     check_classes(trials, config.files[0])
     verifier = config.verifier()
-    calibrated = verifier.judge.calibration is not None
+    calibrated = verifier.decider.calibration is not None
     if config.scores == "ratio" and not calibrated:
         raise SvmixerError(f"{config.model} has no calibration: svmixer calibrate, or --scores cosine")
     ratio = calibrated and config.scores != "cosine"
-    sides = hear_all(verifier, recordings(config, trials.utterances))
-    scores = verifier.judge.trial_scores(sides, trials.enrol, trials.test, ratio)
+    sides = embed_sides(verifier, recordings(config, trials.utterances))
+    scores = verifier.decider.trial_scores(sides, trials.enrol, trials.test, ratio)
     if config.output:
         write_scores(config.output, trials, scores)
     figures = score_figures(scores, trials.labels, (0.05, 0.01), ratio)
@@ -105,7 +105,7 @@ def recordings(config: ScoreTrialsConfig, names: list[str]) -> list[str]:
     return [table[name] for name in names]
 
 
-def hear_all(verifier: Verifier, files: list[str]) -> list[Side]:
+def embed_sides(verifier: Verifier, files: list[str]) -> list[Side]:
     """Every recording, ready to be compared.
 
     Raises:
@@ -114,7 +114,7 @@ def hear_all(verifier: Verifier, files: list[str]) -> list[Side]:
     progress, sides, failures = Progress(logger, len(files), "recordings"), [], []
     for number, name in enumerate(files, 1):
         try:
-            sides.append(verifier.hear_test(name))
+            sides.append(verifier.test_side(name))
         except SvmixerError as error:
             failures.append(str(error))
         progress.update(number)

@@ -51,11 +51,13 @@ def main(argv: list[str] | None = None) -> None:
         how = "svmixer verify ENROLLED... TEST, or svmixer verify TEST --name NAME"
         raise UsageError(f"two recordings or more are compared, found {len(config.files)}: {how}")
     verifier = config.verifier(config.store if config.name else None, config.rule)
-    enrolled = verifier.side(config.name) if config.name else verifier.hear(config.files[:-1])
-    test = verifier.hear_test(config.files[-1])
-    verdict = verifier.judge.verdict(enrolled, test)
+    enrolled = verifier.side(config.name) if config.name else verifier.side_from(config.files[:-1])
+    test = verifier.test_side(config.files[-1])
+    verdict = verifier.decider.verdict(enrolled, test)
     if config.json or config.format == "json":
-        speech = [None if one is None else round(one.seconds, 2) for one in (*enrolled.heard, *test.heard)]
+        speech = [
+            None if one is None else round(one.seconds, 2) for one in (*enrolled.measured, *test.measured)
+        ]
         names = {"enrolled": config.files[:-1], "name": config.name or None, "test": config.files[-1]}
         found = {"decision": verdict.decision, **asdict(verdict), "speech": speech, **names}
         print(json.dumps(found | {"weights": str(verifier.embedder.weights)}, ensure_ascii=False))

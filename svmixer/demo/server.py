@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from svmixer.demo.site import Site, content
+from svmixer.errors import SvmixerError
 
 LOOPBACK = "127.0.0.1"
 # Tried first: what a browser keeps for a page, it keeps for its port.
@@ -43,13 +44,16 @@ def make_server(site: Site, port: int = 0) -> ThreadingHTTPServer:
     """A server of the files of ``site`` and nothing else; for port 0 the usual one, or any that is free.
 
     Raises:
-        OSError: the port is in use.
+        SvmixerError: the port is in use, or needs more rights.
     """
     handler = partial(_Handler, site)
     if port == 0:
         with contextlib.suppress(OSError):
             return ThreadingHTTPServer((LOOPBACK, USUAL_PORT), handler)
-    return ThreadingHTTPServer((LOOPBACK, port), handler)
+    try:
+        return ThreadingHTTPServer((LOOPBACK, port), handler)
+    except OSError as error:
+        raise SvmixerError(f"port {port}: {error.strerror}: name another one with --port") from None
 
 
 def address(server: ThreadingHTTPServer) -> str:

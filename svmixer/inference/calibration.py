@@ -7,6 +7,7 @@ slope, offset and thresholds depend on how many of its sides come through a tele
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ import numpy as np
 
 from svmixer.audio.quality import Quality
 from svmixer.config import nearest
-from svmixer.errors import SvmixerError
+from svmixer.errors import SvmixerError, UsageError
 from svmixer.fileio import read_json
 from svmixer.inference.embedding_model import ModelError
 from svmixer.inference.normalisation import cohort_statistics, normalise
@@ -31,13 +32,21 @@ TELEPHONE_DB = -34.0
 HARDLY_SPEECH = "hardly speech: music or noise"
 
 
-def check_share(false_accepts: float) -> None:
-    """
+def parse_share(false_accepts: float | str) -> float:
+    """A share of false accepts: ``0.001``, or as text also ``0.1%``.
+
     Raises:
-        SvmixerError: no share of false accepts that can be asked for.
+        SvmixerError: no share that can be asked for.
     """
-    if not 0.0 < false_accepts <= 1.0:
-        raise SvmixerError(f"max_false_accepts: a share between 0 and 1, found {false_accepts:g}")
+    value = -1.0
+    with contextlib.suppress(ValueError, TypeError):
+        if isinstance(false_accepts, str) and false_accepts.endswith("%"):
+            value = float(false_accepts[:-1]) / 100.0
+        else:
+            value = float(false_accepts)
+    if not 0.0 < value <= 1.0:
+        raise SvmixerError(f"max_false_accepts: a share as 0.001 or 0.1%, found '{false_accepts}'")
+    return value
 
 
 @dataclass(frozen=True)
@@ -91,10 +100,10 @@ class Map:
         """The operating point of that name.
 
         Raises:
-            SvmixerError: there is none; the message has the nearest.
+            UsageError: there is none; the message has the nearest.
         """
         if name not in self.points:
-            raise SvmixerError(f"no operating point '{name}'; {nearest(name, list(self.points))}")
+            raise UsageError(f"no operating point '{name}'; {nearest(name, list(self.points))}")
         return self.points[name]
 
     def at_most(self, false_accepts: float) -> OperatingPoint:
@@ -103,7 +112,7 @@ class Map:
         Raises:
             SvmixerError: a share that is none, or smaller than the trials of the calibration can show.
         """
-        check_share(false_accepts)
+        parse_share(false_accepts)
         found = next((point for point in self.table if point.false_accepts <= false_accepts), None)
         if found is None:
             least = min(point.false_accepts for point in self.table)

@@ -12,8 +12,8 @@ from svmixer.errors import SvmixerError
 from svmixer.inference.calibration import (
     STANDARD,
     Calibration,
-    check_share,
     is_telephone,
+    parse_share,
     probability,
     telephone_sides,
 )
@@ -33,8 +33,8 @@ class Rule:
 
     # Name of one of the model's operating points.
     operating_point: str = STANDARD
-    # Share of different speakers that may be accepted, in place of the name.
-    max_false_accepts: float | None = None
+    # Share of different speakers that may be accepted, in place of the name: 0.001, or "0.1%".
+    max_false_accepts: float | str | None = None
     # Probability of one speaker before the recordings were heard.
     prior: float = 0.5
     # Cosine from which on it is one speaker, in place of the model's calibration.
@@ -43,9 +43,13 @@ class Rule:
     def __post_init__(self) -> None:
         if self.threshold is not None:
             check_threshold(self.threshold)
-        if self.max_false_accepts is not None:
-            check_share(self.max_false_accepts)
+        _ = self.share
         probability(0.0, self.prior)
+
+    @property
+    def share(self) -> float | None:
+        """``max_false_accepts`` as a number."""
+        return None if self.max_false_accepts is None else parse_share(self.max_false_accepts)
 
     @property
     def is_default(self) -> bool:
@@ -155,7 +159,7 @@ def verify_calibrated(
     if not fits:
         outside.append("telephone band, which this model is not calibrated for")
     ratio = calibration.ratio(enrolled, embedding, number)
-    most = rule.max_false_accepts
+    most = rule.share
     point = found.point(rule.operating_point) if most is None else found.at_most(most)
     if 0.0 < ratio < point.ratio:
         doubts = (*doubts, "more likely one speaker, but not enough for this operating point")

@@ -15,7 +15,7 @@ from svmixer.errors import SvmixerError
 from svmixer.fileio import md5_file, read_json
 from svmixer.lists import Trials, read_trials
 from svmixer.scoring.result import read_metrics, read_scores, trial_speakers
-from svmixer.scoring.ways import COSINE
+from svmixer.scoring.scorers import COSINE
 
 # Folders of an experiment that hold results of the model; of one that was scored before the training; of the
 # controls, with their names in tables.

@@ -34,25 +34,30 @@ def drawn(experiments: Sequence[Experiment]) -> list[Drawn]:
     """All results of the experiments with their names, colours and lines.
 
     One experiment has a colour for the model, for each control and for the baseline; several have one each.
-    Controls and baselines, which depend on no experiment, are then those of the first that has them, in
-    further colours.
+    Controls and baselines are then in further colours, once if they are the same for all, else with the name
+    of their experiment.
     """
     several, found = len(experiments) > 1, []
     others = COLOURS[len(experiments) if several else 1 :]
     colours = dict(zip((*CONTROLS, BASELINE), others, strict=False))
-    seen: set[tuple[object, ...]] = set()
+    # Of controls and baselines, by system and condition: whose they are, EER and trial list.
+    seen: dict[tuple[object, ...], tuple[object, ...]] = {}
     lines = Counter[str]()
     for number, experiment in enumerate(experiments):
         for result in experiment.results:
             own = result.kind == MODEL
             system = experiment.name if own and several else result.system
-            key = (system, *result.condition)
-            if key in seen:
-                continue
-            seen.add(key)
+            if not own:
+                figures = result.metrics["eer"], result.metrics["trials_md5"]
+                first = seen.setdefault((system, *result.condition), (experiment.name, *figures))
+                if first[0] != experiment.name:
+                    if first[1:] == figures:
+                        continue
+                    system = f"{system}, {experiment.name}"
             colour = COLOURS[number % len(COLOURS)] if own else colours.get(result.kind, INK)
-            dash = DASHES[lines[system + result.condition.set] % len(DASHES)]
-            lines[system + result.condition.set] += 1
+            line_of = (experiment.name if own else result.kind) + result.condition.set
+            dash = DASHES[lines[line_of] % len(DASHES)]
+            lines[line_of] += 1
             label = system if result.condition.plain else f"{system}, {result.condition.name}"
             found.append(Drawn(result, system, label, colour, dash))
     return sorted(found, key=lambda one: one.result.kind != MODEL)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from svmixer.report.results import Condition, Result
-from svmixer.scoring.ways import COSINE
+from svmixer.scoring.scorers import COSINE
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]], align: str = "") -> str:
@@ -32,10 +32,10 @@ def protocol_name(metrics: dict[str, Any]) -> str:
 
 def scoring_name(metrics: dict[str, Any]) -> str:
     """The score normalisation in words, behind the way of scoring where that is not the plain cosine."""
-    norm, way = str(metrics["normalisation"]), metrics.get("scoring", COSINE)
-    if way == COSINE:
+    norm, scorer = str(metrics["normalisation"]), metrics.get("scoring", COSINE)
+    if scorer == COSINE:
         return norm
-    return str(way) if norm == "none" else f"{way}; {norm}"
+    return str(scorer) if norm == "none" else f"{scorer}; {norm}"
 
 
 def result_table(results: Sequence[Result]) -> str:

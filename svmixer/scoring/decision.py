@@ -51,7 +51,7 @@ def check_somebody(enrolled: Mapping[str, Side]) -> None:
         raise SvmixerError("nobody is enrolled: svmixer enrol FILE... --name NAME")
 
 
-class Judge:
+class Decider:
     """Decides about the embeddings of one model.
 
     Args:
@@ -60,6 +60,7 @@ class Judge:
 
     Raises:
         SvmixerError: an operating point where nothing is calibrated.
+        UsageError: one that the calibration does not have.
     """
 
     def __init__(self, embedder: Embedder, rule: Rule) -> None:
@@ -70,6 +71,10 @@ class Judge:
             raise SvmixerError(
                 f"{why}: an operating point or max_false_accepts needs one (svmixer calibrate)"
             )
+        if self.calibration is not None:
+            # Before anything is embedded.
+            for found in self.calibration.maps.values():
+                found.point(rule.operating_point)
 
     @property
     def calibration(self) -> Calibration | None:
@@ -151,7 +156,7 @@ class Judge:
         """The share of false accepts for one of so many enrolled, and what is to be said of it."""
         if self.calibration is None or number == 1:
             return None, []
-        share = self.rule.max_false_accepts
+        share = self.rule.share
         if share is None:
             share = self.calibration.maps[0].point(self.rule.operating_point).false_accepts
         # What every map can promise: which of them counts depends on the trial.

@@ -19,7 +19,7 @@ from svmixer.audio.speech import FRAME, speech_frames
 from svmixer.inference.utterance import WINDOWS_AT_ONCE, Source, source_windows, unit_length, wave_source
 from svmixer.inference.verification import Verdict
 from svmixer.log import Progress, get_logger
-from svmixer.scoring.decision import Judge, check_somebody
+from svmixer.scoring.decision import Decider, check_somebody
 from svmixer.scoring.sides import Side
 
 logger = get_logger(__name__)
@@ -43,11 +43,11 @@ class Turn:
     verdict: Verdict
 
 
-def diarize(judge: Judge, wave: LongWave | np.ndarray, enrolled: Mapping[str, Side]) -> Iterator[Turn]:
+def diarize(decider: Decider, wave: LongWave | np.ndarray, enrolled: Mapping[str, Side]) -> Iterator[Turn]:
     """Turns of the enrolled in a recording, in the order of time.
 
     Args:
-        judge: of the model that they are enrolled with.
+        decider: of the model that they are enrolled with.
         wave: one channel ``(N,)`` at the model's rate.
         enrolled: by name.
 
@@ -56,25 +56,25 @@ def diarize(judge: Judge, wave: LongWave | np.ndarray, enrolled: Mapping[str, Si
         SvmixerError: nobody is enrolled.
     """
     check_somebody(enrolled)
-    source, rate = wave_source(wave), judge.embedder.model.sample_rate
+    source, rate = wave_source(wave), decider.embedder.model.sample_rate
     spans = speech_spans(source, rate)
     # Everything has been read: nothing but zeros, or channels that cancel each other, is an error.
     source.finish()
-    change = _CHANGE_COSINE if judge.calibration is None else _CHANGE
-    path = best_path(step_scores(judge, source, list(enrolled.values())), change)
+    change = _CHANGE_COSINE if decider.calibration is None else _CHANGE
+    path = best_path(step_scores(decider, source, list(enrolled.values())), change)
     for start, end, _ in turns_of(path, spans, rate):
         # Of the turn as a whole: longer than a window, it knows better who it is than its steps do.
-        (name, verdict), *_ = judge.rank(enrolled, _side(judge, source, start, end), top=1).ranked
+        (name, verdict), *_ = decider.rank(enrolled, _side(decider, source, start, end), top=1).ranked
         if verdict.same:
             yield Turn(start / rate, end / rate, name, verdict)
 
 
-def step_scores(judge: Judge, source: Source, enrolled: Sequence[Side]) -> np.ndarray:
+def step_scores(decider: Decider, source: Source, enrolled: Sequence[Side]) -> np.ndarray:
     """Log-likelihood ratios ``float32 (S, N)`` of every step of half a second for N speakers.
 
     A step has the mean of all the windows that it lies in.
     """
-    model = judge.embedder.model
+    model = decider.embedder.model
     hop, window = round(STEP * model.sample_rate), model.window
     starts = np.arange(0, max(source.num_samples - window, 0) + hop, hop)
     starts = np.minimum(starts, max(source.num_samples - window, 0))
@@ -85,7 +85,7 @@ def step_scores(judge: Judge, source: Source, enrolled: Sequence[Side]) -> np.nd
         some = starts[first : first + WINDOWS_AT_ONCE]
         waves = np.stack(list(source_windows(source, some, window)))
         sides = [Side(vector) for vector in unit_length(model.embed_windows(waves))]
-        scores = judge.scores(sides, enrolled)
+        scores = decider.scores(sides, enrolled)
         for start, row in zip(some, scores, strict=True):
             part = slice(start // hop, -(-(start + window) // hop))
             total[part] += row
@@ -143,9 +143,9 @@ def turns_of(path: np.ndarray, spans: Sequence[tuple[int, int]], rate: int) -> I
                 yield start, stop, speaker
 
 
-def _side(judge: Judge, source: Source, start: int, end: int) -> Side:
+def _side(decider: Decider, source: Source, start: int, end: int) -> Side:
     """A stretch of a recording as one of its own."""
-    model = judge.embedder.model
+    model = decider.embedder.model
     meter = QualityMeter(model.sample_rate)
     piece = Source("", end - start, meter.reading(lambda first, count: source.read(start + first, count)))
     ((_, vector),) = model.embed_sources([piece])

@@ -16,10 +16,13 @@ from svmixer.audio.speech import NO_SPEECH
 from svmixer.errors import SvmixerError
 from svmixer.inference.calibration import HARDLY_SPEECH
 from svmixer.inference.speech_parts import speech_parts
-from svmixer.inference.utterance import Recording, one_channel_at, wave_source
+from svmixer.inference.utterance import Recording, Source, one_channel_at, wave_source
 from svmixer.lists import ListError, read_table
+from svmixer.log import Progress, get_logger
 from svmixer.scoring.embedder import Embedder
 from svmixer.scoring.vectors import EmbeddingError, load_embeddings
+
+logger = get_logger(__name__)
 
 # Endings of files that hold embeddings: of `svmixer enrol`, and all that `svmixer embed` writes with names.
 VECTORS = (".npy", ".npz", ".scp")
@@ -28,7 +31,7 @@ LITTLE_SPEECH = 1.0  # seconds
 
 
 @dataclass(frozen=True)
-class Heard:
+class EmbeddedRecording:
     """Embeddings ``float32 (n, D)`` of one file, and what speaks against relying on them."""
 
     vectors: np.ndarray
@@ -39,9 +42,9 @@ class Heard:
     quality: Quality | None = None
 
 
-def hear(
+def embed_recording(
     embedder: Embedder, recording: Recording, channel: int | None = None, sample_rate: int | None = None
-) -> Heard:
+) -> EmbeddedRecording:
     """The embedding of a recording, or the embeddings in a file.
 
     Args:
@@ -65,10 +68,10 @@ def hear(
         if vectors.shape[1] != embedder.size:
             what = f"embeddings of {vectors.shape[1]} numbers, this model's have {embedder.size}"
             raise SvmixerError(f"{name}: {what}: they were made with another model")
-        return Heard(vectors)
+        return EmbeddedRecording(vectors)
     rate = embedder.model.sample_rate
     wave = one_channel_at(recording, sample_rate, rate, channel)
-    parts, meter = speech_parts(wave_source(wave, name), rate), QualityMeter(rate)
+    parts, meter = speech_parts(_reporting(wave_source(wave, name), rate), rate), QualityMeter(rate)
     source = dataclasses.replace(parts.source, read=meter.reading(parts.source.read))
     ((_, vector),) = embedder.model.embed_sources([source])
     quality = meter.quality(source.num_samples)
@@ -78,10 +81,26 @@ def hear(
     little = (f"{name}: {quality.seconds:.1f} s of speech",) if quality.seconds < LITTLE_SPEECH else ()
     if parts.hardly:
         quality = dataclasses.replace(quality, seconds=parts.seconds, hardly_speech=True)
-        return Heard(vector[None], tuple(doubts), (f"{name}: {HARDLY_SPEECH}",), quality)
+        return EmbeddedRecording(vector[None], tuple(doubts), (f"{name}: {HARDLY_SPEECH}",), quality)
     if quality.steady and not little and parts.seconds is None:
         doubts.append(f"{name}: a steady sound, hardly speech")
-    return Heard(vector[None], tuple(doubts), little, quality)
+    return EmbeddedRecording(vector[None], tuple(doubts), little, quality)
+
+
+def _reporting(source: Source, rate: int) -> Source:
+    """A recording that says how far it is read, where that takes long: once for its speech, once to embed."""
+    total, done = 2 * source.num_samples, 0
+    progress = Progress(logger, total // rate, f"seconds of {source.name}, read twice")
+
+    def read(first: int, count: int) -> np.ndarray:
+        nonlocal done
+        samples = source.read(first, count)
+        done += count
+        # Windows overlap: more may be read than that.
+        progress.update(min(done, total - rate) // rate)
+        return samples
+
+    return dataclasses.replace(source, read=read)
 
 
 def name_of(recording: Recording) -> str:

@@ -63,7 +63,7 @@ def score_set(
         "lowpass_hz": settings["lowpass_hz"],
         "max_seconds": settings["max_seconds"],
         **({"channels": settings["channels"]} if "channels" in settings else {}),
-        "scoring": scored.way,
+        "scoring": scored.scorer,
         "normalisation": scored.normalisation,
         "cohort": scored.cohort,
         **rate_figures(scored.scores, trials, speakers, replicates, seed),

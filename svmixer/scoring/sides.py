@@ -13,7 +13,7 @@ from svmixer.inference.calibration import is_telephone
 from svmixer.inference.utterance import Recording
 from svmixer.inference.verification import enrol
 from svmixer.scoring.embedder import Embedder
-from svmixer.scoring.recordings import Heard, hear
+from svmixer.scoring.recordings import EmbeddedRecording, embed_recording
 from svmixer.scoring.store import Enrolled
 
 
@@ -24,7 +24,7 @@ class Side:
     # float32 (D,), unit length
     embedding: np.ndarray
     # Of each recording that it is of; None: not known.
-    heard: tuple[Quality | None, ...] = ()
+    measured: tuple[Quality | None, ...] = ()
     # What speaks against relying on them; and that there is little speech, which a calibration has limits
     # for.
     doubts: tuple[str, ...] = ()
@@ -33,7 +33,7 @@ class Side:
     @property
     def qualities(self) -> list[Quality]:
         """Of the recordings, as far as they are known."""
-        return [quality for quality in self.heard if quality is not None]
+        return [quality for quality in self.measured if quality is not None]
 
     @property
     def telephone(self) -> float:
@@ -46,23 +46,23 @@ def side_of(enrolled: Sequence[Enrolled]) -> Side:
     return Side(enrol([one.embedding for one in enrolled]), tuple(one.quality for one in enrolled))
 
 
-def side_of_heard(heard: Sequence[Heard]) -> Side:
-    """A speaker by what was heard."""
+def side_of_recordings(embedded: Sequence[EmbeddedRecording]) -> Side:
+    """A speaker by its embedded recordings."""
     return Side(
-        enrol([vector for one in heard for vector in one.vectors]),
-        tuple(one.quality for one in heard for _ in one.vectors),
-        tuple(doubt for one in heard for doubt in one.doubts),
-        tuple(doubt for one in heard for doubt in one.little),
+        enrol([vector for one in embedded for vector in one.vectors]),
+        tuple(one.quality for one in embedded for _ in one.vectors),
+        tuple(doubt for one in embedded for doubt in one.doubts),
+        tuple(doubt for one in embedded for doubt in one.little),
     )
 
 
-def hear_all(
+def embed_recordings(
     embedder: Embedder,
     recordings: Recording | Sequence[Recording],
     channel: int | None = None,
     sample_rate: int | None = None,
-) -> list[Heard]:
-    """Each of one or more recordings; see :func:`svmixer.scoring.recordings.hear`.
+) -> list[EmbeddedRecording]:
+    """Each of one or more recordings; see :func:`svmixer.scoring.recordings.embed_recording`.
 
     Raises:
         SvmixerError: no recording.
@@ -71,4 +71,4 @@ def hear_all(
     given = list(recordings) if isinstance(recordings, (list, tuple)) else [recordings]
     if not given:
         raise SvmixerError("no recording given")
-    return [hear(embedder, one, channel, sample_rate) for one in given]
+    return [embed_recording(embedder, one, channel, sample_rate) for one in given]

@@ -117,10 +117,26 @@ class EnrolmentStore(Store):
         found = self._read("WHERE speaker = ?", name)
         return found[name] if found else super().speaker(name)
 
+    def others_with(self, speaker: str, embeddings: Sequence[np.ndarray]) -> list[str]:
+        """See :class:`Store`."""
+        if self._nothing_written():
+            return []
+        blobs = [np.asarray(vector, "<f4").tobytes() for vector in embeddings]
+        places = ", ".join("?" * len(blobs))
+        query = (
+            "SELECT DISTINCT speaker FROM recordings "
+            f"WHERE speaker != ? AND embedding IN ({places}) ORDER BY speaker"
+        )
+        with self._open() as database:
+            return [name for (name,) in database.execute(query, (clean_name(speaker), *blobs))]
+
+    def _nothing_written(self) -> bool:
+        """Whether there is no file, or the empty one of a process that was killed."""
+        return not self.path.exists() or not self.path.stat().st_size
+
     def _read(self, where: str = "", *values: str) -> dict[str, list[Enrolled]]:
         found: dict[str, list[Enrolled]] = {}
-        # A process that was killed may have left an empty file.
-        if not self.path.exists() or not self.path.stat().st_size:
+        if self._nothing_written():
             return found
         columns = ", ".join(("speaker", "source", "enrolled", "embedding", *_QUALITY))
         with self._open() as database:

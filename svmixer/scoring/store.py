@@ -53,6 +53,10 @@ class Store(ABC):
         """All who are enrolled, in the order of their names."""
 
     @abstractmethod
+    def others_with(self, speaker: str, embeddings: Sequence[np.ndarray]) -> list[str]:
+        """Names of all others who are enrolled with one of these very embeddings ``(D,)``, sorted."""
+
+    @abstractmethod
     def delete(self, name: str) -> int:
         """Forget a speaker; how many recordings that were.
 
@@ -95,6 +99,16 @@ class MemoryStore(Store):
     def speakers(self) -> Mapping[str, list[Enrolled]]:
         """See :class:`Store`."""
         return dict(sorted(self._speakers.items()))
+
+    def others_with(self, speaker: str, embeddings: Sequence[np.ndarray]) -> list[str]:
+        """See :class:`Store`."""
+        wanted = {np.asarray(vector, "<f4").tobytes() for vector in embeddings}
+        return [
+            name
+            for name, known in self.speakers().items()
+            if name != clean_name(speaker)
+            and any(np.asarray(one.embedding, "<f4").tobytes() in wanted for one in known)
+        ]
 
     def delete(self, name: str) -> int:
         """See :class:`Store`."""

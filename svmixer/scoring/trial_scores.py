@@ -18,8 +18,8 @@ from svmixer.lists.enroll_map import ENROLL_MAP, Models
 from svmixer.lists.table import iter_lines
 from svmixer.scoring.cohort import read_cohort
 from svmixer.scoring.metrics import SCORE_DECIMALS, score_trials
+from svmixer.scoring.scorers import COSINE, make_scorer
 from svmixer.scoring.vectors import EmbeddingError, load_embeddings, merge_jobs
-from svmixer.scoring.ways import COSINE, make_scorer
 
 Norm = Literal["none", "asnorm", "snorm"]
 # Utterances → their embeddings (U, D).
@@ -31,8 +31,8 @@ NORMS = {"asnorm": "AS-norm", "snorm": "S-norm"}
 class Scoring:
     """How sides become scores."""
 
-    # See svmixer.scoring.ways.parse_way.
-    way: str = COSINE
+    # See svmixer.scoring.scorers.parse_scoring.
+    scorer: str = COSINE
     # asnorm: with the top_k highest scores against the cohort; snorm: with all of them.
     norm: Norm = "none"
     # Where cohort.scp and the training embeddings are.
@@ -63,7 +63,7 @@ class Scored:
     # float64 (N,), rounded as they are written.
     scores: np.ndarray
     # In words.
-    way: str
+    scorer: str
     normalisation: str
     # What it was normalised with.
     cohort: dict[str, Any] | None
@@ -152,9 +152,9 @@ def score_sides(sides: Sides, scoring: Scoring) -> Scored:
     Raises:
         EmbeddingError: the cohort or the training embeddings are missing, do not belong to these embeddings,
             or are unfit.
-        ListError: see :func:`svmixer.scoring.ways.make_scorer`.
+        ListError: see :func:`svmixer.scoring.scorers.make_scorer`.
     """
-    scorer = make_scorer(scoring.way, scoring.cohort_dir, scoring.train_dir, sides.settings)
+    scorer = make_scorer(scoring.scorer, scoring.cohort_dir, scoring.train_dir, sides.settings)
     first, second = scorer.sides(sides.vectors)
     scores = score_trials(first, sides.enrol, sides.test, second)
     if scoring.norm == "none":

@@ -13,10 +13,10 @@ from svmixer.inference.embedding_model import DEFAULT_MODEL
 from svmixer.inference.onnx_model import Precision
 from svmixer.inference.utterance import Recording, unit_length
 from svmixer.inference.verification import Rule, Verdict
-from svmixer.scoring.decision import Identification, Judge
+from svmixer.scoring.decision import Decider, Identification
 from svmixer.scoring.embedder import Embedder, Runtime, load_embedder
 from svmixer.scoring.recordings import name_of
-from svmixer.scoring.sides import Side, hear_all, side_of, side_of_heard
+from svmixer.scoring.sides import Side, embed_recordings, side_of, side_of_recordings
 from svmixer.scoring.sqlite_store import EnrolmentStore
 from svmixer.scoring.store import Enrolled, MemoryStore, Store, StoreError
 
@@ -74,7 +74,7 @@ class Verifier:
     ) -> None:
         self.embedder: Embedder = load_embedder(str(model), runtime, precision)
         rule = Rule(rule) if isinstance(rule, str) else rule or Rule()
-        self.judge, self.channel = Judge(self.embedder, rule), channel
+        self.decider, self.channel = Decider(self.embedder, rule), channel
         self.store: Store = MemoryStore()
         if store is not None:
             name, size = self.embedder.name, self.embedder.size
@@ -93,8 +93,8 @@ class Verifier:
         Raises:
             AudioError: a recording that cannot be used, or without any speech.
         """
-        heard = hear_all(self.embedder, recordings, self.channel, sample_rate)
-        vectors = unit_length(np.concatenate([one.vectors for one in heard]))
+        embedded = embed_recordings(self.embedder, recordings, self.channel, sample_rate)
+        vectors = unit_length(np.concatenate([one.vectors for one in embedded]))
         return vectors if isinstance(recordings, (list, tuple)) else vectors[0]
 
     def enrol(
@@ -106,16 +106,21 @@ class Verifier:
             AudioError: see :meth:`embed`; nothing is enrolled then.
             StoreError: a name that is empty, longer than 200 characters or not printable.
         """
-        heard = hear_all(self.embedder, recordings, self.channel, sample_rate)
+        embedded = embed_recordings(self.embedder, recordings, self.channel, sample_rate)
         given = recordings if isinstance(recordings, (list, tuple)) else [recordings]
-        new = self.store.add(name, [
+        stored = [
             Enrolled(vector, name_of(one), found.quality)
-            for one, found in zip(given, heard, strict=True)
+            for one, found in zip(given, embedded, strict=True)
             for vector in unit_length(found.vectors)
-        ])  # fmt: skip
-        now = side_of_heard(heard)
-        speaker = replace(self.side(name), doubts=now.doubts, little=now.little)
-        return Enrolment(new, len(speaker.heard), self.judge.enrolment_doubts(speaker))
+        ]
+        new = self.store.add(name, stored)
+        now = side_of_recordings(embedded)
+        doubts = [*now.doubts]
+        others = self.store.others_with(name, [one.embedding for one in stored])
+        if others:
+            doubts.append(f"the same recording is enrolled as {', '.join(map(repr, others))}")
+        speaker = replace(self.side(name), doubts=tuple(doubts), little=now.little)
+        return Enrolment(new, len(speaker.measured), self.decider.enrolment_doubts(speaker))
 
     def delete(self, name: str) -> None:
         """Forget a speaker.
@@ -132,7 +137,7 @@ class Verifier:
             StoreError: nobody is.
             AudioError: see :meth:`embed`.
         """
-        return self.judge.verdict(self.side(name), self.hear_test(recording, sample_rate))
+        return self.decider.verdict(self.side(name), self.test_side(recording, sample_rate))
 
     def compare(
         self, first: Recording | Sequence[Recording], second: Recording, sample_rate: int | None = None
@@ -142,7 +147,7 @@ class Verifier:
         Raises:
             AudioError: see :meth:`embed`.
         """
-        return self.judge.verdict(self.hear(first, sample_rate), self.hear_test(second, sample_rate))
+        return self.decider.verdict(self.side_from(first, sample_rate), self.test_side(second, sample_rate))
 
     def identify(self, recording: Recording, top: int = 3, sample_rate: int | None = None) -> Identification:
         """Who of the enrolled a recording is of, or that it is nobody of them.
@@ -151,7 +156,7 @@ class Verifier:
             StoreError: nobody is enrolled.
             AudioError: see :meth:`embed`.
         """
-        return self.judge.rank(self.sides(), self.hear_test(recording, sample_rate), top)
+        return self.decider.rank(self.sides(), self.test_side(recording, sample_rate), top)
 
     def sides(self) -> dict[str, Side]:
         """All who are enrolled, by name, as sides of a comparison.
@@ -172,24 +177,24 @@ class Verifier:
         """
         return side_of(self.store.speaker(name))
 
-    def hear(self, recordings: Recording | Sequence[Recording], sample_rate: int | None = None) -> Side:
+    def side_from(self, recordings: Recording | Sequence[Recording], sample_rate: int | None = None) -> Side:
         """One speaker's recordings as a side of a comparison.
 
         Raises:
             AudioError: see :meth:`embed`.
         """
-        return side_of_heard(hear_all(self.embedder, recordings, self.channel, sample_rate))
+        return side_of_recordings(embed_recordings(self.embedder, recordings, self.channel, sample_rate))
 
-    def hear_test(self, recording: Recording, sample_rate: int | None = None) -> Side:
+    def test_side(self, recording: Recording, sample_rate: int | None = None) -> Side:
         """One recording as the other side.
 
         Raises:
             AudioError: see :meth:`embed`.
             SvmixerError: a file of several embeddings.
         """
-        side = self.hear([recording], sample_rate)
-        if len(side.heard) > 1:
+        side = self.side_from([recording], sample_rate)
+        if len(side.measured) > 1:
             raise SvmixerError(
-                f"{name_of(recording)}: {len(side.heard)} embeddings, where one recording is compared"
+                f"{name_of(recording)}: {len(side.measured)} embeddings, where one recording is compared"
             )
         return side

@@ -11,8 +11,8 @@ from svmixer.log import get_logger
 from svmixer.scoring.cohort import write_cohort
 from svmixer.scoring.config import ScoringConfig
 from svmixer.scoring.result import score_set
+from svmixer.scoring.scorers import COSINE, parse_scoring
 from svmixer.scoring.trial_scores import Scoring
-from svmixer.scoring.ways import COSINE, parse_way
 
 logger = get_logger(__name__)
 
@@ -75,12 +75,12 @@ class ScoreConfig(ScoringConfig):
         at_least(self, 1, "replicates")
         not_negative(self, "num_jobs", "seed")
         try:
-            way, _ = parse_way(self.scoring)
+            scorer, _ = parse_scoring(self.scoring)
         except ValueError as error:
             raise ValueError(f"scoring: {error}") from None
-        if way != COSINE and not self.cohort_dir:
+        if scorer != COSINE and not self.cohort_dir:
             raise ValueError(f"cohort_dir: {self.scoring} needs the embeddings of training speech")
-        if way == "plda" and not self.train_dir:
+        if scorer == "plda" and not self.train_dir:
             raise ValueError("train_dir: plda needs the speakers of the training embeddings")
 
 

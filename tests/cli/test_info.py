@@ -42,6 +42,20 @@ def test_models_of_the_package(capsys, name, parameters, embedding):
     assert found["files"]["cohort.npy"]["bytes"] == (folder / "cohort.npy").stat().st_size
 
 
+def test_files_that_are_not_those_of_the_sums(capsys, tmp_path):
+    assert info(capsys, "pocket")["changed"] == []
+    folder = tmp_path / "pocket"
+    shutil.copytree(POCKET, folder)
+    with open(folder / "README.md", "a") as stream:
+        stream.write("\n")
+    assert info(capsys, str(folder))["changed"] == ["README.md"]
+    main(["info", str(folder)])
+    last = capsys.readouterr().out
+    assert "  README.md: missing, or not the file that SHA256SUMS was written for\n" in last
+    (folder / "SHA256SUMS").unlink()
+    assert info(capsys, str(folder))["changed"] is None
+
+
 def test_the_fingerprint_is_that_of_enrolments(capsys):
     assert info(capsys, "pocket")["fingerprint"] == load_embedder("pocket").fingerprint
 

@@ -18,7 +18,7 @@ from svmixer.audio.quality import Quality
 from svmixer.inference.calibration import probability, read_calibration
 from svmixer.inference.embedding_model import ASSETS
 from svmixer.inference.verification import Rule, Verdict, enrol, verify_calibrated
-from svmixer.scoring.decision import Judge
+from svmixer.scoring.decision import Decider
 from svmixer.scoring.sides import Side
 
 pytestmark = needs_node
@@ -201,8 +201,8 @@ def test_identification(tmp_path, name, count):
         for number, group in enumerate(groups)
     }
     for ((n, quality), options), one in zip(itertools.product(tests, points), found, strict=True):
-        judge = Judge(embedder, Rule(**in_python(options)))
-        expected = judge.rank(people, Side(enrol([rows[n]]), (quality,), ("odd",)), count)
+        decider = Decider(embedder, Rule(**in_python(options)))
+        expected = decider.rank(people, Side(enrol([rows[n]]), (quality,), ("odd",)), count)
         assert (one["decision"], one["name"]) == (expected.decision, expected.name)
         # Some are enrolled twice, so the order of the rest is nobody's.
         assert one["likeliest"][0]["name"] == expected.ranked[0][0]

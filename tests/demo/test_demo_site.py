@@ -23,6 +23,7 @@ from svmixer.demo import onnxruntime_web
 from svmixer.demo.onnxruntime_web import Part, RuntimeMissingError, runtime_files, unpack
 from svmixer.demo.server import POLICY, address, make_server
 from svmixer.demo.site import WEB, SiteError, content, site_files, write_site
+from svmixer.errors import SvmixerError
 from svmixer.inference.embedding_model import ASSETS, ModelError
 
 CONTENT = {"ort.mjs": b"export default 1;\n", "ort.wasm": b"\0asm"}
@@ -176,7 +177,7 @@ def test_the_usual_port_and_another_when_it_is_taken(site, monkeypatch):
     monkeypatch.setattr("svmixer.demo.server.USUAL_PORT", port)
     with make_server(site) as first, make_server(site) as second:
         assert first.server_address[1] == port != second.server_address[1]
-        with pytest.raises(OSError, match="in use"):
+        with pytest.raises(SvmixerError, match=f"port {port}: Address already in use: name another one"):
             make_server(site, port)
 
 

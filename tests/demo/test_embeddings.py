@@ -13,7 +13,7 @@ from svmixer.inference.embedding_model import ASSETS
 from svmixer.inference.verification import enrol, verify_calibrated
 from svmixer.runtime import load_onnx
 from svmixer.scoring.embedder import load_embedder
-from svmixer.scoring.recordings import hear
+from svmixer.scoring.recordings import embed_recording
 
 pytestmark = [needs_node, needs_runtime, pytest.mark.slow]
 
@@ -244,7 +244,7 @@ def test_verdicts_on_recordings(tmp_path, name):
     heard = {}
     for key, (wave, rate) in cases.items():
         soundfile.write(tmp_path / f"{key}.wav", wave, rate, subtype="FLOAT")
-        heard[key] = hear(embedder, str(tmp_path / f"{key}.wav"))
+        heard[key] = embed_recording(embedder, str(tmp_path / f"{key}.wav"))
     speaker = enrol([heard[key].vectors[0] for key in enrolled])
     differences = []
     for key in cases:

@@ -144,7 +144,11 @@ def test_verify_says_that_it_is_not_certain(tmp_path, capsys, monkeypatch):
     np.save("a.npy", np.ones(1486, np.float32))
     run_program("verify", ["a.npy", "a.wav", "--json", "--max_false_accepts", "2%"])
     assert json.loads(capsys.readouterr().out)["speech"][0] is None
-    for words, what in ((["--max_false_accepts", "x"], "0.1%"), (["--prior", "2"], "prior")):
+    for words, what in (
+        (["--max_false_accepts", "x"], "0.1%"),
+        (["--prior", "2"], "prior"),
+        (["--operating_point", "strct"], "did you mean 'strict'?"),
+    ):
         with pytest.raises(SystemExit) as stop:
             run_program("verify", ["a.wav", "a.wav", *words])
         assert stop.value.code == 2 and what in capsys.readouterr().err

@@ -25,6 +25,20 @@ def result_of(experiment, kind="score", lowpass=0.0):
     return next(r for r in experiment.results if (r.kind, r.condition.lowpass_hz) == (kind, lowpass))
 
 
+def test_controls_of_several_experiments(make_run):
+    """Drawn once where they are the same; else each, for they were fitted on other training speakers."""
+    same = [
+        read_experiment(make_run(f"exp/{name}", with_logs=False, seed=0), "student") for name in ("a", "b")
+    ]
+    systems = {one.system for one in drawn(same)}
+    assert systems == {"a", "b", "control, no model", "control, whitened"}
+    other = read_experiment(make_run("exp/c", with_logs=False, seed=1), "student")
+    every = drawn([*same, other])
+    assert {one.system for one in every} - systems == {"c", "control, no model, c", "control, whitened, c"}
+    lines = [(one.colour, one.dash, one.result.condition) for one in every]
+    assert len(set(lines)) == len(lines)
+
+
 def test_det_points_are_operating_points(experiment):
     (view,) = det_figure(drawn([experiment])).views
     curve = next(t for t in view.traces if t["name"] == "student" and t["mode"] == "lines")

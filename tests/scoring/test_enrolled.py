@@ -65,6 +65,32 @@ def test_from_a_folder_to_a_name(people, capsys, enrolment_store):
     assert "ann: 0 new, 2 recordings in all" in run(capsys, "enrol", "--audio_dir", "voices")
 
 
+def test_people_are_called_as_their_folders(people, capsys, tmp_path):
+    names = {"Ann Lee": "Ann Lee", "bo\x07b": "bo_b", "e\u0301va": "\u00e9va"}
+    for folder in names:
+        (tmp_path / "in" / folder).mkdir(parents=True)
+        (tmp_path / "in" / folder / "1.wav").write_bytes((people / "voices/ann/1.wav").read_bytes())
+        with open(tmp_path / "in" / folder / "1.wav", "ab") as stream:
+            stream.write(folder.encode())  # not the same file, though the same sound
+    found = json.loads(run(capsys, "enrol", "--audio_dir", str(tmp_path / "in"), "--json"))
+    assert {row["name"] for row in found["speakers"]} == set(names.values())
+    doubts = [doubt for row in found["speakers"] for doubt in row["doubts"]]
+    assert sum("the same recording is enrolled as" in doubt for doubt in doubts) == 2
+    listed = json.loads(run(capsys, "speakers", "--json"))["speakers"]
+    assert {row["name"] for row in listed} == set(names.values())
+
+
+def test_nothing_is_said_of_training_to_who_enrols(people, caplog, tmp_path):
+    for name in ("Ann Lee", "bob"):
+        (tmp_path / "in" / name).mkdir(parents=True)
+    (tmp_path / "in/Ann Lee/1.wav").write_bytes((people / "voices/ann/1.wav").read_bytes())
+    (tmp_path / "in/bob/1.wav").write_bytes((people / "voices/bob/1.wav").read_bytes())
+    (tmp_path / "in/bob/notes.txt").write_text("x")
+    run_program("enrol", ["--audio_dir", str(tmp_path / "in")])
+    said = caplog.text
+    assert "notes.txt" in said and "train" not in said and "Ann_Lee" not in said
+
+
 def test_verify_by_name(people, capsys):
     run(capsys, "enrol", "voices/ann/1.wav", "voices/ann/2.wav", "--name", "ann")
     assert run(capsys, "verify", "ann.wav", "--name", "ann").startswith("one speaker: ")

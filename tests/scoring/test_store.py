@@ -51,6 +51,16 @@ def test_a_recording_counts_once(store):
     assert [one.source for one in store.speaker("ann")] == ["1.wav", "2.wav"]
 
 
+def test_who_else_is_enrolled_with_it(store):
+    assert store.others_with("ann", [recording(1).embedding]) == []
+    store.add("cem", [recording(1)])
+    store.add("bob", [recording(2), recording(1)])
+    store.add("ann", [recording(3), recording(1)])
+    assert store.others_with("ann", [one.embedding for one in (recording(1), recording(2))]) == ["bob", "cem"]
+    assert store.others_with("bob", [recording(2).embedding]) == []
+    assert store.others_with("dan", [recording(4).embedding]) == []
+
+
 def test_sources_in_another_encoding(store):
     odd = Enrolled(recording(1).embedding, "caf\udce9.wav", GOOD)
     store.add("ann", [odd])

@@ -14,7 +14,7 @@ import soundfile
 import svmixer
 from svmixer import Rule, Verifier
 from svmixer.audio import AudioError
-from svmixer.errors import SvmixerError
+from svmixer.errors import SvmixerError, UsageError
 from svmixer.inference.calibration import read_calibration
 from svmixer.inference.embedding_model import ASSETS
 from svmixer.scoring import verifier as module
@@ -58,10 +58,28 @@ def test_one_enrolled_is_identified_as_verified(here, rule):
     )
 
 
-@pytest.mark.parametrize("share", [0.0, -1.0, 5.0, float("nan")])
+@pytest.mark.parametrize("share", [0.0, -1.0, 5.0, float("nan"), "", "200%", "0", "%", "1 in 100", [0.1]])
 def test_shares_that_cannot_be_asked_for(share):
-    with pytest.raises(SvmixerError, match="max_false_accepts: a share between 0 and 1"):
+    with pytest.raises(SvmixerError, match=r"max_false_accepts: a share as 0\.001 or 0\.1%, found"):
         Rule(max_false_accepts=share)
+
+
+@pytest.mark.parametrize(("given", "share"), [("1%", 0.01), ("0.5 %", 0.005), ("0.02", 0.02), (1, 1.0)])
+def test_shares_as_text(given, share):
+    assert Rule(max_false_accepts=given).share == pytest.approx(share)
+
+
+def test_an_operating_point_that_there_is_not(here):
+    with pytest.raises(UsageError, match="no operating point 'strct'; did you mean 'strict'"):
+        Verifier(MODEL, rule="strct")
+
+
+def test_a_recording_of_two_people(verifier, here):
+    """One and the same is a mistake at one of the two names, which only the person can tell."""
+    assert verifier.enrol("ann", ["ann1.wav", "ann2.wav"]).doubts == ()
+    found = verifier.enrol("bob", ["bob1.wav", "ann2.wav"])
+    assert found.new == 2 and found.doubts == ("the same recording is enrolled as 'ann'",)
+    assert verifier.enrol("bob", ["bob3.wav"]).doubts == ()
 
 
 def test_every_kind_of_recording_is_one(verifier, here):
@@ -165,13 +183,15 @@ def test_the_rule_decides(here):
 
 
 def test_ranks_are_those_of_single_verdicts(verifier, here):
-    sides = {f"{name}{n}": verifier.hear([f"{name}{n}.wav"]) for name in ("ann", "bob") for n in (1, 2, 3)}
-    test = verifier.hear_test("bob2.wav")
-    found = verifier.judge.rank(sides, test, top=6)
-    single = {name: verifier.judge.verdict(side, test).ratio for name, side in sides.items()}
+    sides = {
+        f"{name}{n}": verifier.side_from([f"{name}{n}.wav"]) for name in ("ann", "bob") for n in (1, 2, 3)
+    }
+    test = verifier.test_side("bob2.wav")
+    found = verifier.decider.rank(sides, test, top=6)
+    single = {name: verifier.decider.verdict(side, test).ratio for name, side in sides.items()}
     assert [name for name, _ in found.ranked] == sorted(single, key=single.get, reverse=True)
     assert [verdict.ratio for _, verdict in found.ranked] == sorted(single.values(), reverse=True)
-    matrix = verifier.judge.scores(list(sides.values()), [test, sides["ann1"]])
+    matrix = verifier.decider.scores(list(sides.values()), [test, sides["ann1"]])
     np.testing.assert_allclose(matrix[:, 0], list(single.values()), atol=1e-4)
 
 

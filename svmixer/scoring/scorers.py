@@ -1,4 +1,4 @@
-"""Ways to score embeddings: cosine, cosine after the mean of the training speech is taken off, PLDA."""
+"""Scorers of embeddings: cosine, cosine after the mean of the training speech is taken off, PLDA."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COSINE = "cosine"
 
 
 class Scorer(Protocol):
-    """One way: a score is the dot product of two vectors."""
+    """How pairs are scored: a score is the dot product of two vectors."""
 
     @property
     def name(self) -> str:
@@ -71,7 +71,7 @@ class PldaScorer:
         return self.plda.sides(embeddings)
 
 
-def parse_way(text: str) -> tuple[str, int]:
+def parse_scoring(text: str) -> tuple[str, int]:
     """``cosine``, ``mean``, ``plda`` or ``plda:DIMENSIONS`` → its name and the dimensions that LDA keeps.
 
     Raises:
@@ -84,12 +84,12 @@ def parse_way(text: str) -> tuple[str, int]:
 
 
 def make_scorer(
-    way: str, training_dir: str | Path, train_dir: str | Path, settings: dict[str, Any]
+    scoring: str, training_dir: str | Path, train_dir: str | Path, settings: dict[str, Any]
 ) -> Scorer:
-    """The scorer of a way, see :func:`parse_way`.
+    """The scorer by its name in options, see :func:`parse_scoring`.
 
     Args:
-        way: its name.
+        scoring: its name in options.
         training_dir: the cohort's directory, with the embeddings of training speech.
         train_dir: dumped set that these are of, with ``utt2spk``.
         settings: that the trials' embeddings were made with.
@@ -98,7 +98,7 @@ def make_scorer(
         EmbeddingError: training embeddings are missing, do not belong to the trials' or are too few.
         ListError: an utterance has no speaker.
     """
-    name, lda_dim = parse_way(way)
+    name, lda_dim = parse_scoring(scoring)
     if name == COSINE:
         return Cosine()
     names, vectors = read_training(training_dir, settings)
