@@ -94,7 +94,8 @@ def test_enrolments(here, capsys):
     assert [one["name"] for one in found["speakers"]] == ["ann"]
     assert len(found["failures"]) == 1 and "bob is not enrolled" in found["failures"][0]
     found = run(capsys, "enrol", "people/bob/c.wav", "people/ann/a.wav", "--name", "bob", "--store", "s.db")
-    assert found["speakers"] == [{"name": "bob", "new": 1, "recordings": 2, "doubts": []}]
+    doubt = "the same recording is enrolled as 'ann'"
+    assert found["speakers"] == [{"name": "bob", "new": 1, "recordings": 2, "doubts": [doubt]}]
     with pytest.raises(SystemExit):
         main(["enrol", "missing.wav", "--name", "eve", "--store", "s.db", "--json"])
     assert json.loads(capsys.readouterr().out)["error"]["message"] == "missing.wav: missing file"

@@ -76,7 +76,7 @@ def test_several_embeddings_in_a_file_are_one_person(people, capsys):
         (["test.npy"], 1, "nobody is enrolled: svmixer enrol FILE... --name NAME"),
         (["test.npy", "ann.npy", "--top", "0"], 2, "top: must be at least 1, found 0"),
         (["test.npy", "none.npy"], 1, "none.npy: missing file"),
-        (["test.npy", "ann.npy", "--operating_point", "strikt"], 1, "did you mean 'strict'"),
+        (["test.npy", "ann.npy", "--operating_point", "strikt"], 2, "did you mean 'strict'"),
     ],
 )
 def test_mistakes(people, capsys, words, status, message):
