@@ -23,7 +23,7 @@ class ReportConfig:
     files: tuple[str, ...] = ()
     # HTML file; empty: report.html in the experiment, comparison.html in the working directory for several.
     output: str = ""
-    # What the model of a single experiment is called; empty: distilled student, or fine-tuned teacher.
+    # What the model of a single experiment is called; empty: by its configuration, as distilled student.
     system: str = ""
     # Markdown file printed under the headline (what a recipe says about its data); empty = none.
     notes: str = ""

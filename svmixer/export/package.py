@@ -81,6 +81,7 @@ def write_export(
         "window": model.window,
         "embedding": model.config.embedding_size,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "adapted_from": model.config.adapted_from or None,
         # Those at other speeds have a mark behind their name.
         "training_speakers": len({name.partition("#")[0] for name in read_speakers(directory)}),
         "precisions": sorted(paths, key=lambda precision: checks[precision]["ms_per_window"]),

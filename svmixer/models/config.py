@@ -229,6 +229,9 @@ class ModelConfig:
     sample_rate: int = 16000
     # A whole WavLM, HuBERT or wav2vec 2.0 in the student's place; only the student's window is read then.
     teacher: TeacherConfig | None = None
+    # The finished model that this one is but for a whitening behind its embedding, fitted on other speakers
+    # (`adapt` of a training); empty: it is none.
+    adapted_from: str = ""
 
     def __post_init__(self) -> None:
         at_least(self, 1, "sample_rate")

@@ -70,6 +70,7 @@ class SpeakerModel(EmbeddingModule):
         self.statistics: WhitenedStatistics | None = None
         if config.statistics.share:
             self.statistics = WhitenedStatistics(config.statistics, config.layers + 1, config.hidden)
+        self.adaptation = Whitening(config.embedding_size) if config.adapted_from else None
         # Cosine from which on two recordings count as one speaker, where the model's directory says one.
         self.threshold: float | None = None
 
@@ -91,6 +92,11 @@ class SpeakerModel(EmbeddingModule):
         """Hidden states ``(B, L + 1, T, H)`` of windows ``(B, window)`` → embeddings ``(B, D)``, of any
         length.
         """
+        embedding = self.unadapted(states, wave)
+        return embedding if self.adaptation is None else self.adaptation(F.normalize(embedding))
+
+    def unadapted(self, states: Tensor, wave: Tensor) -> Tensor:
+        """The same before the whitening of the adaptation, if there is one."""
         embedding = self.backend(states)
         if self.whitening is not None:
             embedding = self.whitening(embedding)

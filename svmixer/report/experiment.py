@@ -122,12 +122,16 @@ def read_experiment(exp_dir: str | Path, system: str = "", notes: str = "", name
 
 
 def model_kind(exp_dir: str | Path) -> str:
-    """What the model that was trained in an experiment is: a distilled student or a fine-tuned teacher."""
+    """What the model that was trained in an experiment is: a distilled student, a fine-tuned teacher
+    or a model that was adapted.
+    """
     from svmixer.models.config import ModelConfig
 
-    config = Path(exp_dir) / "train/model/config.yaml"
-    tuned = config.is_file() and load(ModelConfig, config).teacher is not None
-    return "fine-tuned teacher" if tuned else "distilled student"
+    path = Path(exp_dir) / "train/model/config.yaml"
+    config = load(ModelConfig, path) if path.is_file() else ModelConfig()
+    if config.adapted_from:
+        return f"{config.adapted_from}, adapted"
+    return "distilled student" if config.teacher is None else "fine-tuned teacher"
 
 
 def teacher_experiment(experiment: Experiment) -> Path | None:

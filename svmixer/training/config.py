@@ -139,6 +139,9 @@ class TrainConfig:
     # stage 4: directory of an earlier stage 4 to start from: student, backend and the centres of the speakers
     # that both have (large-margin fine-tuning); empty starts anew
     init_model: str = ""
+    # stage 4: directory or name of a finished model that is kept as it is: nothing is trained, a whitening
+    # behind its embedding is fitted on the training speakers
+    adapt: str = ""
     # Tensors of other models to start from, each PATH[:SRC[:DST[:EXCLUDE]]] with the prefixes student and
     # backend, as "exp/a/export:student"; they come last.
     init_param: tuple[str, ...] = ()
@@ -189,12 +192,26 @@ class TrainConfig:
             )
         if self.finetune.teacher:
             self._check_finetune()
+        if self.adapt:
+            self._check_adapt()
         if self.spectrum_masks.count and self.model.student.frontend.first_layer != "log_mel":
             raise ValueError("spectrum_masks: the student's front end has no log-mel bands (first_layer)")
         if self.data.session_pairs and self.loop.batch_size % 2:
             raise ValueError(f"loop.batch_size: {self.loop.batch_size} utterances are no session_pairs")
         if self.data.windows > 1 and self.teacher_cache.dir:
             raise ValueError("teacher_cache: has states of single windows, and data.windows is more than 1")
+
+    def _check_adapt(self) -> None:
+        for name in ("teacher", "init_student", "init_model", "init_param", "frontend_from_teacher"):
+            if getattr(self, name):
+                raise ValueError(
+                    f"{name}: not beside adapt, which takes a model as it is "
+                    "(--teacher none, --init_distilled false, --frontend_from_teacher false)"
+                )
+        if self.finetune.teacher or self.embeddings.scp:
+            raise ValueError("adapt: trains nothing, neither a teacher (finetune) nor on teacher_embeddings")
+        if self.loop.max_epochs or self.loop.phases:
+            raise ValueError("adapt: trains nothing: loop.max_epochs is 0 then")
 
     def _check_finetune(self) -> None:
         clashing = ("teacher", "init_student", "frontend_from_teacher")

@@ -12,7 +12,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from svmixer.distributed.device import make_fabric
-from svmixer.models.speaker_model import evaluating
+from svmixer.models.speaker_model import SpeakerModel, evaluating
 from svmixer.training.config import TeacherCacheConfig, TrainConfig
 from svmixer.training.data import ignore_signals
 from svmixer.training.loop import Loop
@@ -61,13 +61,17 @@ def expected_time(config: TrainConfig, make_task: Callable[[TrainConfig], Teache
     epochs = max(1, math.ceil(loop.limit / loop.steps))
     if isinstance(task, SpeakerTask):
         # The best epochs are averaged, and whitened once more.
-        whitenings = (epochs + bool(loop.limit)) * bool(task.model.whitening or task.model.statistics)
+        whitenings = (epochs + bool(loop.limit)) * _whitens(task.model)
         crops = epochs * _validated(task) + whitenings * config.whiten.crops
         batches = min(BATCHES, math.ceil(crops / config.loop.batch_size))
         other += crops * _crop_seconds(loop, task, batches)
     else:
         other += epochs * _seconds_of_validation(loop, task)
     return Expected(loop.limit, step, other)
+
+
+def _whitens(model: SpeakerModel) -> bool:
+    return any(part is not None for part in (model.whitening, model.statistics, model.adaptation))
 
 
 def _validated(task: SpeakerTask) -> int:

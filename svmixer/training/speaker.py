@@ -22,6 +22,7 @@ from svmixer.losses.config import AAMConfig, DistillConfig
 from svmixer.losses.distillation import EmbeddingDistill, build_distill_loss
 from svmixer.models.io import (
     ModelError,
+    load_model,
     read_safetensors,
     read_speakers,
     save_model,
@@ -104,8 +105,11 @@ class SpeakerTask(TeacherTask):
         source = load_teacher(config.finetune.teacher) if config.finetune.teacher else None
         if source is not None:
             config = replace(config, model=replace(config.model, teacher=source.config))
+        adapted = adapted_model(config.adapt) if config.adapt else None
+        if adapted is not None:
+            config = replace(config, model=adapted.config)
         super().__init__(config)
-        self.model = SpeakerModel(config.model)
+        self.model = SpeakerModel(config.model) if adapted is None else adapted
         if source is not None:
             set_tensors(self.model.student, source.model.state_dict(), config.finetune.teacher)
             logger.info("fine-tuning the teacher %s", config.finetune.teacher)
@@ -177,6 +181,22 @@ class SpeakerTask(TeacherTask):
         losses = {key: value for key, value in state.items() if not key.startswith("model.")}
         save_tensors(losses, output_dir / LOSSES)
         save_model(self.model, output_dir / MODEL, self.train_set.names)
+
+
+def adapted_model(name: str) -> SpeakerModel:
+    """A finished model by its directory or name, with a whitening behind it that is not fitted yet.
+
+    Raises:
+        ModelError: no such model, or one that has such a whitening.
+    """
+    source = load_model(name)
+    if source.config.adapted_from:
+        raise ModelError(f"{name}: is adapted already; name the model that it was made from")
+    model = SpeakerModel(replace(source.config, adapted_from="/".join(Path(name).parts[-3:])))
+    for part, module in source.named_children():
+        set_tensors(getattr(model, part), module.state_dict(), name)
+    logger.info("adapting %s", name)
+    return model
 
 
 def _initialise_heads(heads: nn.Module | None, path: Path, prefix: str) -> None:

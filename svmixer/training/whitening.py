@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -50,10 +51,14 @@ class Whitener:
         model = self.model
         # Each whitening, and what it is fitted on, of the states and the windows.
         parts: list[tuple[Whitening, Callable[[Tensor, Tensor], Tensor]]] = []
-        if model.whitening is not None:
-            parts.append((model.whitening, lambda states, _wave: model.backend(states)))
-        if model.statistics is not None:
-            parts.append((model.statistics.whitening, model.statistics.pool))
+        if model.adaptation is not None:
+            # All else is fitted already.
+            parts = [(model.adaptation, lambda states, wave: F.normalize(model.unadapted(states, wave)))]
+        else:
+            if model.whitening is not None:
+                parts.append((model.whitening, lambda states, _wave: model.backend(states)))
+            if model.statistics is not None:
+                parts.append((model.statistics.whitening, model.statistics.pool))
         if not parts:
             return
         weights = _weights_digest(model)
@@ -99,6 +104,6 @@ def _weights_digest(model: nn.Module) -> str:
     """Digest of all weights and buffers but those of a whitening."""
     digest = hashlib.sha256()
     for name, tensor in model.state_dict().items():
-        if "whitening." not in name:
+        if "whitening." not in name and not name.startswith("adaptation."):
             digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

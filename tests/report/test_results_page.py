@@ -196,7 +196,11 @@ def test_log_of_a_killed_and_resumed_training(tmp_path):
 
 
 def test_a_fine_tuned_teacher_is_called_one(tmp_path):
-    kinds = {"distilled student": ModelConfig(), "fine-tuned teacher": ModelConfig(teacher=TeacherConfig())}
+    kinds = {
+        "distilled student": ModelConfig(),
+        "fine-tuned teacher": ModelConfig(teacher=TeacherConfig()),
+        "pocket2, adapted": ModelConfig(adapted_from="pocket2"),
+    }
     assert model_kind(tmp_path) == "distilled student"
     for kind, config in kinds.items():
         save(config, tmp_path / "train/model/config.yaml")

@@ -1,0 +1,102 @@
+"""A finished model adapted to other speakers: a whitening behind its embedding, and nothing else changes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from svmixer.config import ConfigError, load
+from svmixer.distributed.config import DeviceConfig
+from svmixer.distributed.device import make_fabric
+from svmixer.export.check import run_windows
+from svmixer.export.graph import write_graph
+from svmixer.models.config import ModelConfig, WhitenedStatisticsConfig
+from svmixer.models.io import ModelError, load_model, save_model
+from svmixer.models.speaker_model import SpeakerModel
+from svmixer.models.whitening import Whitening
+from svmixer.training.config import TrainConfig
+from svmixer.training.speaker import SpeakerTask
+
+INSTEAD = {"teacher": "", "frontend_from_teacher": "false", "loop.max_epochs": "0", "whiten.shrinkage": "0.5"}
+
+
+@pytest.fixture
+def source(toy, tmp_path):
+    """The directory of a model with whitened statistics beside its embedding, all of them random."""
+    config = load(TrainConfig, toy / "config.yaml").model
+    torch.manual_seed(1)
+    statistics = WhitenedStatisticsConfig(share=0.4, states=(0, 1))
+    model = SpeakerModel(replace(config, whiten=False, statistics=statistics))
+    model.statistics.whitening.matrix.copy_(torch.randn_like(model.statistics.whitening.matrix))
+    save_model(model, tmp_path / "a/finished/model", ["x", "y"])
+    return tmp_path / "a/finished/model"
+
+
+def adapting(toy, source, **more: str) -> SpeakerTask:
+    return SpeakerTask(load(TrainConfig, toy / "config.yaml", {**INSTEAD, "adapt": str(source), **more}))
+
+
+def test_nothing_but_the_whitening_behind_it_is_new(toy, source, tmp_path):
+    task, before = adapting(toy, source), load_model(source)
+    assert task.model.config == replace(before.config, adapted_from="a/finished/model")
+    task.validate(make_fabric(DeviceConfig(threads=1), "32-true"), task.module)
+    task.finish(task.module.state_dict(), tmp_path / "new")
+    after = load_model(tmp_path / "new/model")
+    for name, value in before.state_dict().items():
+        assert torch.equal(after.state_dict()[name], value), name
+    new = set(after.state_dict()) - set(before.state_dict())
+    assert new == {"adaptation.mean", "adaptation.matrix"}
+    # By hand, on the crops that it was fitted on.
+    drawn = [task.train_set[item] for item in task.whitener._items()]
+    with torch.no_grad():
+        rows = F.normalize(before.eval()(torch.stack([item["noisy"] for item in drawn])))
+    expected = Whitening(rows.shape[1])
+    expected.fit(rows, torch.stack([item["label"] for item in drawn]), 0.5)
+    torch.testing.assert_close(after.adaptation.matrix, expected.matrix, rtol=1e-3, atol=1e-3)
+    wave = 0.1 * torch.randn(2, 8000)
+    with torch.no_grad():
+        by_hand = (F.normalize(before(wave)) - after.adaptation.mean) @ after.adaptation.matrix
+        torch.testing.assert_close(after.eval()(wave), by_hand, rtol=1e-4, atol=1e-5)
+
+
+def test_a_graph_of_it(toy, source, tmp_path):
+    task = adapting(toy, source)
+    task.whitener.fit()
+    write_graph(task.model, tmp_path / "model.onnx")
+    windows = 0.1 * np.random.default_rng(0).standard_normal((3, 8000)).astype(np.float32)
+    found = run_windows(tmp_path / "model.onnx", windows)
+    np.testing.assert_allclose(found, task.model.embed_windows(windows), rtol=1e-3, atol=1e-3)
+
+
+def test_once_alone(toy, source, tmp_path):
+    adapted = SpeakerModel(replace(load_model(source).config, adapted_from="x"))
+    save_model(adapted, tmp_path / "adapted", [])
+    with pytest.raises(ModelError, match="is adapted already; name the model that it was made from"):
+        adapting(toy, tmp_path / "adapted")
+    with pytest.raises(ModelError, match="no such model"):
+        adapting(toy, tmp_path / "nothing")
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"loop.max_epochs": "2"}, "adapt: trains nothing: loop.max_epochs is 0 then"),
+        ({"teacher": "wavlm_tiny"}, "teacher: not beside adapt"),
+        ({"init_student": "a.safetensors"}, "init_student: not beside adapt"),
+        ({"init_param": "[a]"}, "init_param: not beside adapt"),
+        ({"embeddings.scp": "a.scp"}, "adapt: trains nothing, neither a teacher"),
+    ],
+)
+def test_what_does_not_go_with_it(toy, source, more, message):
+    with pytest.raises(ConfigError, match=message):
+        adapting(toy, source, **more)
+
+
+def test_the_configuration_that_comes_with_the_project():
+    config = load(TrainConfig, "conf/train_adapt.yaml")
+    assert (config.adapt, config.teacher, config.loop.max_epochs) == ("pocket2", "", 0)
+    assert ModelConfig().adapted_from == ""
