@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
+import traceback
 from importlib import import_module
 
 from svmixer import __version__
@@ -187,6 +189,22 @@ def _call(name: str, argv: list[str]) -> None:
             f"svmixer {name} needs {error.name}, which is not installed: "
             f"tools/setup.sh, or pip install 'svmixer[{extras}]'"
         ) from None
+    except BaseException as error:
+        _clear_frames(error)
+        raise
+
+
+def _clear_frames(error: BaseException) -> None:
+    """Let go of what the frames of an error, and of those that led to it, hold.
+
+    Data workers end with what refers to them. Held by these frames they would outlive the error, and Python
+    at its end waits for them for ever: they ignore the signal that it sends.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        traceback.clear_frames(cause.__traceback__)
+        cause = cause.__cause__ or cause.__context__
+    gc.collect()
 
 
 def wait_briefly() -> None:

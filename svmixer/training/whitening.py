@@ -105,5 +105,7 @@ def _weights_digest(model: nn.Module) -> str:
     digest = hashlib.sha256()
     for name, tensor in model.state_dict().items():
         if "whitening." not in name and not name.startswith("adaptation."):
-            digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+            # -0 and 0, which an average does not keep apart, are one number.
+            values = (tensor.detach().cpu() + 0).contiguous()
+            digest.update(values.view(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
