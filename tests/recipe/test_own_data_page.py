@@ -24,6 +24,7 @@ PAGE = (ROOT / "docs/own_data.md").read_text(encoding="utf-8")
 WHO, TRAIN = (
     block.splitlines() for block in re.findall(r"^```sh\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)[:2]
 )
+(ADAPT,) = re.findall(r"^\./run\.sh --tag adapted .*$", PAGE, re.MULTILINE)
 # What makes the training very small; a student of two steps is no model for graphs in 8 bits.
 SMALL = (
     "--onnx", "false", "--nj", "1",
@@ -94,7 +95,10 @@ def test_advice_comes_before_the_training(trained):
     metrics = read_json(recipe / "exp/mycorpus/baseline/score/test/metrics.json")
     eer = "{:.2f} [{:.2f}, {:.2f}]".format(metrics["eer"], *metrics["eer_ci95"])
     assert f"the shipped model (pocket2) on test, without training: EER {eer} %" in before
-    assert "advice: use the shipped model (pocket2); train to see the difference. 0 training" in before
+    advice = (
+        "advice: use the shipped model (pocket2), or adapt pocket2 to your speakers, which takes minutes: "
+    )
+    assert f"{advice}{ADAPT}. 0 training" in " ".join(before.split())
     assert re.search(r"expected time of the training: \d+ \w+ \(distillation \d+ \w+, 2 steps of", before)
     assert "an estimate, from a few steps tried here" in before
 
@@ -123,6 +127,21 @@ def test_everything_lies_in_the_recipe_and_the_model_can_be_used(home, trained):
         home, f"svmixer verify --model exp/mycorpus/export --threshold 0.1 {one} {other}", cwd="mycorpus"
     )
     assert re.match(r"(one speaker|two speakers): cosine -?\d\.\d{4}, threshold ", said)
+
+
+def test_the_model_of_the_package_adapted(home, trained):
+    recipe, _, _ = trained
+    small = ["--onnx", "false", "--nj", "1", "--train_args", "--whiten.crops 64 --device.threads 1"]
+    type_in(home, f"{ADAPT} {shlex.join(small)}", cwd="mycorpus")
+    assert not (recipe / "exp/adapted/distill").exists()
+    rows = (recipe / "exp/adapted/RESULTS.md").read_text()
+    assert "| test | pocket2, adapted |" in rows
+    assert "| test | pocket2, adapted minus the shipped model (pocket2) |" in rows
+    one, other = (home / f"checkout/recordings/voice02/{number}.wav" for number in (0, 1))
+    words = f"svmixer verify --model exp/adapted/export --threshold 0.1 {one} {other}"
+    assert re.match(
+        r"(one speaker|two speakers): cosine -?\d\.\d{4}, threshold ", type_in(home, words, cwd="mycorpus")
+    )
 
 
 def test_a_second_run_does_nothing_and_gives_no_advice(home, trained):
