@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from svmixer.errors import SvmixerError
-from svmixer.fileio import SUMS
+from svmixer.fileio import SUMS, read_sums
 
 # In front of a name on the hub, where a model directory is expected.
 PREFIX = "hf:"
@@ -65,16 +65,23 @@ def download(name: str, token: str | None = None) -> Path:
 
 
 def find_model(name: str) -> Path:
-    """The directory of a model in the hub's cache, as it was downloaded; downloaded if it is not there.
+    """The directory of a model in the hub's cache, as it was downloaded; what is missing of it is downloaded.
 
     Raises:
         HubError: as :func:`download`.
     """
     repo, revision = parse_name(name)
     try:
-        return _download(repo, revision, local_files_only=True)
+        found = _download(repo, revision, local_files_only=True)
     except _Absent:
         return _download(repo, revision)
+    # A download that was interrupted leaves some of the files.
+    if all((found / file).is_file() for file in read_sums(found) or [SUMS]):
+        return found
+    try:
+        return _download(repo, revision)
+    except _Absent:
+        return found
 
 
 def upload(directory: Path, name: str, private: bool, token: str | None = None) -> str:

@@ -82,6 +82,13 @@ def test_there_and_back(hub, svmixer, export, tmp_path):
     status, _, error = svmixer("embed", "a.wav", "--model", "hf:ann/voice")
     assert status == 1 and "a.wav: empty" in error and hub.asked == []
 
+    # What an interrupted download left is completed.
+    (snapshot,) = (tmp_path / "hf/hub/models--ann--voice/snapshots").iterdir()
+    for name in ("model.int8.onnx", "export.json"):
+        (snapshot / name).unlink()
+        status, _, error = svmixer("embed", "a.wav", "--model", "hf:ann/voice")
+        assert status == 1 and "a.wav: empty" in error and (snapshot / name).is_file()
+
 
 @pytest.mark.slow
 def test_what_the_hub_refuses(hub, svmixer, export, tmp_path):
