@@ -192,7 +192,8 @@ def adapted_model(name: str) -> SpeakerModel:
     source = load_model(name)
     if source.config.adapted_from:
         raise ModelError(f"{name}: is adapted already; name the model that it was made from")
-    model = SpeakerModel(replace(source.config, adapted_from="/".join(Path(name).parts[-3:])))
+    place = "/".join(part for part in Path(name).parts[-3:] if part != "/")
+    model = SpeakerModel(replace(source.config, adapted_from=place))
     for part, module in source.named_children():
         set_tensors(getattr(model, part), module.state_dict(), name)
     logger.info("adapting %s", name)

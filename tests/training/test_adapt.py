@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from svmixer.cli.info import model_info
 from svmixer.config import ConfigError, load
 from svmixer.distributed.config import DeviceConfig
 from svmixer.distributed.device import make_fabric
@@ -55,6 +56,8 @@ def test_nothing_but_the_whitening_behind_it_is_new(toy, source, tmp_path, monke
     after = load_model(tmp_path / "new/model")
     for name, value in before.state_dict().items():
         assert torch.equal(after.state_dict()[name], value), name
+    assert model_info(str(tmp_path / "new/model"))["adapted_from"] == "a/finished/model"
+    assert model_info(str(source))["adapted_from"] is None
     new = set(after.state_dict()) - set(before.state_dict())
     assert new == {"adaptation.mean", "adaptation.matrix"}
     assert torch.equal(after.adaptation.matrix, fitted)
