@@ -64,7 +64,7 @@ def expected_time(config: TrainConfig, make_task: Callable[[TrainConfig], Teache
         whitenings = (epochs + bool(loop.limit)) * _whitens(task.model)
         crops = epochs * _validated(task) + whitenings * config.whiten.crops
         batches = min(BATCHES, math.ceil(crops / config.loop.batch_size))
-        other += crops * _crop_seconds(loop, task, batches)
+        other += crops * _crop_seconds(task, batches)
     else:
         other += epochs * _seconds_of_validation(loop, task)
     return Expected(loop.limit, step, other)
@@ -79,12 +79,16 @@ def _validated(task: SpeakerTask) -> int:
     return len(task.trials.utterances) * task.config.valid.num_crops
 
 
-def _crop_seconds(loop: Loop, task: SpeakerTask, batches: int) -> float:
+def _crop_seconds(task: SpeakerTask, batches: int) -> float:
     """What a training crop takes until it is an embedding, by so many batches."""
     size, workers = task.config.loop.batch_size, task.config.loop.workers
     # Data workers have prepared these in advance.
     ahead = min(batches, 2 * workers + 1)
-    plan = loop.plan.batches(0, ahead + batches)[: ahead + batches]
+    items = len(task.dataset())
+    plan = [
+        [(number, (number * size + place) % items) for place in range(size)]
+        for number in range(1, ahead + batches + 1)
+    ]
     loader = iter(
         DataLoader(task.dataset(), batch_sampler=plan, num_workers=workers, worker_init_fn=ignore_signals)
     )

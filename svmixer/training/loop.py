@@ -59,13 +59,13 @@ class Loop:
             task.speakers(), config.seed, task.balance(), config.batch_size, config.accumulate, self.rank,
             self.world, task.sessions(),
         )  # fmt: skip
-        if self.plan.steps == 0:
+        if self.plan.steps == 0 and (config.max_epochs or config.phases):
             raise SvmixerError(
                 f"{len(self.plan.speakers)} training items do not fill one step of "
                 f"{self.plan.utterances_per_step}: lower batch_size"
             )
         # An epoch is what lies between two validations.
-        self.steps = config.epoch_steps or self.plan.steps
+        self.steps = config.epoch_steps or max(self.plan.steps, 1)
         self.limit = total_steps(config.phases) if config.phases else self.steps * config.max_epochs
         # Before the teacher's states are computed, which takes long.
         self._saved = load_newest(self.dir / "last.ckpt")

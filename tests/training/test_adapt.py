@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from test_resume import command, finish
 
 from svmixer.cli.info import model_info
 from svmixer.config import ConfigError, load
@@ -72,6 +73,15 @@ def test_nothing_but_the_whitening_behind_it_is_new(toy, source, tmp_path, monke
     with torch.no_grad():
         by_hand = (F.normalize(before(wave)) - after.adaptation.mean) @ after.adaptation.matrix
         torch.testing.assert_close(after.eval()(wave), by_hand, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_fewer_recordings_than_a_batch_has(toy, source, tmp_path):
+    """No step is taken, so none has to be filled."""
+    more = ("--adapt", str(source), "--loop.batch_size", "1000", "--whiten.crops", "20")
+    words = [word for key, value in INSTEAD.items() for word in (f"--{key}", value)]
+    finish(command(toy, tmp_path / "out", "train", *words, *more))
+    assert load_model(tmp_path / "out/model").config.adapted_from == "a/finished/model"
 
 
 @pytest.mark.slow
