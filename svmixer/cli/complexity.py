@@ -32,6 +32,8 @@ class ComplexityConfig:
     sample_rate: int = 16000
     # A teacher's encoder in the student's place: a section or a YAML file.
     teacher: TeacherConfig | None = None
+    # The model that it was adapted from; a whitening is behind it then.
+    adapted_from: str = ""
     # table for people, json for programs.
     format: Literal["table", "json"] = "table"
     # The same as --format json.
@@ -52,8 +54,9 @@ def main(argv: list[str] | None = None) -> None:
         # A part that the options leave out has its default.
         student, backend = config.student or StudentConfig(), config.backend or BackendConfig()
         model = ModelConfig(
-            student, backend, config.whiten, config.statistics, config.sample_rate, config.teacher
-        )
+            student, backend, config.whiten, config.statistics, config.sample_rate, config.teacher,
+            config.adapted_from,
+        )  # fmt: skip
         rows = list(model_rows(model))
     if config.json or config.format == "json":
         print(json.dumps(rows, indent=2))
