@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from test_resume import command, finish
+from toy import write_dump
 
 from svmixer.cli.info import model_info
 from svmixer.config import ConfigError, load
@@ -16,13 +18,14 @@ from svmixer.distributed.config import DeviceConfig
 from svmixer.distributed.device import make_fabric
 from svmixer.export.check import run_windows
 from svmixer.export.graph import write_graph
-from svmixer.models.config import ModelConfig, WhitenedStatisticsConfig
+from svmixer.models.config import WhitenedStatisticsConfig
 from svmixer.models.io import ModelError, load_model, save_model
 from svmixer.models.speaker_model import SpeakerModel
 from svmixer.models.whitening import Whitening
 from svmixer.training.config import TrainConfig
 from svmixer.training.speaker import SpeakerTask
 
+ROOT = Path(__file__).parents[2]
 INSTEAD = {"teacher": "", "frontend_from_teacher": "false", "loop.max_epochs": "0", "whiten.shrinkage": "0.5"}
 
 
@@ -118,7 +121,14 @@ def test_what_does_not_go_with_it(toy, source, more, message):
         adapting(toy, source, **more)
 
 
-def test_the_configuration_that_comes_with_the_project():
-    config = load(TrainConfig, "conf/train_adapt.yaml")
-    assert (config.adapt, config.teacher, config.loop.max_epochs) == ("pocket2", "", 0)
-    assert ModelConfig().adapted_from == ""
+@pytest.mark.slow
+def test_the_configuration_that_comes_with_the_project(tmp_path):
+    for name in ("train", "valid"):
+        write_dump(tmp_path / name, speakers=3, utterances=3, seconds=3.2, seed=1)
+    sets = {"data.train": str(tmp_path / "train"), "data.valid": str(tmp_path / "valid")}
+    few = {"whiten.crops": "18", "loop.workers": "0"}
+    task = SpeakerTask(load(TrainConfig, ROOT / "conf/train_adapt.yaml", sets | few))
+    assert task.model.config == replace(load_model("pocket2").config, adapted_from="pocket2")
+    metrics = task.validate(make_fabric(DeviceConfig(threads=1), "32-true"), task.module)
+    assert metrics["valid_eer"] < 10.0
+    assert not torch.equal(task.model.adaptation.matrix, torch.eye(task.config.model.embedding_size))
