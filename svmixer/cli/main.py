@@ -190,7 +190,8 @@ def _call(name: str, argv: list[str]) -> None:
             f"tools/setup.sh, or pip install 'svmixer[{extras}]'"
         ) from None
     except BaseException as error:
-        _clear_frames(error)
+        if name in TRAINING:
+            _clear_frames(error)
         raise
 
 

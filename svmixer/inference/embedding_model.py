@@ -47,7 +47,7 @@ def find_directory(
         HubError: see :func:`svmixer.inference.hub.find_model`.
     """
     if str(path_or_name).startswith(PREFIX):
-        path_or_name = find_model(str(path_or_name).removeprefix(PREFIX))
+        path_or_name = find_model(str(path_or_name).removeprefix(PREFIX), files)
     places = [place for place in (Path(path_or_name), ASSETS / path_or_name) if place.is_dir()]
     for place in places:
         # A folder that happens to be called as a model of the package does not hide that.

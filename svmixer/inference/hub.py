@@ -7,7 +7,7 @@ Needs huggingface_hub (the extra `hub`), which finds the hub, the cache and the 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -64,8 +64,12 @@ def download(name: str, token: str | None = None) -> Path:
     return _download(repo, revision, token=token)
 
 
-def find_model(name: str) -> Path:
+def find_model(name: str, files: Sequence[str] = ()) -> Path:
     """The directory of a model in the hub's cache, as it was downloaded; what is missing of it is downloaded.
+
+    Args:
+        name: ``USER/NAME`` or ``USER/NAME@REVISION``.
+        files: what it must have besides those that its sums list.
 
     Raises:
         HubError: as :func:`download`.
@@ -76,7 +80,7 @@ def find_model(name: str) -> Path:
     except _Absent:
         return _download(repo, revision)
     # A download that was interrupted leaves some of the files.
-    if all((found / file).is_file() for file in read_sums(found) or [SUMS]):
+    if all((found / file).is_file() for file in (*read_sums(found), *files)):
         return found
     try:
         return _download(repo, revision)

@@ -49,8 +49,8 @@ def drawn(experiments: Sequence[Experiment]) -> list[Drawn]:
             system = experiment.name if own and several else result.system
             if not own:
                 figures = result.metrics["eer"], result.metrics["trials_md5"]
-                first = seen.setdefault((system, *result.condition), (experiment.name, *figures))
-                if first[0] != experiment.name:
+                first = seen.setdefault((system, *result.condition), (number, *figures))
+                if first[0] != number:
                     if first[1:] == figures:
                         continue
                     system = f"{system}, {experiment.name}"

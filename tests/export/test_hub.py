@@ -89,6 +89,12 @@ def test_there_and_back(hub, svmixer, export, tmp_path):
         status, _, error = svmixer("embed", "a.wav", "--model", "hf:ann/voice")
         assert status == 1 and "a.wav: empty" in error and (snapshot / name).is_file()
 
+    # Nor is the hub asked about a model that has no sums.
+    (snapshot / "SHA256SUMS").unlink()
+    hub.asked.clear()
+    status, _, error = svmixer("embed", "a.wav", "--model", "hf:ann/voice")
+    assert status == 1 and "a.wav: empty" in error and hub.asked == []
+
 
 @pytest.mark.slow
 def test_what_the_hub_refuses(hub, svmixer, export, tmp_path):
